@@ -1,0 +1,31 @@
+# Every target installs what it lacks (Debian packages through apt, jars through Maven); only cargo is presumed.
+.PHONY: help demo test check bench fuzz
+.DEFAULT_GOAL := help
+
+SECONDS_OF_FUZZING ?= 300
+
+help: ## what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## everything in one process, with events flowing; ARGS="--events 1000 --exit" are passed on
+	tests/stack/packages build postgres
+	cargo run -- demo $(ARGS)
+
+test: ## all tests, against one real Kafka, schema registry and Postgres that come and go with the run
+	tests/stack/packages build
+	cargo test --workspace --no-run
+	tests/stack/run cargo test --workspace
+
+check: ## format and lints, as CI sees them
+	tests/stack/packages build
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+bench: ## benchmarks, against the same services as the tests
+	tests/stack/packages build
+	tests/stack/run cargo bench --workspace
+
+fuzz: ## feeds foreign bytes to the decoder; needs a nightly toolchain, is run by hand
+	cargo fuzz --version >/dev/null 2>&1 || cargo install cargo-fuzz
+	cd avro && for target in $$(cargo +nightly fuzz list); do \
+		cargo +nightly fuzz run $$target -- -max_total_time=$(SECONDS_OF_FUZZING) || exit 1; done

@@ -1,0 +1,42 @@
+-- Every table and view of every model's live generation, one JSON object a row. Helpers (`_…`) are not served.
+-- An index counts where ORDER BY on its columns can walk it: whole, valid, btree, plain columns, and comparing as the
+-- columns themselves do (default operator class, the column's own collation).
+SELECT json_build_object(
+    'name', CASE WHEN c.relname = m.model THEN m.model ELSE m.model || '.' || c.relname END,
+    'model', m.model,
+    'generation', m.live,
+    'relation', format('%I.%I', n.nspname, c.relname),
+    'table', quote_ident(c.relname),
+    'is_view', c.relkind = 'v',
+    'comment', obj_description(c.oid, 'pg_class'),
+    'columns', (
+        SELECT coalesce(json_agg(json_build_object(
+            'name', a.attname,
+            'quoted', quote_ident(a.attname),
+            'display', format_type(a.atttypid, a.atttypmod),
+            'cast', format_type(a.atttypid, -1),
+            'nullable', NOT a.attnotnull,
+            'textual', t.typcategory = 'S',
+            'comment', col_description(c.oid, a.attnum)) ORDER BY a.attnum), '[]')
+        FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+    'indexes', (
+        SELECT coalesce(json_agg(json_build_object('primary', i.indisprimary, 'columns', k.columns)
+                                 ORDER BY i.indisprimary DESC, i.indexrelid), '[]')
+        FROM pg_index i
+        JOIN pg_class ic ON ic.oid = i.indexrelid
+        JOIN pg_am am ON am.oid = ic.relam AND am.amname = 'btree'
+        CROSS JOIN LATERAL (
+            SELECT json_agg(json_build_object(
+                       'column', a.attname,
+                       'descending', i.indoption[k.n] & 1 = 1,
+                       'nulls_first', i.indoption[k.n] & 2 = 2) ORDER BY k.n) AS columns,
+                   bool_and(o.opcdefault AND i.indcollation[k.n] = a.attcollation) AS plain
+            FROM generate_series(0, i.indnkeyatts - 1) AS k(n)
+            JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[k.n]
+            JOIN pg_opclass o ON o.oid = i.indclass[k.n]) k
+        WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND k.plain)
+)::text
+FROM vitrina.model m
+JOIN pg_namespace n ON n.nspname = m.model || '@' || m.live
+JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'v') AND NOT starts_with(c.relname, '_')

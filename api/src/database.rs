@@ -1,0 +1,163 @@
+//! Postgres, for reading. Invariant: one autocommit statement at a time, so a handler that is dropped half-way leaves
+//! no transaction behind; identifiers in a statement come from the catalogue, values only ever as bound text.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgPool, PgPoolOptions, PgRow};
+
+use crate::problem::{Kind, Problem};
+
+/// How long a request waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// What Postgres gets beyond its own time-out to say so, before the connection counts as lost.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The values of a statement, all bound as text and cast by Postgres.
+#[derive(Debug, Default)]
+pub(crate) struct Binds(Vec<String>);
+
+impl Binds {
+    /// Adds a value; the answer is what stands for it in the statement. `cast` is a type as the catalogue writes it.
+    pub(crate) fn add(&mut self, value: &str, cast: &str) -> String {
+        self.0.push(value.to_owned());
+        format!("${}::{cast}", self.0.len())
+    }
+}
+
+/// One `SELECT`.
+#[derive(Debug)]
+pub(crate) struct Statement {
+    text: String,
+    binds: Binds,
+    prepared: bool,
+}
+
+impl Statement {
+    /// A statement whose text is one of few: kept prepared on the connection.
+    pub(crate) fn fixed(text: impl Into<String>, binds: Binds) -> Self {
+        Self { text: text.into(), binds, prepared: true }
+    }
+
+    /// A statement whose text depends on the caller: never kept, or callers would push all others out.
+    pub(crate) fn free(text: impl Into<String>, binds: Binds) -> Self {
+        Self { text: text.into(), binds, prepared: false }
+    }
+}
+
+/// How a statement fails, by what can be done about it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DatabaseError {
+    /// A relation or a column is not there (any more).
+    #[error("{0}")]
+    Stale(String),
+    /// A value that Postgres refuses, in its words.
+    #[error("{0}")]
+    Value(String),
+    #[error("the statement ran into its time-out")]
+    TimedOut,
+    #[error("{0}")]
+    Unavailable(String),
+    #[error("{0}")]
+    Other(String),
+}
+
+/// A pool of read-only sessions.
+pub(crate) struct Database {
+    pool: PgPool,
+    patience: Duration,
+}
+
+impl Database {
+    pub(crate) fn new(url: &str, connections: u32, statement_timeout: Duration) -> Result<Self, sqlx::Error> {
+        let options = PgConnectOptions::from_str(url)?.application_name("vitrina query").extra_float_digits(1).options([
+            ("default_transaction_read_only", "on"),
+            ("statement_timeout", &statement_timeout.as_millis().to_string()),
+            // What users' own functions and operators may stand in, Postgres's own first.
+            ("search_path", "pg_catalog,public"),
+            ("TimeZone", "UTC"),
+            ("DateStyle", "ISO,MDY"),
+            ("IntervalStyle", "postgres"),
+            ("bytea_output", "hex"),
+            // Small answers, many at a time: neither pays.
+            ("max_parallel_workers_per_gather", "0"),
+            ("jit", "off"),
+        ]);
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_lazy_with(options);
+        Ok(Self { pool, patience: statement_timeout + GRACE })
+    }
+
+    /// The statement's first row.
+    pub(crate) async fn first(&self, statement: Statement) -> Result<Option<PgRow>, DatabaseError> {
+        Ok(self.all(statement).await?.into_iter().next())
+    }
+
+    pub(crate) async fn all(&self, statement: Statement) -> Result<Vec<PgRow>, DatabaseError> {
+        let mut connection = self.pool.acquire().await?;
+        let mut query = sqlx::query(AssertSqlSafe(statement.text)).persistent(statement.prepared);
+        for value in statement.binds.0 {
+            query = query.bind(value);
+        }
+        match tokio::time::timeout(self.patience, query.fetch_all(&mut *connection)).await {
+            Ok(rows) => Ok(rows?),
+            Err(_) => {
+                // Its answer may still come, or the network is gone: nobody else shall wait on it.
+                drop(connection.detach());
+                Err(DatabaseError::Unavailable("Postgres does not answer".into()))
+            }
+        }
+    }
+}
+
+impl From<sqlx::Error> for DatabaseError {
+    fn from(error: sqlx::Error) -> Self {
+        let text = error.to_string();
+        let Some(refused) = error.as_database_error() else {
+            return match error {
+                sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnNotFound(_) | sqlx::Error::Decode(_) => {
+                    Self::Other(text)
+                }
+                _ => Self::Unavailable(text),
+            };
+        };
+        match refused.code().unwrap_or_default().as_ref() {
+            // undefined_table, undefined_column, invalid_schema_name
+            "42P01" | "42703" | "3F000" => Self::Stale(text),
+            // feature_not_supported: a plan kept for a table that has changed, or what a type or a collation cannot do
+            "0A000" if routine(refused) == Some("RevalidateCachedQuery") => Self::Stale(text),
+            "0A000" => Self::Value(refused.message().to_owned()),
+            "57014" => Self::TimedOut,
+            // no such operator or cast for the type, or the type's own constraint
+            "42883" | "42846" | "42725" | "23514" => Self::Value(refused.message().to_owned()),
+            code => match code.get(..2) {
+                Some("22") => Self::Value(refused.message().to_owned()),
+                Some("08" | "28" | "3D" | "53" | "57") => Self::Unavailable(text),
+                _ => Self::Other(format!("{code}: {text}")),
+            },
+        }
+    }
+}
+
+/// The function in Postgres that refused.
+fn routine<'e>(error: &'e (dyn sqlx::error::DatabaseError + 'static)) -> Option<&'e str> {
+    error.try_downcast_ref::<PgDatabaseError>().and_then(PgDatabaseError::routine)
+}
+
+impl From<DatabaseError> for Problem {
+    fn from(error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::Value(_) | DatabaseError::Other(_) => {
+                tracing::error!(%error, "a statement failed");
+                Self::new(Kind::Internal, "The answer could not be made; the service's log says why.")
+            }
+            DatabaseError::Stale(_) | DatabaseError::TimedOut | DatabaseError::Unavailable(_) => {
+                tracing::warn!(%error, "Postgres cannot answer");
+                Self::new(Kind::Unavailable, "The database does not answer; ask again in a second.")
+            }
+        }
+    }
+}

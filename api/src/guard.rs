@@ -1,0 +1,62 @@
+//! What no handler needs to think of. Invariant: a request that is too large, too much or not for us is answered
+//! before it costs anything.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{Method, Response as HttpResponse, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tokio::sync::Semaphore;
+
+use crate::problem::{Kind, Problem};
+
+/// Bytes of a request's address: room for a cursor of many long texts.
+const MAX_URI: usize = 32 * 1024;
+/// Bytes of all header names and values.
+const MAX_HEADERS: usize = 32 * 1024;
+
+/// Lets in as many requests at a time as there are permits, and sends the rest away at once.
+pub(crate) async fn admit(
+    State(admission): State<Arc<Semaphore>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let _permit = admission.try_acquire().map_err(|_| {
+        Problem::new(Kind::Overloaded, "This instance answers as many requests as it can; ask again in a second.")
+    })?;
+    Ok(next.run(request).await)
+}
+
+/// Refuses addresses and headers that are out of all proportion.
+pub(crate) async fn bounds(request: Request, next: Next) -> Result<Response, Problem> {
+    let uri = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    if uri > MAX_URI {
+        let detail = format!("The address has {uri} bytes, {MAX_URI} is the most: ask for less at a time.");
+        return Err(Problem::new(Kind::UriTooLong, detail));
+    }
+    let headers: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if headers > MAX_HEADERS {
+        let detail = format!("The headers have {headers} bytes, {MAX_HEADERS} is the most: leave out what is not needed.");
+        return Err(Problem::new(Kind::HeadersTooLarge, detail));
+    }
+    Ok(next.run(request).await)
+}
+
+pub(crate) async fn unknown_route(uri: Uri) -> Problem {
+    let detail = format!("Nothing is served at {}. GET /v1/views lists the views.", uri.path());
+    Problem::new(Kind::UnknownRoute, detail)
+}
+
+pub(crate) async fn method_not_allowed(method: Method) -> Problem {
+    Problem::new(Kind::MethodNotAllowed, format!("{method} is not possible here: use GET or HEAD."))
+}
+
+/// A handler panicked: the log has the details, the caller an answer.
+pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> HttpResponse<Body> {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(panic = text.unwrap_or("no message"), "a request's handler panicked");
+    Problem::new(Kind::Internal, "The answer could not be made; the service's log says why.").into_response()
+}

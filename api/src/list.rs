@@ -1,0 +1,71 @@
+//! `GET /v1/views/{view}`. Invariant: rows pass through as the text that Postgres made of them.
+
+use std::sync::Arc;
+
+use axum::extract::{OriginalUri, State};
+use axum::http::{HeaderMap, Uri, header};
+use axum::response::Response;
+
+use crate::answer::{self, json};
+use crate::api::{Api, Failure};
+use crate::catalogue::View;
+use crate::database::DatabaseError;
+use crate::freshness::{Freshness, get};
+use crate::problem::Problem;
+use crate::query::{Cursor, Page, Parameters};
+use crate::{path, refusal};
+
+pub(crate) async fn list(
+    State(api): State<Api>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let name = path::view(&uri)?;
+    let parameters = Parameters::parse(uri.query())?;
+    api.on_view(&name, |view| read(&api, view, &uri, &parameters, &headers)).await
+}
+
+async fn read(
+    api: &Api,
+    view: Arc<View>,
+    uri: &Uri,
+    parameters: &Parameters,
+    headers: &HeaderMap,
+) -> Result<Response, Failure> {
+    let page = Page::parse(&view, parameters)?;
+    let query = parameters.canonical();
+    if headers.contains_key(header::IF_NONE_MATCH) && !view.is_view {
+        let freshness = Freshness::read(api.database(), &view).await?;
+        let tag = answer::tag(&view, &freshness, &query);
+        if answer::holds(headers, tag.as_deref()) {
+            return Ok(answer::not_modified(&freshness, tag.as_deref()));
+        }
+    }
+    let row = match api.database().first(page.statement()).await {
+        Ok(row) => row.ok_or(Failure::Stale)?,
+        Err(error) => return Err(refusal::of_page(api.database(), &page, error).await),
+    };
+    let freshness = Freshness::of(Some(&row), &view)?;
+    let rows = get::<Option<Vec<String>>>(&row, "rows")?.unwrap_or_default();
+    let next = match rows.len() > page.limit as usize && !view.is_view {
+        true => Some(next(&page, uri, parameters, get(&row, "last")?)?),
+        false => None,
+    };
+    let rows = &rows[..rows.len().min(page.limit as usize)];
+    let body = format!(
+        r#"{{"data":[{}],"page":{{"limit":{},"next":{}}},"meta":{}}}"#,
+        rows.join(","),
+        page.limit,
+        json(&next)?,
+        json(&freshness)?
+    );
+    let tag = answer::tag(&view, &freshness, &query);
+    Ok(answer::found(body, &freshness, tag.as_deref()))
+}
+
+/// The address of the page after the row whose order values are `last`, a JSON array.
+fn next(page: &Page<'_>, uri: &Uri, parameters: &Parameters, last: &str) -> Result<String, Failure> {
+    let last = serde_json::from_str(last).map_err(|error| DatabaseError::Other(error.to_string()))?;
+    let cursor = Cursor::new(page.view, &page.order, &page.filters, last).encode()?;
+    Ok(format!("{}?{}", uri.path(), parameters.with_cursor(&cursor)))
+}

@@ -1,0 +1,54 @@
+//! The API's metrics. Invariant: labels come from a fixed set: a route's pattern, never its address.
+
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request};
+use axum::http::{Method, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use axum::routing::get;
+use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::api::Api;
+
+/// Requests answered, by `route`, `method` and `status`.
+pub const REQUESTS_TOTAL: &str = "vitrina_http_requests_total";
+/// Time from a request's head to its answer's, by `route` and `method`.
+pub const DURATION_SECONDS: &str = "vitrina_http_request_duration_seconds";
+
+/// Tells the installed recorder what the metrics mean; called once, after it was installed.
+pub fn describe_metrics() {
+    describe_counter!(REQUESTS_TOTAL, Unit::Count, "HTTP requests answered, by route, method and status");
+    describe_histogram!(DURATION_SECONDS, Unit::Seconds, "Time to answer an HTTP request, by route and method");
+}
+
+/// `/metrics`, rendered on each request.
+pub(crate) fn routes(handle: PrometheusHandle) -> Router<Api> {
+    let render = move || async move { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], handle.render()) };
+    Router::new().route("/metrics", get(render))
+}
+
+pub(crate) async fn measure(request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let matched = request.extensions().get::<MatchedPath>();
+    let route = matched.map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
+    let method = method(request.method());
+    let response = next.run(request).await;
+    let status = response.status().as_u16().to_string();
+    counter!(REQUESTS_TOTAL, "route" => route.clone(), "method" => method, "status" => status).increment(1);
+    histogram!(DURATION_SECONDS, "route" => route, "method" => method).record(begun.elapsed());
+    response
+}
+
+/// Callers may invent methods; the labels do not follow.
+fn method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        Method::POST => "POST",
+        _ => "OTHER",
+    }
+}

@@ -1,0 +1,16 @@
+//! The segments of an address. Invariant: they are cut before they are decoded, so `%2F` is a slash inside a segment.
+
+use axum::http::Uri;
+
+use crate::problem::Problem;
+use crate::query::decode;
+
+/// What stands after `/v1/…/`, decoded: the view's name, then its key parts.
+pub(crate) fn segments(uri: &Uri) -> Result<Vec<String>, Problem> {
+    uri.path().split('/').skip(3).map(|segment| decode(segment, "a part of the path")).collect()
+}
+
+/// The view's name alone.
+pub(crate) fn view(uri: &Uri) -> Result<String, Problem> {
+    Ok(segments(uri)?.into_iter().next().unwrap_or_default())
+}

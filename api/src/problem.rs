@@ -1,0 +1,138 @@
+//! What goes wrong, as RFC 9457 tells it. Invariant: every answer that is not a success is one of these kinds, and says
+//! the way out.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+/// Seconds after which trying again makes sense.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+/// The kinds of problem: the end of the `type` URL, the status and the title of each are fixed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    UnknownView,
+    UnknownRoute,
+    NotFound,
+    UnknownParameter,
+    RepeatedParameter,
+    BadEncoding,
+    BadValue,
+    OrderNeedsIndex,
+    CursorMismatch,
+    TooExpensive,
+    MethodNotAllowed,
+    UriTooLong,
+    HeadersTooLarge,
+    Internal,
+    Unavailable,
+    Overloaded,
+    NotReady,
+}
+
+impl Kind {
+    fn facts(self) -> (StatusCode, &'static str, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::UnknownView => (S::NOT_FOUND, "unknown-view", "There is no such view"),
+            Self::UnknownRoute => (S::NOT_FOUND, "unknown-route", "There is nothing at this address"),
+            Self::NotFound => (S::NOT_FOUND, "not-found", "There is no such row"),
+            Self::UnknownParameter => (S::BAD_REQUEST, "unknown-parameter", "A parameter is not known"),
+            Self::RepeatedParameter => (S::BAD_REQUEST, "repeated-parameter", "A parameter is given twice"),
+            Self::BadEncoding => (S::BAD_REQUEST, "bad-encoding", "The address is not encoded properly"),
+            Self::BadValue => (S::BAD_REQUEST, "bad-value", "A value does not fit"),
+            Self::OrderNeedsIndex => (S::BAD_REQUEST, "order-needs-index", "This order needs an index"),
+            Self::CursorMismatch => (S::BAD_REQUEST, "cursor-mismatch", "The cursor belongs to another query"),
+            Self::TooExpensive => (S::BAD_REQUEST, "too-expensive", "The query takes too long"),
+            Self::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "method-not-allowed", "Only reading is possible here"),
+            Self::UriTooLong => (S::URI_TOO_LONG, "uri-too-long", "The address is too long"),
+            Self::HeadersTooLarge => {
+                (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers-too-large", "The headers are too large")
+            }
+            Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Something went wrong on our side"),
+            Self::Unavailable => (S::SERVICE_UNAVAILABLE, "unavailable", "The data cannot be reached right now"),
+            Self::Overloaded => (S::SERVICE_UNAVAILABLE, "overloaded", "Too many requests at a time"),
+            Self::NotReady => (S::SERVICE_UNAVAILABLE, "not-ready", "This instance cannot do its job yet"),
+        }
+    }
+}
+
+/// One parameter that is in the way.
+#[derive(Debug, Clone, Serialize)]
+struct ParameterError {
+    parameter: String,
+    detail: String,
+    allowed: Vec<String>,
+}
+
+/// A problem on its way to the caller.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    kind: Kind,
+    detail: String,
+    errors: Vec<ParameterError>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [ParameterError],
+}
+
+impl Problem {
+    pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), errors: Vec::new() }
+    }
+
+    /// A problem with one parameter; `allowed` is what may stand there instead, empty where no list says it.
+    pub(crate) fn of<A: Into<String>>(
+        kind: Kind,
+        parameter: &str,
+        detail: impl Into<String>,
+        allowed: impl IntoIterator<Item = A>,
+    ) -> Self {
+        let detail = detail.into();
+        let allowed = allowed.into_iter().map(Into::into).collect();
+        let error = ParameterError { parameter: parameter.to_owned(), detail: detail.clone(), allowed };
+        Self { kind, detail, errors: vec![error] }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, slug, title) = self.kind.facts();
+        let body = Body {
+            r#type: format!("/problems/{slug}"),
+            title,
+            status: status.as_u16(),
+            detail: &self.detail,
+            errors: &self.errors,
+        };
+        // Strings and a number: this cannot fail, and an empty body is still the right status.
+        let body = serde_json::to_string(&body).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        response
+    }
+}
+
+/// ` Did you mean …?` where one of the names is close, else nothing.
+pub(crate) fn suggestion<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    let reach = (name.chars().count() / 3).max(2);
+    names
+        .into_iter()
+        .map(|known| (strsim::damerau_levenshtein(name, known), known))
+        .filter(|&(distance, _)| distance <= reach)
+        .min()
+        .map(|(_, known)| format!(" Did you mean `{known}`?"))
+        .unwrap_or_default()
+}

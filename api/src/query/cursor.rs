@@ -1,0 +1,65 @@
+//! Where a page ended. Invariant: a cursor goes on only with the view, the columns, the order and the filters that it
+//! was made for.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use crate::answer::fingerprint;
+use crate::catalogue::View;
+use crate::problem::{Kind, Problem};
+
+use super::filter::Filter;
+use super::order::Term;
+
+const VERSION: u8 = 1;
+
+/// The last row of a page, by the values of its order's columns; `None` is NULL.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Cursor {
+    version: u8,
+    view: String,
+    schema: String,
+    query: String,
+    last: Vec<Option<String>>,
+}
+
+impl Cursor {
+    pub(crate) fn new(view: &View, terms: &[Term<'_>], filters: &[Filter<'_>], last: Vec<Option<String>>) -> Self {
+        let order = terms.iter().map(Term::sql);
+        let mut tests: Vec<_> = filters.iter().map(Filter::canonical).collect();
+        tests.sort_unstable();
+        let query: Vec<_> = order.chain(["where".to_owned()]).chain(tests).collect();
+        let query = fingerprint(query.iter().map(String::as_str));
+        Self { version: VERSION, view: view.name.clone(), schema: view.schema_hash(), query, last }
+    }
+
+    /// The text that the caller gets.
+    pub(crate) fn encode(&self) -> Result<String, Problem> {
+        Ok(URL_SAFE_NO_PAD.encode(crate::answer::json(self)?))
+    }
+
+    /// The values to go on after, if `text` is a cursor of this very query.
+    pub(crate) fn resume(
+        text: &str,
+        view: &View,
+        terms: &[Term<'_>],
+        filters: &[Filter<'_>],
+    ) -> Result<Vec<Option<String>>, Problem> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok();
+        let cursor: Option<Self> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let nul = |value: &Option<String>| value.as_ref().is_some_and(|value| value.contains('\0'));
+        let mut cursor = cursor.filter(|cursor| !cursor.last.iter().any(nul)).ok_or_else(mismatch)?;
+        let last = std::mem::take(&mut cursor.last);
+        if cursor != Self::new(view, terms, filters, Vec::new()) || last.len() != terms.len() {
+            return Err(mismatch());
+        }
+        Ok(last)
+    }
+}
+
+/// The answer to a cursor that does not go on here.
+pub(crate) fn mismatch() -> Problem {
+    let detail = "This cursor was not made for this view with these filters and this order: take `page.next` as it is, or begin again without `cursor`.";
+    Problem::of(Kind::CursorMismatch, "cursor", detail, None::<String>)
+}

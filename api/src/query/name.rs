@@ -1,0 +1,46 @@
+//! Column names in lists. Invariant: a name that holds `,` or `.` can be written between double quotes, a quote in it
+//! doubled, as in SQL.
+
+use crate::problem::{Kind, Problem};
+
+/// The items of `a,"b,c".desc`: each a name and what stands between it and the next comma.
+pub(crate) fn list<'t>(parameter: &str, text: &'t str) -> Result<Vec<(String, &'t str)>, Problem> {
+    let mut items = Vec::new();
+    let mut rest = text;
+    loop {
+        let (name, after) = first(rest).ok_or_else(|| {
+            let detail = format!("`{parameter}` expects a column name at `{rest}`: write it as `{parameter}=a,b`.");
+            Problem::of(Kind::BadValue, parameter, detail, None::<String>)
+        })?;
+        match after.split_once(',') {
+            Some((suffix, next)) => {
+                items.push((name, suffix));
+                rest = next;
+            }
+            None => {
+                items.push((name, after));
+                return Ok(items);
+            }
+        }
+    }
+}
+
+/// The name at the beginning of `text` and what follows it; `None` where there is no name or its quote is not closed.
+pub(crate) fn first(text: &str) -> Option<(String, &str)> {
+    let Some(mut rest) = text.strip_prefix('"') else {
+        let end = text.find([',', '.']).unwrap_or(text.len());
+        return (end > 0).then(|| (text[..end].to_owned(), &text[end..]));
+    };
+    let mut name = String::new();
+    loop {
+        let (part, after) = rest.split_once('"')?;
+        name.push_str(part);
+        match after.strip_prefix('"') {
+            Some(more) => {
+                name.push('"');
+                rest = more;
+            }
+            None => return Some((name, after)),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The query string, taken apart strictly. Invariant: what is not proper percent-encoded UTF-8 without NUL is refused,
+//! never repaired.
+
+use crate::catalogue::View;
+use crate::problem::{Kind, Problem, suggestion};
+
+use super::filter::Filter;
+use super::name;
+
+/// The parameters that are not columns; a column of such a name is written `"order"=eq.x`.
+const RESERVED: [&str; 4] = ["select", "order", "limit", "cursor"];
+
+#[derive(Debug)]
+struct Parameter {
+    name: String,
+    value: String,
+    /// As the caller wrote it, for the address of the next page.
+    raw: String,
+}
+
+/// A query string.
+#[derive(Debug)]
+pub(crate) struct Parameters(Vec<Parameter>);
+
+impl Parameters {
+    pub(crate) fn parse(query: Option<&str>) -> Result<Self, Problem> {
+        let parts = query.unwrap_or_default().split('&').filter(|part| !part.is_empty());
+        let parameter = |raw: &str| {
+            let (name, value) = raw.split_once('=').unwrap_or((raw, ""));
+            let name = decode(&name.replace('+', " "), "a parameter's name")?;
+            let value = decode(&value.replace('+', " "), &format!("the value of `{name}`"))?;
+            Ok(Parameter { name, value, raw: raw.to_owned() })
+        };
+        let parameters = Self(parts.map(parameter).collect::<Result<_, Problem>>()?);
+        for name in RESERVED {
+            if parameters.0.iter().filter(|parameter| parameter.name == name).count() > 1 {
+                let detail = format!("`{name}` is given more than once: give it once.");
+                return Err(Problem::of(Kind::RepeatedParameter, name, detail, None::<String>));
+            }
+        }
+        Ok(parameters)
+    }
+
+    /// The value of a reserved parameter.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|parameter| parameter.name == name).map(|parameter| parameter.value.as_str())
+    }
+
+    /// All parameters that are columns of `view`, as filters.
+    pub(crate) fn filters<'v>(&self, view: &'v View) -> Result<Vec<Filter<'v>>, Problem> {
+        let others = self.0.iter().filter(|parameter| !RESERVED.contains(&parameter.name.as_str()));
+        let filter = |parameter: &Parameter| {
+            let quoted = name::first(&parameter.name).filter(|(_, rest)| parameter.name.starts_with('"') && rest.is_empty());
+            let name = quoted.map_or_else(|| parameter.name.clone(), |(name, _)| name);
+            let column = view.column(&name).ok_or_else(|| {
+                let allowed = RESERVED.into_iter().chain(view.column_names());
+                unknown(&parameter.name, &format!("`{}`", view.name), allowed.collect())
+            })?;
+            Filter::parse(&parameter.name, column, &parameter.value)
+        };
+        others.map(filter).collect()
+    }
+
+    /// Refuses whatever is not among `allowed`, on a route that takes no filters.
+    pub(crate) fn only(&self, place: &str, allowed: &[&str]) -> Result<(), Problem> {
+        match self.0.iter().find(|parameter| !allowed.contains(&parameter.name.as_str())) {
+            Some(parameter) => Err(unknown(&parameter.name, place, allowed.to_vec())),
+            None => Ok(()),
+        }
+    }
+
+    /// The same query in any order of its parameters is the same list.
+    pub(crate) fn canonical(&self) -> Vec<&str> {
+        let mut pairs: Vec<_> = self.0.iter().map(|parameter| [parameter.name.as_str(), &parameter.value]).collect();
+        pairs.sort_unstable();
+        pairs.into_iter().flatten().collect()
+    }
+
+    /// The caller's own query string, with another cursor.
+    pub(crate) fn with_cursor(&self, cursor: &str) -> String {
+        let cursor = format!("cursor={cursor}");
+        let others = self.0.iter().filter(|parameter| parameter.name != "cursor").map(|parameter| parameter.raw.as_str());
+        others.chain([cursor.as_str()]).collect::<Vec<_>>().join("&")
+    }
+}
+
+fn unknown(name: &str, place: &str, allowed: Vec<&str>) -> Problem {
+    let near = suggestion(name, allowed.iter().copied());
+    let detail = match allowed.is_empty() {
+        true => format!("`{name}` is not a parameter of {place}, which takes none."),
+        false => format!("`{name}` is not a parameter of {place}.{near}"),
+    };
+    Problem::of(Kind::UnknownParameter, name, detail, allowed)
+}
+
+/// Percent-decodes a text of the address; `what` names it where it is malformed.
+pub(crate) fn decode(text: &str, what: &str) -> Result<String, Problem> {
+    let refuse = |why: &str| Problem::new(Kind::BadEncoding, format!("In the address, {what} {why}"));
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        rest = after;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let digits = rest.split_at_checked(2).map(|(digits, after)| (digit(digits[0]), digit(digits[1]), after));
+        let Some((Some(high), Some(low), after)) = digits else {
+            return Err(refuse("has a `%` without two hexadecimal digits: write `%25` for a percent sign."));
+        };
+        bytes.push(high << 4 | low);
+        rest = after;
+    }
+    let decoded = String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8: encode it as UTF-8, then percent-encode."))?;
+    if decoded.contains('\0') {
+        return Err(refuse("holds a NUL character, which no value in Postgres has: leave it out."));
+    }
+    Ok(decoded)
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}

@@ -1,0 +1,91 @@
+//! `GET /v1/views/{view}/{key}…`. Invariant: the key's parts are compared as its columns are, in the primary key's order.
+
+use std::sync::Arc;
+
+use axum::extract::{OriginalUri, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::answer::{self, json};
+use crate::api::{Api, Failure};
+use crate::catalogue::View;
+use crate::database::{Binds, Statement};
+use crate::freshness::{Freshness, get};
+use crate::problem::{Kind, Problem};
+use crate::query::{Filter, Parameters, row_json, selected};
+use crate::{path, refusal};
+
+pub(crate) async fn row(
+    State(api): State<Api>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let segments = path::segments(&uri)?;
+    let parameters = Parameters::parse(uri.query())?;
+    let (name, key) = segments.split_first().map_or(("", &[][..]), |(name, key)| (name.as_str(), key));
+    api.on_view(name, |view| read(&api, view, key, &parameters, &headers)).await
+}
+
+async fn read(
+    api: &Api,
+    view: Arc<View>,
+    parts: &[String],
+    parameters: &Parameters,
+    headers: &HeaderMap,
+) -> Result<Response, Failure> {
+    let key = key(&view, parts)?;
+    parameters.only("a row's address", &["select"])?;
+    let select = parameters.get("select");
+    let columns = selected(&view, select)?;
+    let query: Vec<_> = ["row"].into_iter().chain(parts.iter().map(String::as_str)).chain(select).collect();
+    if headers.contains_key(header::IF_NONE_MATCH) {
+        let freshness = Freshness::read(api.database(), &view).await?;
+        let tag = answer::tag(&view, &freshness, &query);
+        if answer::holds(headers, tag.as_deref()) {
+            return Ok(answer::not_modified(&freshness, tag.as_deref()));
+        }
+    }
+    let mut binds = Binds::default();
+    let conditions: Vec<_> = key.iter().map(|part| part.condition(&mut binds)).collect();
+    let data = format!(
+        ", (SELECT {} FROM {} t WHERE {}) AS data",
+        row_json(&columns),
+        view.relation,
+        conditions.join(" AND ")
+    );
+    let text = Freshness::select(&view, &data, "", &mut binds);
+    let statement = if select.is_none() { Statement::fixed(text, binds) } else { Statement::free(text, binds) };
+    let row = match api.database().first(statement).await {
+        Ok(row) => row.ok_or(Failure::Stale)?,
+        Err(error) => return Err(refusal::of_key(api.database(), &key, error).await),
+    };
+    let freshness = Freshness::of(Some(&row), &view)?;
+    let Some(data) = get::<Option<String>>(&row, "data")? else {
+        let detail = format!("`{}` has no row with the key {}.", view.name, parts.join(", "));
+        return Ok(answer::located(Problem::new(Kind::NotFound, detail).into_response(), &freshness));
+    };
+    let tag = answer::tag(&view, &freshness, &query);
+    let body = format!(r#"{{"data":{data},"meta":{}}}"#, json(&freshness)?);
+    Ok(answer::found(body, &freshness, tag.as_deref()))
+}
+
+/// A condition for each part of the key.
+fn key<'v>(view: &'v View, parts: &[String]) -> Result<Vec<Filter<'v>>, Problem> {
+    let key = view.key();
+    if key.is_empty() {
+        let detail = format!("`{0}` is a SQL view and has no key: filter the list, GET /v1/views/{0}.", view.name);
+        return Err(Problem::new(Kind::NotFound, detail));
+    }
+    if key.len() != parts.len() {
+        let columns: Vec<_> = key.iter().map(|column| format!("{{{}}}", column.name)).collect();
+        let detail = format!(
+            "The key of `{0}` has {1} part(s), the address has {2}: write /v1/views/{0}/{3}, a slash inside a part as %2F.",
+            view.name,
+            key.len(),
+            parts.len(),
+            columns.join("/")
+        );
+        return Err(Problem::new(Kind::NotFound, detail));
+    }
+    Ok(key.into_iter().zip(parts).map(|(column, part)| Filter::equal(column, part)).collect())
+}

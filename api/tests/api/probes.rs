@@ -1,0 +1,122 @@
+//! Health, metrics, and the answers that no handler makes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Request;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use vitrina_api::{Api, ApiSettings, DURATION_SECONDS, REQUESTS_TOTAL, describe_metrics};
+
+use crate::postgres;
+use crate::stage::{Answer, Stage};
+
+async fn ask(router: &axum::Router, uri: &str) -> Answer {
+    Answer::to(router.clone(), Request::get(uri).body(Body::empty()).unwrap()).await
+}
+
+#[tokio::test]
+async fn ready_needs_definitions_and_control_tables_live_needs_nothing() {
+    let stage = Stage::empty().await;
+    let loaded = Arc::new(AtomicBool::new(false));
+    let router = Api::new(ApiSettings { definitions_loaded: loaded.clone(), ..ApiSettings::new(&stage.url) }).unwrap().router();
+    ask(&router, "/readyz").await.problem("readyz", 503, "not-ready");
+    loaded.store(true, Ordering::Relaxed);
+    assert_eq!(ask(&router, "/readyz").await.status, 200);
+
+    let bare = Api::new(ApiSettings::new(postgres::database().await)).unwrap().router();
+    ask(&bare, "/readyz").await.problem("readyz", 503, "not-ready");
+    ask(&bare, "/v1/views").await.problem("views", 503, "unavailable");
+
+    let away = Api::new(ApiSettings::new("postgres://postgres@127.0.0.1:1/none")).unwrap().router();
+    assert_eq!(ask(&away, "/livez").await.status, 200);
+    ask(&away, "/readyz").await.problem("readyz", 503, "not-ready");
+    let list = ask(&away, "/v1/views/flight").await;
+    list.problem("list", 503, "unavailable");
+    assert_eq!(list.header("retry-after"), "1");
+    assert!(Api::new(ApiSettings::new("nonsense")).is_err());
+}
+
+#[tokio::test]
+async fn what_is_not_ours_is_a_problem_too() {
+    let stage = Stage::flight().await;
+    for uri in ["/", "/v1", "/v1/views/", "/v2/views", "/metrics"] {
+        stage.problem(uri, 404, "unknown-route").await;
+    }
+    let post = stage.send(Request::post("/v1/views/flight").body(Body::empty()).unwrap()).await;
+    post.problem("post", 405, "method-not-allowed");
+    assert_eq!(post.header("allow"), "GET,HEAD");
+    stage.problem(&format!("/v1/views/flight?carrier=eq.{}", "a".repeat(40_000)), 414, "uri-too-long").await;
+    let large = Request::get("/v1/views").header("x-large", "a".repeat(40_000)).body(Body::empty()).unwrap();
+    stage.send(large).await.problem("headers", 431, "headers-too-large");
+}
+
+#[tokio::test]
+async fn overload_is_said_at_once_and_does_not_reach_the_probes() {
+    let mut stage = Stage::flight().await;
+    let settings = ApiSettings { max_concurrent: 1, pool: 1, statement_timeout: Duration::from_secs(30), ..ApiSettings::new(&stage.url) };
+    let router = Api::new(settings).unwrap().router();
+    assert_eq!(ask(&router, "/v1/views/flight").await.status, 200);
+    stage.run(r#"BEGIN; LOCK "flight@1".flight"#).await;
+    let waiting = tokio::spawn({
+        let router = router.clone();
+        async move {
+            loop {
+                match ask(&router, "/v1/views/flight").await.status.as_u16() {
+                    503 => tokio::task::yield_now().await,
+                    status => return status,
+                }
+            }
+        }
+    });
+    // Until the other one is in, and waits for the lock.
+    while ask(&router, "/v1/views").await.status == 200 {
+        tokio::task::yield_now().await;
+    }
+    ask(&router, "/v1/views").await.problem("views", 503, "overloaded");
+    assert_eq!(ask(&router, "/readyz").await.status, 200);
+    stage.run("COMMIT").await;
+    assert_eq!(waiting.await.unwrap(), 200);
+}
+
+#[tokio::test]
+async fn a_request_that_its_caller_left_spoils_no_connection() {
+    let mut stage = Stage::flight().await;
+    let router = Api::new(ApiSettings { pool: 1, ..ApiSettings::new(&stage.url) }).unwrap().router();
+    assert_eq!(ask(&router, "/v1/views/flight").await.status, 200);
+    for patience in 0..20 {
+        stage.run(r#"BEGIN; LOCK "flight@1".flight"#).await;
+        let left = tokio::time::timeout(Duration::from_millis(patience), ask(&router, "/v1/views/flight")).await;
+        assert!(left.is_err());
+        stage.run("COMMIT").await;
+        assert_eq!(ask(&router, "/v1/views/flight/F1").await.json()["data"]["flight_id"], "F1");
+    }
+}
+
+#[test]
+fn metrics_count_routes_not_addresses() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let text = metrics::with_local_recorder(&recorder, || {
+        runtime.block_on(async {
+            describe_metrics();
+            let stage = Stage::flight().await;
+            let router = Api::new(ApiSettings::new(&stage.url)).unwrap().joint_router(handle);
+            ask(&router, "/v1/views/flight/F1").await;
+            ask(&router, "/v1/views/flight/F9").await;
+            ask(&router, "/elsewhere").await;
+            ask(&router, "/metrics").await.text
+        })
+    });
+    for line in [
+        format!("# TYPE {REQUESTS_TOTAL} counter"),
+        format!(r#"{REQUESTS_TOTAL}{{route="/v1/views/{{view}}/{{*key}}",method="GET",status="200"}} 1"#),
+        format!(r#"{REQUESTS_TOTAL}{{route="/v1/views/{{view}}/{{*key}}",method="GET",status="404"}} 1"#),
+        format!(r#"{REQUESTS_TOTAL}{{route="unmatched",method="GET",status="404"}} 1"#),
+        format!(r#"{DURATION_SECONDS}_count{{route="/v1/views/{{view}}/{{*key}}",method="GET"}} 2"#),
+    ] {
+        assert!(text.contains(&line), "{line} is not in\n{text}");
+    }
+}

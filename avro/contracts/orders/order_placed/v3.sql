@@ -1,0 +1,1 @@
+SELECT total_amount AS amount FROM v2;

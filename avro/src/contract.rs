@@ -1,0 +1,181 @@
+//! A contract: one event type in all its versions, and the context that it belongs to. What is here has passed every
+//! check of loading, so that nothing later needs to doubt it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use vitrina_sql::UpcastItem;
+
+use crate::canonical::{self, Detail};
+use crate::column::{Column, ColumnType};
+use crate::schema::{Field, Record, Schema};
+
+/// What the transport knows of an event: columns that every event relation has besides its fields.
+pub const METADATA: [(&str, ColumnType); 9] = [
+    ("_event_id", ColumnType::Text),
+    ("_time", ColumnType::Timestamptz),
+    ("_key", ColumnType::Text),
+    ("_topic", ColumnType::Text),
+    ("_partition", ColumnType::Int4),
+    ("_offset", ColumnType::Int8),
+    ("_headers", ColumnType::Jsonb),
+    ("_correlation_id", ColumnType::Text),
+    ("_causation_id", ColumnType::Text),
+];
+
+/// All contexts of a definition.
+#[derive(Debug, Clone, Default)]
+pub struct Contracts {
+    pub contexts: BTreeMap<String, Context>,
+}
+
+/// Where an event's id, time, correlation or causation is found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// The CloudEvents header, then what the transport knows.
+    #[default]
+    Default,
+    /// A field of the event, by its Avro name.
+    Field(String),
+    Header(String),
+}
+
+/// A bounded context: one topic, and the event types on it.
+#[derive(Debug, Clone)]
+pub struct Context {
+    pub name: String,
+    pub topic: String,
+    /// The field that is the record's key, by its Avro name.
+    pub key: String,
+    pub event_id: Origin,
+    pub time: Origin,
+    pub correlation_id: Origin,
+    pub causation_id: Origin,
+    pub events: BTreeMap<String, Arc<Contract>>,
+}
+
+/// An event type and its versions.
+#[derive(Debug, Clone)]
+pub struct Contract {
+    pub context: String,
+    pub name: String,
+    /// Full names and aliases of the record, of all versions.
+    pub full_names: Vec<String>,
+    /// Index 0 is version 1.
+    pub versions: Vec<Version>,
+    /// The files it was read from.
+    pub files: Vec<String>,
+}
+
+/// One version of a contract.
+#[derive(Debug, Clone)]
+pub struct Version {
+    /// From 1.
+    pub number: u32,
+    pub schema: Arc<Schema>,
+    /// The schema as it is registered.
+    pub json: String,
+    /// The fields as columns, in the schema's order.
+    pub columns: Vec<Column>,
+    /// The file of the upcast, and the items that the user wrote in it; none for version 1.
+    pub upcast_file: String,
+    pub written: Vec<UpcastItem>,
+    /// How each column is made of the version before; none for version 1.
+    pub(crate) upcast: Vec<Source>,
+}
+
+/// How a column is made of the columns of the version before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Source {
+    /// An expression of the column's type.
+    pub(crate) sql: String,
+    /// What it reads of the version before and of the metadata.
+    pub(crate) reads: BTreeSet<String>,
+}
+
+impl Contracts {
+    /// The contract of an event type.
+    pub fn contract(&self, context: &str, event: &str) -> Option<&Arc<Contract>> {
+        self.contexts.get(context)?.events.get(event)
+    }
+}
+
+impl Contract {
+    /// The event relation's name, as a rule writes it.
+    pub fn relation(&self) -> String {
+        format!("{}.{}", self.context, self.name)
+    }
+
+    /// The version whose columns rules see.
+    pub fn newest(&self) -> &Version {
+        &self.versions[self.versions.len() - 1]
+    }
+
+    /// A text that is equal exactly when two contracts mean the same to a model: schemas with their logical types,
+    /// defaults and aliases, and how each version becomes the next.
+    pub fn meaning(&self) -> String {
+        let mut lines = vec![self.relation()];
+        for version in &self.versions {
+            lines.push(format!(
+                "v{} {}",
+                version.number,
+                canonical::text(&version.schema, version.schema.root(), Detail::Meaning)
+            ));
+            let sources = version.columns.iter().zip(&version.upcast);
+            lines.extend(sources.map(|(column, source)| format!("{} = {}", column.name, respaced(&source.sql))));
+        }
+        lines.join("\n")
+    }
+}
+
+impl Version {
+    /// The record's name with its namespace.
+    pub fn full_name(&self) -> &str {
+        self.record().map_or("", |record| &record.name.full)
+    }
+
+    /// The fields, in the order of `columns`.
+    pub(crate) fn fields(&self) -> &[Field] {
+        self.record().map_or(&[], |record| &record.fields)
+    }
+
+    pub(crate) fn record(&self) -> Option<&Record> {
+        self.schema.record(self.schema.root())
+    }
+
+    /// The place of a field by its Avro name, or by its column's.
+    pub(crate) fn place(&self, field: &str) -> Option<usize> {
+        let folded = field.to_ascii_lowercase();
+        self.columns.iter().position(|column| column.name == folded)
+    }
+}
+
+/// The expression with single spaces outside of its literals; as it is where literals cannot be told by their quotes, which
+/// at worst makes one meaning two.
+fn respaced(sql: &str) -> String {
+    if ["$", "\\", "--", "/*"].iter().any(|mark| sql.contains(mark)) {
+        return sql.to_owned();
+    }
+    let respace = |(place, part): (usize, &str)| {
+        let edge = |blank: bool| if blank { " " } else { "" };
+        let words: Vec<&str> = part.split_whitespace().collect();
+        let (starts, ends) = (part.starts_with(char::is_whitespace), part.ends_with(char::is_whitespace));
+        match place % 2 {
+            0 => format!("{}{}{}", edge(starts), words.join(" "), edge(ends)),
+            _ => part.to_owned(),
+        }
+    };
+    sql.split('\'').enumerate().map(respace).collect::<Vec<_>>().join("'")
+}
+
+impl vitrina_sql::Relations for Contracts {
+    fn columns(&self, context: &str, event: &str) -> Option<Vec<String>> {
+        let newest = self.contract(context, event)?.newest();
+        let metadata = METADATA.iter().map(|(name, _)| (*name).to_owned());
+        Some(newest.columns.iter().map(|column| column.name.clone()).chain(metadata).collect())
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.contexts.values().flat_map(|context| context.events.values().map(|event| event.relation())).collect()
+    }
+}

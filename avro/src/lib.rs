@@ -1,0 +1,43 @@
+#![doc = include_str!("../README.md")]
+
+mod arena;
+mod calendar;
+mod canonical;
+mod carry;
+mod column;
+mod context;
+mod contract;
+mod cursor;
+mod decoder;
+mod encode;
+mod fault;
+mod frame;
+mod json;
+mod layout;
+mod literal;
+mod load;
+mod matching;
+mod metadata;
+mod nearest;
+mod numeric;
+mod pairing;
+mod plan;
+mod registry;
+mod rows;
+mod scalar;
+mod schema;
+mod shape;
+mod upcast;
+mod value;
+mod version;
+
+pub use column::{Column, ColumnType, Values};
+pub use contract::{Context, Contract, Contracts, METADATA, Origin, Version};
+pub use decoder::{Decoded, Decoder, Identity};
+pub use encode::{EncodeError, encode_json, key_text};
+pub use fault::RecordError;
+pub use frame::{Framed, HeaderPlace, Headers, Record, SchemaRef};
+pub use layout::{Layout, ORDINAL, VersionLayout};
+pub use registry::{Registry, RegistryError, RegistrySettings};
+pub use rows::Rows;
+pub use schema::{Schema, SchemaError};

@@ -1,0 +1,158 @@
+//! The schema registry. What it says for good (a schema) is remembered; what may change (unknown, away, refused) is asked
+//! again, so a schema that is registered later is found by the next try.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use schema_registry_converter::async_impl::avro::{AvroDecoder, get_avro_schema};
+use schema_registry_converter::async_impl::schema_registry::{
+    SrSettings, get_all_subjects, get_schema_by_guid_and_type, post_schema,
+};
+use schema_registry_converter::error::SRCError;
+use schema_registry_converter::schema_registry_common::{RawError, SchemaType, SuppliedSchema};
+
+use crate::frame::SchemaRef;
+use crate::schema::Schema;
+
+/// For connecting and for reading an answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where the registry is, and who asks. A token goes before a name and password.
+#[derive(Clone, Default)]
+pub struct RegistrySettings {
+    pub url: String,
+    pub username: Option<String>,
+    pub password: Option<String>,
+    pub token: Option<String>,
+}
+
+/// Why the registry gave no schema.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RegistryError {
+    /// It knows no such schema; one registered later will be found.
+    #[error("the registry knows no schema {0}")]
+    Unknown(String),
+    /// What it has under this id is not a schema that can be read: an error of the record.
+    #[error("the registry's schema cannot be used: {0}")]
+    Unusable(String),
+    /// It cannot be reached or does not work: try again later.
+    #[error("the registry is away: {0}")]
+    Away(String),
+    /// It says no: credentials, rights, compatibility, settings.
+    #[error("the registry refuses: {0}")]
+    Refused(String),
+}
+
+/// A client with a cache that lasts as long as it does.
+pub struct Registry {
+    settings: SrSettings,
+    by_id: AvroDecoder,
+    schemas: Mutex<HashMap<SchemaRef, Arc<Schema>>>,
+}
+
+impl Registry {
+    /// Connects to nothing yet.
+    ///
+    /// # Errors
+    /// Settings of which no client can be made.
+    pub fn new(settings: &RegistrySettings) -> Result<Self, RegistryError> {
+        let mut builder = SrSettings::new_builder(settings.url.trim_end_matches('/').to_owned());
+        builder.set_timeout(TIMEOUT);
+        match (&settings.token, &settings.username) {
+            (Some(token), _) => drop(builder.set_token_authorization(token)),
+            (None, Some(name)) => drop(builder.set_basic_authorization(name, settings.password.as_deref())),
+            (None, None) => {}
+        }
+        let settings = builder.build().map_err(|error| RegistryError::Refused(told(&error)))?;
+        Ok(Self { by_id: AvroDecoder::new(settings.clone()), settings, schemas: Mutex::default() })
+    }
+
+    /// The schema, with all that it refers to.
+    ///
+    /// # Errors
+    /// [`RegistryError`] tells what to do: park the record, try again, or stop.
+    pub async fn schema(&self, reference: &SchemaRef) -> Result<Arc<Schema>, RegistryError> {
+        let known = self.schemas.lock().unwrap_or_else(PoisonError::into_inner).get(reference).cloned();
+        if let Some(schema) = known {
+            return Ok(schema);
+        }
+        let fetched = match reference {
+            SchemaRef::Id(id) => self.by_id.get_schema(*id).await,
+            SchemaRef::Guid(guid) => {
+                match get_schema_by_guid_and_type(&guid.to_string(), &self.settings, SchemaType::Avro).await {
+                    Ok(registered) => get_avro_schema(&self.settings, registered).await,
+                    Err(error) => Err(error),
+                }
+            }
+        };
+        let fetched = fetched.map_err(|error| {
+            self.by_id.remove_errors_from_cache();
+            judge(&error, &reference.to_string(), false)
+        })?;
+        let schema = Schema::from_avro(&fetched.parsed).map_err(|error| RegistryError::Unusable(error.to_string()))?;
+        let schema = Arc::new(schema);
+        self.schemas.lock().unwrap_or_else(PoisonError::into_inner).insert(*reference, Arc::clone(&schema));
+        Ok(schema)
+    }
+
+    /// Whether it answers.
+    ///
+    /// # Errors
+    /// [`RegistryError`] says why not.
+    pub async fn ping(&self) -> Result<(), RegistryError> {
+        let subjects = get_all_subjects(&self.settings).await;
+        subjects.map(drop).map_err(|error| judge(&error, "subjects", true))
+    }
+
+    /// Registers a schema under a subject, or finds it there, and gives its id.
+    ///
+    /// # Errors
+    /// [`RegistryError::Refused`] where it is not compatible with the subject's others.
+    pub async fn register(&self, subject: &str, json: &str) -> Result<u32, RegistryError> {
+        let schema = SuppliedSchema::new(None, SchemaType::Avro, json.to_owned());
+        let registered = post_schema(&self.settings, subject.to_owned(), schema).await;
+        registered.map(|registered| registered.id).map_err(|error| judge(&error, subject, true))
+    }
+}
+
+/// The client tells kinds of failure apart by their texts and causes only: the HTTP status is in the text.
+fn judge(error: &SRCError, what: &str, writing: bool) -> RegistryError {
+    let mut chain: Vec<&(dyn Error + 'static)> = vec![error];
+    while let Some(cause) = chain[chain.len() - 1].source() {
+        chain.push(cause);
+    }
+    let status = chain.iter().find_map(|cause| status(cause.downcast_ref::<SRCError>()?));
+    let code = chain.iter().find_map(|cause| cause.downcast_ref::<RawError>()).map(|raw| raw.error_code);
+    let transient = chain.iter().any(|cause| cause.downcast_ref::<SRCError>().is_some_and(|error| error.retriable));
+    // An answer that is not the registry's JSON comes from something in between.
+    let foreign = chain.iter().any(|cause| {
+        cause
+            .downcast_ref::<SRCError>()
+            .is_some_and(|error| error.error.contains("could not parse to RawRegisteredSchema"))
+    });
+    match (status, code) {
+        (Some(408 | 429 | 500..), _) => RegistryError::Away(told(error)),
+        _ if transient || foreign => RegistryError::Away(told(error)),
+        (Some(404), Some(0) | None) => RegistryError::Refused(format!(
+            "nothing is there ({}); the url may be another service's, or lack a path",
+            told(error)
+        )),
+        (Some(404), _) if !writing => RegistryError::Unknown(what.to_owned()),
+        (Some(_), _) => RegistryError::Refused(told(error)),
+        (None, _) if writing => RegistryError::Refused(told(error)),
+        (None, _) => RegistryError::Unusable(told(error)),
+    }
+}
+
+fn status(error: &SRCError) -> Option<u16> {
+    error.error.split_once("with status ")?.1.get(..3)?.parse().ok()
+}
+
+fn told(error: &SRCError) -> String {
+    match &error.cause {
+        Some(cause) => format!("{}: {cause}", error.error),
+        None => error.error.clone(),
+    }
+}

@@ -1,0 +1,206 @@
+//! How one writer's scalar becomes a value of one contract's scalar: the table of promotions, and the reading of each.
+//! A value is read by the writer's logical type, and only where its meaning in SQL stays the same.
+
+use uuid::Uuid;
+
+use crate::calendar;
+use crate::cursor::Cursor;
+use crate::fault::Parse;
+use crate::numeric::Decimal;
+use crate::schema::{Enumeration, Node, Unit, narrow};
+use crate::value::Value;
+
+#[derive(Debug, Clone)]
+pub(crate) enum Scalar {
+    Boolean,
+    Int(Number),
+    Long(Number),
+    Float(Number),
+    Double,
+    Text,
+    Bytes,
+    Fixed(usize),
+    Symbols(Vec<Symbol>),
+    Decimal { size: Option<usize>, precision: u16, scale: u16, shown: u16 },
+    Uuid { fixed: bool, text: bool },
+    Date,
+    TimeMillis,
+    TimeMicros,
+    Timestamp { unit: Unit, zoned: bool },
+    Duration,
+}
+
+/// What an integer or float becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Number {
+    Int4,
+    Int8,
+    Float4,
+    Float8,
+}
+
+/// A writer's symbol, and the contract's symbol for it.
+#[derive(Debug, Clone)]
+pub(crate) struct Symbol {
+    written: String,
+    known: Option<String>,
+}
+
+impl Scalar {
+    /// How a value of `writer` becomes one of `version`; `None` where it does not promote.
+    pub(crate) fn promote(writer: &Node, version: &Node) -> Option<Self> {
+        Some(match (writer, version) {
+            (Node::Boolean, Node::Boolean) => Self::Boolean,
+            (Node::Int, number) => Self::Int(Number::of(number)?),
+            (Node::Long, number) => Self::Long(Number::of(number).filter(|&number| number != Number::Int4)?),
+            (Node::Float, Node::Float) => Self::Float(Number::Float4),
+            (Node::Float, Node::Double) => Self::Float(Number::Float8),
+            (Node::Double, Node::Double) => Self::Double,
+            (Node::String | Node::Bytes, Node::String) => Self::Text,
+            (Node::String | Node::Bytes, Node::Bytes) => Self::Bytes,
+            (Node::Fixed(writer, size), Node::Fixed(version, wanted)) if size == wanted && version.accepts(writer) => {
+                Self::Fixed(*size)
+            }
+            (Node::Enum(writer), Node::Enum(version)) if version.name.accepts(&writer.name) => {
+                Self::Symbols(symbols(writer, version))
+            }
+            (
+                Node::Decimal { size, precision, scale },
+                Node::Decimal { precision: wanted_precision, scale: wanted_scale, .. },
+            ) if scale <= wanted_scale
+                && precision.saturating_sub(*scale) <= wanted_precision.saturating_sub(*wanted_scale) =>
+            {
+                Self::Decimal {
+                    size: *size,
+                    precision: narrow(*precision),
+                    scale: narrow(*scale),
+                    shown: narrow(*wanted_scale),
+                }
+            }
+            (Node::Uuid { fixed }, Node::Uuid { .. }) => Self::Uuid { fixed: *fixed, text: false },
+            (Node::Uuid { fixed }, Node::String) => Self::Uuid { fixed: *fixed, text: true },
+            (Node::String, Node::Uuid { .. }) => Self::Uuid { fixed: false, text: false },
+            (Node::Date, Node::Date) => Self::Date,
+            (Node::TimeMillis, Node::TimeMillis | Node::TimeMicros) => Self::TimeMillis,
+            (Node::TimeMicros, Node::TimeMillis | Node::TimeMicros) => Self::TimeMicros,
+            (Node::Timestamp { unit, zoned }, Node::Timestamp { zoned: wanted, .. }) if zoned == wanted => {
+                Self::Timestamp { unit: *unit, zoned: *zoned }
+            }
+            (Node::Duration, Node::Duration) => Self::Duration,
+            _ => return None,
+        })
+    }
+
+    /// The next value.
+    pub(crate) fn read<'a>(&'a self, cursor: &mut Cursor<'a>) -> Parse<Value<'a>> {
+        Ok(match self {
+            Self::Boolean => Value::Boolean(cursor.boolean()?),
+            Self::Int(number) => number.value(i64::from(cursor.int()?)),
+            Self::Long(number) => number.value(cursor.long()?),
+            Self::Float(number) => {
+                let value = f32::from_le_bytes(cursor.array()?);
+                if *number == Number::Float8 { Value::Float8(f64::from(value)) } else { Value::Float4(value) }
+            }
+            Self::Double => Value::Float8(f64::from_le_bytes(cursor.array()?)),
+            Self::Text => Value::Text(cursor.text()?),
+            Self::Bytes => Value::Bytea(cursor.bytes()?),
+            Self::Fixed(size) => Value::Bytea(cursor.take(*size)?),
+            Self::Symbols(symbols) => Value::Text(symbol(symbols, cursor)?),
+            Self::Decimal { size, precision, scale, shown } => {
+                let bytes = match size {
+                    None => cursor.bytes()?,
+                    Some(size) => cursor.take(*size)?,
+                };
+                let decimal = Decimal::new(bytes, *precision, *scale, *shown);
+                Value::Numeric(decimal.ok_or_else(|| {
+                    cursor.fault(format!("a decimal of more than its {precision} digits ({} bytes)", bytes.len()))
+                })?)
+            }
+            Self::Uuid { fixed, text } => {
+                let uuid = if *fixed { Uuid::from_bytes(cursor.array()?) } else { parse_uuid(cursor)? };
+                if *text { Value::UuidText(uuid) } else { Value::Uuid(uuid) }
+            }
+            Self::Duration => duration(cursor)?,
+            Self::Date | Self::TimeMillis | Self::TimeMicros | Self::Timestamp { .. } => self.moment(cursor)?,
+        })
+    }
+
+    fn moment<'a>(&self, cursor: &mut Cursor<'a>) -> Parse<Value<'a>> {
+        let (raw, value) = match self {
+            Self::Date => {
+                let days = cursor.int()?;
+                (i64::from(days), calendar::date(days).map(Value::Date))
+            }
+            Self::TimeMillis => {
+                let millis = i64::from(cursor.int()?);
+                (millis, calendar::time(millis * 1000).map(Value::Time))
+            }
+            Self::Timestamp { unit, zoned } => {
+                let raw = cursor.long()?;
+                let kind = if *zoned { Value::Timestamptz } else { Value::Timestamp };
+                (raw, calendar::timestamp(raw, *unit).map(kind))
+            }
+            _ => {
+                let micros = cursor.long()?;
+                (micros, calendar::time(micros).map(Value::Time))
+            }
+        };
+        value.ok_or_else(|| cursor.fault(format!("{raw} is no date or time that Postgres can hold")))
+    }
+}
+
+impl Number {
+    fn of(node: &Node) -> Option<Self> {
+        match node {
+            Node::Int => Some(Self::Int4),
+            Node::Long => Some(Self::Int8),
+            Node::Float => Some(Self::Float4),
+            Node::Double => Some(Self::Float8),
+            _ => None,
+        }
+    }
+
+    /// An `Int4` is only made of an int, so nothing is cut off.
+    fn value(self, value: i64) -> Value<'static> {
+        match self {
+            Self::Int4 => Value::Int4(value as i32),
+            Self::Int8 => Value::Int8(value),
+            Self::Float4 => Value::Float4(value as f32),
+            Self::Float8 => Value::Float8(value as f64),
+        }
+    }
+}
+
+fn symbols(writer: &Enumeration, version: &Enumeration) -> Vec<Symbol> {
+    let known = |symbol: &String| {
+        let known = version.symbols.contains(symbol);
+        if known { Some(symbol.clone()) } else { version.default.clone() }
+    };
+    writer.symbols.iter().map(|symbol| Symbol { written: symbol.clone(), known: known(symbol) }).collect()
+}
+
+fn symbol<'a>(symbols: &'a [Symbol], cursor: &mut Cursor<'a>) -> Parse<&'a str> {
+    let symbol = &symbols[cursor.index(symbols.len(), "symbol")?];
+    let unknown = || {
+        cursor.fault(format!("the symbol {} is not one of the contract's, and its enum has no default", symbol.written))
+    };
+    symbol.known.as_deref().ok_or_else(unknown)
+}
+
+fn parse_uuid(cursor: &mut Cursor<'_>) -> Parse<Uuid> {
+    let text = cursor.text()?;
+    Uuid::try_parse(text).map_err(|_| cursor.fault(format!("{:?} is not a uuid", shorten(text))))
+}
+
+/// Enough of a text to recognise it by.
+fn shorten(text: &str) -> String {
+    text.chars().take(60).collect()
+}
+
+fn duration<'a>(cursor: &mut Cursor<'a>) -> Parse<Value<'a>> {
+    let mut part = || cursor.array().map(u32::from_le_bytes);
+    let (months, days, millis) = (part()?, part()?, part()?);
+    let narrow =
+        |count: u32| i32::try_from(count).map_err(|_| cursor.fault(format!("a duration of {count} months or days")));
+    Ok(Value::Interval { months: narrow(months)?, days: narrow(days)?, micros: i64::from(millis) * 1000 })
+}

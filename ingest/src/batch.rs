@@ -1,0 +1,107 @@
+//! A batch: records of several partitions in the order of their arrival, in one arena, with the claim that each
+//! partition was read under. What a batch moves is stated by its spans, even where it holds no record.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use rdkafka::Message;
+use rdkafka::message::{BorrowedMessage, Headers as _};
+use vitrina_avro::{HeaderPlace, Headers, Record};
+
+/// The part of one partition that a batch covers: `from` (where the claim stood) up to, not including, `to`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    pub topic: Arc<str>,
+    pub partition: i32,
+    pub epoch: i64,
+    pub from: i64,
+    pub to: i64,
+    /// Milliseconds since 1970 of the last record, where the span holds one that has a timestamp.
+    pub last_timestamp: Option<i64>,
+}
+
+#[derive(Debug, Default)]
+pub struct Batch {
+    arena: Vec<u8>,
+    records: Vec<Stored>,
+    headers: Vec<HeaderPlace>,
+    pub spans: Vec<Span>,
+}
+
+#[derive(Debug)]
+struct Stored {
+    span: u32,
+    offset: i64,
+    timestamp: Option<i64>,
+    key: Option<Range<u32>>,
+    value: Option<Range<u32>>,
+    headers: Range<u32>,
+}
+
+impl Batch {
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Bytes of keys, values and headers.
+    pub fn bytes(&self) -> usize {
+        self.arena.len()
+    }
+
+    /// Each record with the index of its span.
+    pub fn records(&self) -> impl Iterator<Item = (usize, Record<'_>)> {
+        self.records.iter().map(|stored| (stored.span as usize, self.record(stored)))
+    }
+
+    fn record<'a>(&'a self, stored: &Stored) -> Record<'a> {
+        let span = &self.spans[stored.span as usize];
+        let headers = &self.headers[stored.headers.start as usize..stored.headers.end as usize];
+        Record {
+            topic: &span.topic,
+            partition: span.partition,
+            offset: stored.offset,
+            timestamp_ms: stored.timestamp,
+            key: stored.key.as_ref().map(|range| self.slice(range)),
+            value: stored.value.as_ref().map(|range| self.slice(range)),
+            headers: Headers::new(&self.arena, headers),
+        }
+    }
+
+    /// The span of a partition's newest claim, if the batch has one.
+    pub(crate) fn span_of(&self, topic: &str, partition: i32) -> Option<usize> {
+        self.spans.iter().rposition(|span| span.partition == partition && &*span.topic == topic)
+    }
+
+    pub(crate) fn push(&mut self, span: usize, message: &BorrowedMessage<'_>) {
+        let key = message.key().map(|bytes| self.keep(bytes));
+        let value = message.payload().map(|bytes| self.keep(bytes));
+        let first = self.headers.len() as u32;
+        if let Some(headers) = message.headers() {
+            for header in headers.iter() {
+                let name = self.keep(header.key.as_bytes());
+                let value = header.value.map(|bytes| self.keep(bytes));
+                self.headers.push(HeaderPlace { name, value });
+            }
+        }
+        let timestamp = message.timestamp().to_millis().filter(|millis| *millis >= 0);
+        let headers = first..self.headers.len() as u32;
+        self.records.push(Stored { span: span as u32, offset: message.offset(), timestamp, key, value, headers });
+        let span = &mut self.spans[span];
+        span.to = message.offset() + 1;
+        span.last_timestamp = timestamp.or(span.last_timestamp);
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> Range<u32> {
+        let start = self.arena.len() as u32;
+        self.arena.extend_from_slice(bytes);
+        start..self.arena.len() as u32
+    }
+
+    fn slice(&self, range: &Range<u32>) -> &[u8] {
+        &self.arena[range.start as usize..range.end as usize]
+    }
+}

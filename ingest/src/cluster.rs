@@ -1,0 +1,40 @@
+//! Questions to the cluster that need no group: who it is, and where topics end.
+
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
+use rdkafka::error::KafkaResult;
+
+use crate::settings::KafkaSettings;
+
+/// A connection for questions. Its calls block.
+pub struct Cluster(BaseConsumer<DefaultConsumerContext>);
+
+/// A topic's partitions: number, log start, log end.
+pub type TopicEnds = Vec<(i32, i64, i64)>;
+
+impl Cluster {
+    /// # Errors
+    /// A property that librdkafka does not accept.
+    pub fn new(settings: &KafkaSettings) -> KafkaResult<Self> {
+        settings.client().create().map(Self)
+    }
+
+    /// The cluster's own id; `None` where it does not answer within `timeout`.
+    pub fn id(&self, timeout: Duration) -> Option<String> {
+        self.0.client().fetch_cluster_id(timeout)
+    }
+
+    /// # Errors
+    /// The broker did not answer within `timeout`; an unknown topic has no partitions.
+    pub fn ends(&self, topic: &str, timeout: Duration) -> KafkaResult<TopicEnds> {
+        let metadata = self.0.fetch_metadata(Some(topic), timeout)?;
+        let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions()).map(|partition| partition.id());
+        partitions
+            .map(|partition| {
+                let (start, end) = self.0.fetch_watermarks(topic, partition, timeout)?;
+                Ok((partition, start.max(0), end))
+            })
+            .collect()
+    }
+}

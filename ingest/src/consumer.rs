@@ -1,0 +1,93 @@
+//! The handle of a running consumer: batches come out, commits and claims to renew go in. Only the poll thread touches
+//! librdkafka's consumer, and dropping it can block, so the thread does that too.
+
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use rdkafka::error::KafkaError;
+use tokio::sync::{mpsc as tokio_mpsc, oneshot};
+
+use crate::batch::Batch;
+use crate::context::Ownership;
+use crate::poll::{Command, Poll};
+use crate::positions::{Positions, Refusal, TopicPartition};
+use crate::settings::Subscription;
+
+/// Why a consumer ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// It was told to.
+    Closed,
+    /// The world's trouble: a new consumer, after a while, goes on.
+    World(String),
+    /// Going on would be wrong until somebody decides.
+    Stop(String),
+}
+
+impl From<Refusal> for End {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::World(what) => Self::World(what),
+            Refusal::Stop(what) => Self::Stop(what),
+        }
+    }
+}
+
+impl From<KafkaError> for End {
+    fn from(error: KafkaError) -> Self {
+        Self::World(format!("Kafka: {error}"))
+    }
+}
+
+pub struct Consumer {
+    commands: mpsc::Sender<Command>,
+    ended: oneshot::Receiver<End>,
+    pub ownership: Ownership,
+}
+
+impl Consumer {
+    /// Starts the poll thread, and gives its batches. When the batches end, [`Self::close`] says why. Must be called
+    /// within a tokio runtime.
+    pub fn start(
+        subscription: Subscription,
+        positions: Arc<dyn Positions>,
+    ) -> (Self, tokio_mpsc::Receiver<Batch>) {
+        let (batch_sender, batches) = tokio_mpsc::channel(1);
+        let (commands, command_receiver) = mpsc::channel();
+        let (end_sender, ended) = oneshot::channel();
+        let ownership = Ownership::default();
+        let owned = ownership.clone();
+        let runtime = tokio::runtime::Handle::current();
+        std::thread::spawn(move || {
+            let end = match Poll::new(subscription, positions, owned, batch_sender, command_receiver, runtime) {
+                Ok(poll) => poll.run(),
+                Err(end) => end,
+            };
+            let _ = end_sender.send(end);
+        });
+        (Self { commands, ended, ownership }, batches)
+    }
+
+    /// Mirrors positions that Postgres holds to the group's offsets: soon, best effort.
+    pub fn mirror(&self, positions: Vec<(TopicPartition, i64)>) {
+        let _ = self.commands.send(Command::Mirror(positions));
+    }
+
+    /// Claims partitions again whose claim turned out not to be the newest, if the group still assigns them here.
+    pub fn reclaim(&self, partitions: Vec<TopicPartition>) {
+        let _ = self.commands.send(Command::Reclaim(partitions));
+    }
+
+    /// Mirrors what is left, leaves the group, and says why the consumer ended. After `patience` it is left behind.
+    pub async fn close(mut self, patience: Duration) -> End {
+        let _ = self.commands.send(Command::Close);
+        match tokio::time::timeout(patience, &mut self.ended).await {
+            Ok(Ok(end)) => end,
+            Ok(Err(_)) => End::World("the poll thread died".into()),
+            Err(_) => {
+                tracing::warn!("the consumer did not leave its group in time");
+                End::Closed
+            }
+        }
+    }
+}

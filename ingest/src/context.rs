@@ -1,0 +1,265 @@
+//! The rebalance callback: a partition is assigned with the offset and epoch of a fresh claim, or not at all; a revoked
+//! one is disowned first, so that what was read under its claim is dropped, and then waits for its transaction.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::statistics::Statistics;
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::consumer::End;
+use crate::positions::{Claim, Found, Positions, Refusal, TopicPartition};
+use crate::topic_id::topic_ids;
+
+/// How long one question to the broker may take inside the callback.
+const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a consumer owns at the moment, shared with whoever applies its batches.
+#[derive(Debug, Default, Clone)]
+pub struct Ownership(Arc<Mutex<Owned>>);
+
+#[derive(Debug, Default)]
+struct Owned {
+    /// `next_offset` is the next offset to read, ahead of Postgres by what is in flight.
+    claims: HashMap<TopicPartition, Claim>,
+    /// The last stable offset, from librdkafka's statistics.
+    ends: HashMap<TopicPartition, i64>,
+    /// Topics of the subscription that the broker does not know.
+    missing: Vec<String>,
+    unreachable: Option<String>,
+}
+
+impl Ownership {
+    fn lock(&self) -> MutexGuard<'_, Owned> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether records read under `epoch` may still be applied.
+    pub fn is_current(&self, topic: &Arc<str>, partition: i32, epoch: i64) -> bool {
+        self.lock().claims.get(&(topic.clone(), partition)).is_some_and(|claim| claim.epoch == epoch)
+    }
+
+    /// Each owned partition and the end of its log, where it is known.
+    pub fn ends(&self) -> Vec<(TopicPartition, Option<i64>)> {
+        let owned = self.lock();
+        owned.claims.keys().map(|key| (key.clone(), owned.ends.get(key).copied())).collect()
+    }
+
+    /// What keeps the broker from answering, as a sentence, while it lasts.
+    pub fn trouble(&self) -> Option<String> {
+        let owned = self.lock();
+        let missing = || {
+            let names = owned.missing.join(", ");
+            format!("topic {names} does not exist yet; its producers create it, Vitrina never does")
+        };
+        owned.unreachable.clone().or_else(|| (!owned.missing.is_empty()).then(missing))
+    }
+
+    pub(crate) fn claim_of(&self, key: &TopicPartition) -> Option<Claim> {
+        self.lock().claims.get(key).copied()
+    }
+
+    pub(crate) fn claims(&self) -> Vec<(TopicPartition, Claim)> {
+        self.lock().claims.iter().map(|(key, claim)| (key.clone(), *claim)).collect()
+    }
+
+    /// Records that everything below `next_offset` has been read under `epoch`.
+    pub(crate) fn advance(&self, key: &TopicPartition, epoch: i64, next_offset: i64) {
+        if let Some(claim) = self.lock().claims.get_mut(key).filter(|claim| claim.epoch == epoch) {
+            claim.next_offset = next_offset;
+        }
+    }
+
+    pub(crate) fn set_missing(&self, topics: Vec<String>) {
+        self.lock().missing = topics;
+    }
+}
+
+pub(crate) struct Context {
+    positions: Arc<dyn Positions>,
+    brokers: String,
+    pub(crate) ownership: Ownership,
+    /// Counts rebalances, so that the poll loop notices that claims have changed.
+    changes: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    topic_ids: HashMap<String, String>,
+    end: Option<End>,
+    claimed: Vec<(TopicPartition, i64)>,
+}
+
+impl Context {
+    pub(crate) fn new(positions: Arc<dyn Positions>, ownership: Ownership, brokers: String) -> Self {
+        Self { positions, brokers, ownership, changes: AtomicU64::new(0), state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
+    }
+
+    /// What a callback decided that the consumer must end with.
+    pub(crate) fn end(&self) -> Option<End> {
+        self.state().end.take()
+    }
+
+    /// The starts of claims made since the last call, to be mirrored before any record.
+    pub(crate) fn newly_claimed(&self) -> Vec<(TopicPartition, i64)> {
+        std::mem::take(&mut self.state().claimed)
+    }
+
+    /// The ids under which the owned topics were claimed.
+    pub(crate) fn topic_ids(&self) -> HashMap<String, String> {
+        self.state().topic_ids.clone()
+    }
+
+    /// Claims `partitions` and returns them with the offsets to start from.
+    pub(crate) fn claim(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        partitions: &[TopicPartition],
+    ) -> Result<TopicPartitionList, Refusal> {
+        let found = self.look_at(consumer, partitions)?;
+        let cluster_id = consumer.client().fetch_cluster_id(BROKER_TIMEOUT);
+        let claims = self.positions.claim(cluster_id.as_deref(), &found)?;
+        let mut list = TopicPartitionList::new();
+        let mut state = self.state();
+        let mut owned = self.ownership.lock();
+        for (found, claim) in found.into_iter().zip(claims) {
+            list.add_partition_offset(&found.topic, found.partition, Offset::Offset(claim.next_offset))
+                .map_err(|error| Refusal::World(error.to_string()))?;
+            let key = (found.topic.clone(), found.partition);
+            owned.missing.retain(|topic| **topic != *found.topic);
+            state.topic_ids.insert(found.topic.to_string(), found.topic_id);
+            state.claimed.push((key.clone(), claim.next_offset));
+            owned.claims.insert(key, claim);
+        }
+        Ok(list)
+    }
+
+    fn look_at(&self, consumer: &BaseConsumer<Self>, keys: &[TopicPartition]) -> Result<Vec<Found>, Refusal> {
+        let world = |what: String| Refusal::World(format!("Kafka at {} (kafka.brokers): {what}", self.brokers));
+        let mut topics: Vec<String> = keys.iter().map(|(topic, _)| topic.to_string()).collect();
+        topics.sort();
+        topics.dedup();
+        let ids = topic_ids(consumer.client(), &topics, BROKER_TIMEOUT).map_err(world)?;
+        keys.iter()
+            .map(|(topic, partition)| {
+                let topic_id = ids.get(&**topic).cloned();
+                let topic_id = topic_id.ok_or_else(|| world(format!("topic {topic} is not there any more")))?;
+                let (log_start, log_end) = consumer
+                    .fetch_watermarks(topic, *partition, BROKER_TIMEOUT)
+                    .map_err(|error| world(error.to_string()))?;
+                let log_start = log_start.max(0);
+                Ok(Found { topic: topic.clone(), partition: *partition, topic_id, log_start, log_end })
+            })
+            .collect()
+    }
+
+    pub(crate) fn disown(&self, partitions: &[TopicPartition]) {
+        let mut owned = self.ownership.lock();
+        for key in partitions {
+            owned.claims.remove(key);
+            owned.ends.remove(key);
+        }
+    }
+
+    fn assign(&self, consumer: &BaseConsumer<Self>, partitions: &[TopicPartition]) -> Result<(), KafkaError> {
+        let list = match self.claim(consumer, partitions) {
+            Ok(list) => list,
+            Err(refusal) => {
+                self.state().end = Some(refusal.into());
+                TopicPartitionList::new()
+            }
+        };
+        match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_assign(&list)?,
+            _ => consumer.assign(&list)?,
+        }
+        // A pause survives revocation and a new assignment of the same partition.
+        if list.count() > 0 { consumer.resume(&list) } else { Ok(()) }
+    }
+
+    fn revoke(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        list: &TopicPartitionList,
+        partitions: &[TopicPartition],
+    ) -> Result<(), KafkaError> {
+        self.disown(partitions);
+        if !consumer.assignment_lost() {
+            self.positions.release(partitions);
+        }
+        match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_unassign(list),
+            _ => consumer.unassign(),
+        }
+    }
+}
+
+impl ConsumerContext for Context {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let partitions: Vec<TopicPartition> =
+            list.elements().iter().map(|element| (Arc::from(element.topic()), element.partition())).collect();
+        let assigned = event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        tracing::info!(assigned, partitions = ?partitions, "partitions change hands");
+        let done = if assigned {
+            self.assign(consumer, &partitions)
+        } else {
+            self.revoke(consumer, list, &partitions)
+        };
+        self.changes.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = done {
+            self.state().end.get_or_insert(End::World(format!("the assignment failed: {error}")));
+        }
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+                tracing::error!(target: "librdkafka", facility, "{message}");
+            }
+            _ => tracing::debug!(target: "librdkafka", facility, "{message}"),
+        }
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let mut owned = self.ownership.lock();
+        let up = statistics.brokers.values().any(|broker| broker.state == "UP" && broker.nodeid >= 0);
+        if up {
+            owned.unreachable = None;
+        }
+        let Owned { claims, ends, .. } = &mut *owned;
+        for key in claims.keys() {
+            let partition = statistics.topics.get(&*key.0).and_then(|topic| topic.partitions.get(&key.1));
+            if let Some(partition) = partition.filter(|partition| partition.ls_offset >= 0) {
+                ends.insert(key.clone(), partition.ls_offset);
+            }
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::AllBrokersDown) => {
+                let trouble = format!("Kafka at {} (kafka.brokers) cannot be reached: {reason}", self.brokers);
+                self.ownership.lock().unreachable = Some(trouble);
+            }
+            _ => tracing::debug!(target: "librdkafka", %error, reason, "client error"),
+        }
+    }
+}

@@ -1,0 +1,18 @@
+#![doc = include_str!("../README.md")]
+
+mod batch;
+mod cluster;
+mod consumer;
+mod context;
+mod poll;
+mod positions;
+mod settings;
+mod topic_id;
+
+pub use batch::{Batch, Span};
+pub use cluster::{Cluster, TopicEnds};
+pub use consumer::{Consumer, End};
+pub use context::Ownership;
+pub use positions::{Claim, Found, Positions, Refusal, TopicPartition};
+pub use poll::{lost_offsets, recreated};
+pub use settings::{GroupProtocol, KafkaSettings, Subscription, owned_property};

@@ -1,0 +1,414 @@
+//! The poll thread: librdkafka in, batches out. A span's `from` is always where the previous one of its claim ended, so
+//! the spans of a claim are a chain, and whoever applies them can tell a gap from none.
+
+use std::collections::HashMap;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::BorrowedMessage;
+use rdkafka::{Message, Offset, TopicPartitionList};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc as tokio_mpsc;
+
+use crate::batch::{Batch, Span};
+use crate::consumer::End;
+use crate::context::{Context, Ownership};
+use crate::positions::{Positions, TopicPartition};
+use crate::settings::Subscription;
+use crate::topic_id::topic_ids;
+
+const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest that the thread waits in one poll, and so the delay of a command.
+const TICK: Duration = Duration::from_millis(50);
+/// How long to wait for more records when a batch is due and its taker is busy.
+const TAKER_BUSY: Duration = Duration::from_millis(1);
+/// How long the taker of batches may be behind before the partitions are paused.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often, at most, the mirror is committed and an idle position moved.
+const PACE: Duration = Duration::from_secs(1);
+/// How old the last look at the topics' ids may be when a batch is handed over.
+const IDENTITY_AGE: Duration = Duration::from_secs(5);
+
+pub(crate) enum Command {
+    Mirror(Vec<(TopicPartition, i64)>),
+    Reclaim(Vec<TopicPartition>),
+    Close,
+}
+
+pub(crate) struct Poll {
+    consumer: BaseConsumer<Context>,
+    subscription: Subscription,
+    out: tokio_mpsc::Sender<Batch>,
+    commands: mpsc::Receiver<Command>,
+    runtime: Handle,
+    batch: Batch,
+    /// When the first record of `batch` came.
+    opened: Option<Instant>,
+    /// The count of rebalances that the spans of `batch` were made under.
+    changes: u64,
+    blocked: Option<Instant>,
+    paused: bool,
+    mirror: HashMap<TopicPartition, i64>,
+    mirrored: Instant,
+    idled: Instant,
+    identified: Instant,
+}
+
+impl Poll {
+    pub(crate) fn new(
+        subscription: Subscription,
+        positions: Arc<dyn Positions>,
+        ownership: Ownership,
+        out: tokio_mpsc::Sender<Batch>,
+        commands: mpsc::Receiver<Command>,
+        runtime: Handle,
+    ) -> Result<Self, End> {
+        let context = Context::new(positions, ownership, subscription.kafka.brokers.clone());
+        let consumer = BaseConsumer::from_config_and_context(&subscription.consumer(), context)
+            .map_err(|error| End::Stop(format!("kafka.properties: {error}")))?;
+        let now = Instant::now();
+        let poll = Self {
+            consumer,
+            subscription,
+            out,
+            commands,
+            runtime,
+            batch: Batch::default(),
+            opened: None,
+            changes: 0,
+            blocked: None,
+            paused: false,
+            mirror: HashMap::new(),
+            mirrored: now,
+            idled: now,
+            identified: now,
+        };
+        poll.look_around()?;
+        let topics: Vec<&str> = poll.subscription.topics.iter().map(String::as_str).collect();
+        poll.consumer.subscribe(&topics)?;
+        Ok(poll)
+    }
+
+    /// Before joining: which topics are missing, and which of the group's offsets somebody else has set.
+    fn look_around(&self) -> Result<(), End> {
+        let partitions = self.existing_partitions()?;
+        if partitions.count() > 0 { self.name_resets(partitions) } else { Ok(()) }
+    }
+
+    /// The partitions of the subscription's topics; topics that do not exist are named and waited for.
+    fn existing_partitions(&self) -> Result<TopicPartitionList, End> {
+        let mut partitions = TopicPartitionList::new();
+        let mut missing = Vec::new();
+        for topic in &self.subscription.topics {
+            let metadata = self.consumer.fetch_metadata(Some(topic), BROKER_TIMEOUT).map_err(|error| {
+                let brokers = &self.subscription.kafka.brokers;
+                End::World(format!("Kafka at {brokers} (kafka.brokers) does not answer: {error}"))
+            })?;
+            let count = metadata.topics().iter().map(|topic| topic.partitions().len()).sum::<usize>();
+            match count {
+                0 => missing.push(topic.clone()),
+                _ => partitions.add_partition_range(topic, 0, count as i32 - 1),
+            }
+        }
+        if !missing.is_empty() {
+            tracing::warn!(topics = ?missing, "topics do not exist yet and are waited for");
+        }
+        self.consumer.context().ownership.set_missing(missing);
+        Ok(partitions)
+    }
+
+    /// The stock reset tool writes empty metadata whatever the offset is, so a missing tag is a reset.
+    fn name_resets(&self, partitions: TopicPartitionList) -> Result<(), End> {
+        let committed = self.consumer.committed_offsets(partitions, BROKER_TIMEOUT)?;
+        for element in committed.elements() {
+            let Offset::Offset(offset) = element.offset() else { continue };
+            if !element.metadata().starts_with("vitrina;") {
+                tracing::warn!(
+                    group = %self.subscription.group,
+                    topic = element.topic(),
+                    partition = element.partition(),
+                    offset,
+                    "the group's offset was set by somebody else; Postgres's position wins \
+                     (a rebuild by resetting offsets is not built yet)"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn run(mut self) -> End {
+        let end = loop {
+            match self.turn() {
+                Ok(()) => {}
+                Err(end) => break end,
+            }
+        };
+        self.commit_mirror(CommitMode::Sync);
+        end
+    }
+
+    fn turn(&mut self) -> Result<(), End> {
+        while let Ok(command) = self.commands.try_recv() {
+            self.obey(command)?;
+        }
+        self.poll_once()?;
+        if let Some(end) = self.consumer.context().end() {
+            return Err(end);
+        }
+        let claimed = self.consumer.context().newly_claimed();
+        self.mirror.extend(claimed);
+        if self.batch_is_due() {
+            self.hand_over()?;
+        }
+        if self.mirrored.elapsed() >= PACE {
+            self.commit_mirror(CommitMode::Async);
+        }
+        if self.idled.elapsed() >= PACE && self.batch.spans.is_empty() {
+            self.follow_idle_positions()?;
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, command: Command) -> Result<(), End> {
+        match command {
+            Command::Mirror(positions) => self.mirror.extend(positions),
+            Command::Reclaim(partitions) => self.reclaim(partitions)?,
+            Command::Close => return Err(End::Closed),
+        }
+        Ok(())
+    }
+
+    fn poll_once(&mut self) -> Result<(), End> {
+        let wait = match self.opened {
+            Some(opened) if !self.paused => {
+                self.subscription.linger.saturating_sub(opened.elapsed()).clamp(TAKER_BUSY, TICK)
+            }
+            _ => TICK,
+        };
+        // A full batch polls on for rebalances only while nothing can be delivered.
+        if self.batch_is_full() && !self.paused {
+            return Ok(());
+        }
+        if self.batch.spans.is_empty() {
+            self.changes = self.consumer.context().changes();
+        }
+        // `self` cannot be borrowed for the message and changed by it, so the batch is taken out for the moment.
+        let mut batch = std::mem::take(&mut self.batch);
+        let polled = match self.consumer.poll(wait) {
+            Some(Ok(message)) => self.take(&mut batch, &message),
+            Some(Err(error)) => self.judge(&error).map(|()| false),
+            None => Ok(false),
+        };
+        self.batch = batch;
+        if polled? && self.opened.is_none() {
+            self.opened = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Appends the record under its partition's claim; false where nobody here owns it any more.
+    fn take(&self, batch: &mut Batch, message: &BorrowedMessage<'_>) -> Result<bool, End> {
+        let (topic, partition) = (message.topic(), message.partition());
+        let unchanged = self.changes == self.consumer.context().changes();
+        let span = match batch.span_of(topic, partition).filter(|_| unchanged) {
+            Some(span) => span,
+            None => match self.open_span(batch, topic, partition) {
+                Some(span) => span,
+                None => return Ok(false),
+            },
+        };
+        if message.offset() < batch.spans[span].to {
+            tracing::debug!(topic, partition, offset = message.offset(), "a record from before the claim's start");
+            return Ok(false);
+        }
+        batch.push(span, message);
+        Ok(true)
+    }
+
+    fn open_span(&self, batch: &mut Batch, topic: &str, partition: i32) -> Option<usize> {
+        let key: TopicPartition = (Arc::from(topic), partition);
+        let claim = self.consumer.context().ownership.claim_of(&key)?;
+        if let Some(span) = batch.span_of(topic, partition).filter(|span| batch.spans[*span].epoch == claim.epoch) {
+            return Some(span);
+        }
+        let (epoch, from) = (claim.epoch, claim.next_offset);
+        batch.spans.push(Span { topic: key.0, partition, epoch, from, to: from, last_timestamp: None });
+        Some(batch.spans.len() - 1)
+    }
+
+    fn judge(&mut self, error: &KafkaError) -> Result<(), End> {
+        match error {
+            KafkaError::PartitionEOF(_) => Ok(()),
+            KafkaError::MessageConsumptionFatal(_) => Err(End::World(format!("Kafka: {error}"))),
+            _ => match error.rdkafka_error_code() {
+                Some(RDKafkaErrorCode::AutoOffsetReset) => Err(self.lost_log()),
+                Some(RDKafkaErrorCode::UnknownTopicOrPartition) => self.existing_partitions().map(|_| ()),
+                Some(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed) => {
+                    Err(End::Stop(format!("Kafka refuses group {}: {error}", self.subscription.group)))
+                }
+                _ => {
+                    tracing::debug!(%error, "consumer error");
+                    Ok(())
+                }
+            },
+        }
+    }
+
+    /// The broker has no such offset: says for which partitions the log does not hold the position.
+    fn lost_log(&self) -> End {
+        for ((topic, partition), claim) in self.consumer.context().ownership.claims() {
+            let Ok((start, end)) = self.consumer.fetch_watermarks(&topic, partition, BROKER_TIMEOUT) else { continue };
+            if !(start..=end).contains(&claim.next_offset) {
+                return End::Stop(lost_offsets(&topic, partition, claim.next_offset, start, end));
+            }
+        }
+        End::World("Kafka: an offset was out of range".into())
+    }
+
+    fn batch_is_full(&self) -> bool {
+        self.batch.len() >= self.subscription.max_events || self.batch.bytes() >= self.subscription.max_bytes
+    }
+
+    fn batch_is_due(&self) -> bool {
+        let lingered = self.opened.is_some_and(|opened| opened.elapsed() >= self.subscription.linger);
+        let changed = self.changes != self.consumer.context().changes();
+        self.batch_is_full() || lingered || (changed && !self.batch.is_empty())
+    }
+
+    /// Sends the batch if its taker is ready. A full one waits a little; a taker that stays behind pauses the
+    /// partitions, so that rebalances go on being served.
+    fn hand_over(&mut self) -> Result<(), End> {
+        if self.identified.elapsed() >= IDENTITY_AGE && !self.same_topics()? {
+            return Ok(());
+        }
+        if self.out.is_closed() {
+            return Err(End::Closed);
+        }
+        let out = self.out.clone();
+        let permit = if self.batch_is_full() && !self.paused {
+            self.runtime.block_on(async { tokio::time::timeout(TICK, out.reserve()).await }).ok().and_then(Result::ok)
+        } else {
+            out.try_reserve().ok()
+        };
+        if let Some(permit) = permit {
+            permit.send(self.close_batch());
+            return self.resume();
+        }
+        let blocked = *self.blocked.get_or_insert_with(Instant::now);
+        if blocked.elapsed() >= PATIENCE { self.pause() } else { Ok(()) }
+    }
+
+    fn close_batch(&mut self) -> Batch {
+        let context = self.consumer.context();
+        let batch = std::mem::take(&mut self.batch);
+        for span in &batch.spans {
+            context.ownership.advance(&(span.topic.clone(), span.partition), span.epoch, span.to);
+        }
+        self.changes = context.changes();
+        self.opened = None;
+        self.blocked = None;
+        batch
+    }
+
+    /// Pauses everything that is assigned, again and again, because a new assignment arrives resumed.
+    fn pause(&mut self) -> Result<(), End> {
+        self.paused = true;
+        Ok(self.consumer.pause(&self.consumer.assignment()?)?)
+    }
+
+    fn resume(&mut self) -> Result<(), End> {
+        if std::mem::take(&mut self.paused) {
+            self.consumer.resume(&self.consumer.assignment()?)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the topics are still those that were claimed. False: the broker did not say, so the batch waits.
+    fn same_topics(&mut self) -> Result<bool, End> {
+        let claimed = self.consumer.context().topic_ids();
+        let names: Vec<String> = claimed.keys().cloned().collect();
+        let Ok(found) = topic_ids(self.consumer.client(), &names, BROKER_TIMEOUT) else { return Ok(false) };
+        for (topic, id) in &claimed {
+            if found.get(topic).is_some_and(|now| now != id) {
+                return Err(End::Stop(recreated(topic)));
+            }
+        }
+        self.identified = Instant::now();
+        Ok(true)
+    }
+
+    fn commit_mirror(&mut self, mode: CommitMode) {
+        self.mirrored = Instant::now();
+        let mut list = TopicPartitionList::new();
+        for ((topic, partition), offset) in self.mirror.drain() {
+            let mut element = list.add_partition(&topic, partition);
+            element.set_metadata(format!("{};next={offset}", self.subscription.tag));
+            let _ = element.set_offset(Offset::Offset(offset));
+        }
+        if list.count() > 0
+            && let Err(error) = self.consumer.commit(&list, mode)
+        {
+            tracing::debug!(%error, "the mirror of the positions was not committed");
+        }
+    }
+
+    /// Transaction markers and aborted records are delivered to nobody; the consumer's own position passes them.
+    fn follow_idle_positions(&mut self) -> Result<(), End> {
+        self.idled = Instant::now();
+        let positions = self.consumer.position()?;
+        for element in positions.elements() {
+            let Offset::Offset(position) = element.offset() else { continue };
+            let key: TopicPartition = (Arc::from(element.topic()), element.partition());
+            let Some(claim) = self.consumer.context().ownership.claim_of(&key) else { continue };
+            if position > claim.next_offset {
+                let (epoch, from) = (claim.epoch, claim.next_offset);
+                let (topic, partition) = key;
+                self.batch.spans.push(Span { topic, partition, epoch, from, to: position, last_timestamp: None });
+            }
+        }
+        self.opened = (!self.batch.spans.is_empty()).then_some(self.idled);
+        Ok(())
+    }
+
+    fn reclaim(&mut self, mut partitions: Vec<TopicPartition>) -> Result<(), End> {
+        let context = self.consumer.context().clone();
+        partitions.retain(|key| context.ownership.claim_of(key).is_some());
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::new();
+        for (topic, partition) in &partitions {
+            list.add_partition(topic, *partition);
+        }
+        context.disown(&partitions);
+        self.consumer.incremental_unassign(&list)?;
+        let claimed = context.claim(&self.consumer, &partitions)?;
+        self.consumer.incremental_assign(&claimed)?;
+        Ok(self.consumer.resume(&claimed)?)
+    }
+}
+
+pub fn recreated(topic: &str) -> String {
+    format!(
+        "topic {topic} was deleted and created again: its offsets now count another log, so the model cannot go on \
+         from its position; rebuild it, or restore the topic"
+    )
+}
+
+pub fn lost_offsets(topic: &str, partition: i32, next: i64, start: i64, end: i64) -> String {
+    if next < start {
+        format!(
+            "topic {topic} partition {partition}: the next offset to read is {next}, but the log begins at {start}; \
+             {} records were deleted before they were read (retention?); rebuild the model to go on",
+            start - next
+        )
+    } else {
+        format!(
+            "topic {topic} partition {partition}: the next offset to read is {next}, but the log ends at {end}; \
+             the topic was re-created or lost records; rebuild the model, or restore the topic"
+        )
+    }
+}

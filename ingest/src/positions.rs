@@ -1,0 +1,49 @@
+//! Where to start is asked, never guessed: whoever keeps the positions answers with an offset and an epoch, or refuses.
+
+use std::sync::Arc;
+
+/// A topic's name and a partition's number.
+pub type TopicPartition = (Arc<str>, i32);
+
+/// What the broker says of a partition at the moment it is assigned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    pub topic: Arc<str>,
+    pub partition: i32,
+    /// Base64 as Kafka's tools print it; empty where the broker gives none.
+    pub topic_id: String,
+    /// The first offset still in the log.
+    pub log_start: i64,
+    /// One after the last offset in the log.
+    pub log_end: i64,
+}
+
+/// The right to write a partition's rows, from `next_offset` on, as long as `epoch` is the newest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    pub epoch: i64,
+    pub next_offset: i64,
+}
+
+/// Why there is no claim.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The world's trouble: ask again later.
+    #[error("{0}")]
+    World(String),
+    /// This log is not the one that was read before, or another deployment's: somebody must decide.
+    #[error("{0}")]
+    Stop(String),
+}
+
+/// Whoever keeps the positions. Called on the poll thread, which waits for the answer.
+pub trait Positions: Send + Sync + 'static {
+    /// One claim for each of `found`, in that order.
+    ///
+    /// # Errors
+    /// [`Refusal`]; nothing is assigned then.
+    fn claim(&self, cluster_id: Option<&str>, found: &[Found]) -> Result<Vec<Claim>, Refusal>;
+
+    /// Waits, for a few seconds at most, until no transaction that moves `partitions` is under way.
+    fn release(&self, partitions: &[TopicPartition]);
+}

@@ -1,0 +1,168 @@
+//! Claims: who may write a partition's rows. A claim raises the epoch, so whoever held the one before is fenced; it is
+//! refused where the log is not the one that the position counts.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sqlx::postgres::PgPool;
+use sqlx::{Postgres, Transaction};
+use tokio::runtime::Handle;
+use vitrina_ingest::{Claim, Found, Positions, Refusal, TopicPartition, lost_offsets, recreated};
+
+use crate::control::{self, ControlError};
+use crate::status::Board;
+use crate::window::Window;
+
+/// How long a revoked partition waits for the transaction that moves it.
+const RELEASE: Duration = Duration::from_secs(5);
+
+/// The positions of one generation, in Postgres.
+pub(crate) struct Claims {
+    pub pool: PgPool,
+    pub runtime: Handle,
+    pub model: String,
+    pub generation: i32,
+    pub duplicate_window: u32,
+    pub group_prefix: String,
+    pub board: Board,
+    /// Held by the worker while it writes.
+    pub writing: Arc<tokio::sync::Mutex<()>>,
+    windows: Mutex<HashMap<TopicPartition, Window>>,
+}
+
+impl Claims {
+    pub(crate) fn new(
+        pool: PgPool,
+        (model, generation): (String, i32),
+        duplicate_window: u32,
+        group_prefix: String,
+        board: Board,
+    ) -> Self {
+        Self {
+            pool,
+            runtime: Handle::current(),
+            model,
+            generation,
+            duplicate_window,
+            group_prefix,
+            board,
+            writing: Arc::default(),
+            windows: Mutex::default(),
+        }
+    }
+
+    /// The windows read by the newest claims, until somebody takes them.
+    pub(crate) fn take_windows(&self) -> HashMap<TopicPartition, Window> {
+        std::mem::take(&mut self.windows.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn claim_all(&self, cluster_id: Option<&str>, found: &[Found]) -> Result<Vec<Claim>, ClaimError> {
+        if let Some(cluster_id) = cluster_id {
+            control::belong(&self.pool, cluster_id, &self.group_prefix).await?;
+        }
+        let mut transaction = self.pool.begin().await?;
+        let mut claims = Vec::with_capacity(found.len());
+        let mut windows = Vec::with_capacity(found.len());
+        for found in found {
+            let claim = self.claim_one(&mut transaction, found).await?;
+            windows.push(((found.topic.clone(), found.partition), self.window(&mut transaction, found, claim).await?));
+            claims.push(claim);
+        }
+        transaction.commit().await?;
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner).extend(windows);
+        Ok(claims)
+    }
+
+    /// The update waits for a transaction of the owner before, and returns what that one committed.
+    async fn claim_one(
+        &self,
+        transaction: &mut Transaction<'static, Postgres>,
+        found: &Found,
+    ) -> Result<Claim, ClaimError> {
+        let (epoch, next_offset, topic_id): (i64, i64, String) = sqlx::query_as(
+            "INSERT INTO vitrina.position AS p
+                 (model, generation, topic, partition, topic_id, epoch, next_offset, first_offset)
+             VALUES ($1, $2, $3, $4, $5, 1, $6, $6)
+             ON CONFLICT (model, generation, topic, partition) DO UPDATE SET epoch = p.epoch + 1
+             RETURNING p.epoch, p.next_offset, p.topic_id",
+        )
+        .bind(&self.model)
+        .bind(self.generation)
+        .bind(&*found.topic)
+        .bind(found.partition)
+        .bind(&found.topic_id)
+        .bind(found.log_start)
+        .fetch_one(&mut **transaction)
+        .await?;
+        if !topic_id.is_empty() && !found.topic_id.is_empty() && topic_id != found.topic_id {
+            return Err(ClaimError::Log(recreated(&found.topic)));
+        }
+        if !(found.log_start..=found.log_end).contains(&next_offset) {
+            let (start, end) = (found.log_start, found.log_end);
+            return Err(ClaimError::Log(lost_offsets(&found.topic, found.partition, next_offset, start, end)));
+        }
+        Ok(Claim { epoch, next_offset })
+    }
+
+    async fn window(
+        &self,
+        transaction: &mut Transaction<'static, Postgres>,
+        found: &Found,
+        claim: Claim,
+    ) -> Result<Window, ClaimError> {
+        let mut window = Window::new(self.duplicate_window);
+        let stored: Vec<(Vec<u8>,)> = sqlx::query_as(
+            "SELECT identities FROM vitrina.seen
+             WHERE model = $1 AND generation = $2 AND topic = $3 AND partition = $4 AND last_offset >= $5
+             ORDER BY last_offset",
+        )
+        .bind(&self.model)
+        .bind(self.generation)
+        .bind(&*found.topic)
+        .bind(found.partition)
+        .bind(claim.next_offset - i64::from(self.duplicate_window))
+        .fetch_all(&mut **transaction)
+        .await?;
+        for (identities,) in stored {
+            window.restore(&identities);
+        }
+        Ok(window)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ClaimError {
+    #[error("Postgres (postgres.url): {0}")]
+    Postgres(#[from] sqlx::Error),
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    #[error("{0}")]
+    Log(String),
+}
+
+impl From<ClaimError> for Refusal {
+    fn from(error: ClaimError) -> Self {
+        match error {
+            ClaimError::Log(what) | ClaimError::Control(ControlError::OtherDeployment(what)) => Self::Stop(what),
+            other => Self::World(other.to_string()),
+        }
+    }
+}
+
+impl Positions for Claims {
+    fn claim(&self, cluster_id: Option<&str>, found: &[Found]) -> Result<Vec<Claim>, Refusal> {
+        let claims = self.runtime.block_on(self.claim_all(cluster_id, found))?;
+        let starts = found.iter().zip(&claims);
+        let starts = starts.map(|(found, claim)| ((found.topic.clone(), found.partition), claim.next_offset));
+        self.board.claimed(&self.model, starts);
+        Ok(claims)
+    }
+
+    fn release(&self, _: &[TopicPartition]) {
+        let waited = self.runtime.block_on(async { tokio::time::timeout(RELEASE, self.writing.lock()).await.is_ok() });
+        if !waited {
+            tracing::warn!(model = %self.model, "a transaction outlives its partition; the next owner's claim fences it");
+        }
+    }
+}

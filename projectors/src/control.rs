@@ -1,0 +1,62 @@
+//! The control tables: created and migrated here, and tied to one Kafka cluster and one group prefix for good.
+
+use sqlx::postgres::PgPool;
+use sqlx::{Connection, Executor};
+
+/// The lock under which schema `vitrina` is created and migrated ("vitrina" in ASCII).
+const MIGRATION_LOCK: i64 = 0x0076_6974_7269_6e61;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    #[error(transparent)]
+    Postgres(#[from] sqlx::Error),
+    #[error("the control tables cannot be migrated: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// The database says that it belongs to other Kafka cluster or group prefix.
+    #[error("{0}")]
+    OtherDeployment(String),
+}
+
+/// Creates or migrates schema `vitrina`.
+///
+/// # Errors
+/// Postgres is away or refuses; a migration that was applied has another content here.
+pub async fn migrate(pool: &PgPool) -> Result<(), ControlError> {
+    let mut connection = pool.acquire().await?.detach();
+    sqlx::query("SELECT pg_advisory_lock($1)").bind(MIGRATION_LOCK).execute(&mut connection).await?;
+    connection.execute("CREATE SCHEMA IF NOT EXISTS vitrina; SET search_path = vitrina").await?;
+    // An older binary of a rolling deployment finds migrations that it does not know, and leaves them alone.
+    sqlx::migrate!("./migrations").set_ignore_missing(true).run(&mut connection).await?;
+    connection.close().await?;
+    Ok(())
+}
+
+/// Ties the database to this cluster and prefix on the first start; afterwards compares.
+///
+/// # Errors
+/// [`ControlError::OtherDeployment`] where they differ.
+pub async fn belong(pool: &PgPool, cluster_id: &str, group_prefix: &str) -> Result<(), ControlError> {
+    let (cluster, prefix): (String, String) = sqlx::query_as(
+        "WITH made AS (
+             INSERT INTO vitrina.deployment (cluster_id, group_prefix) VALUES ($1, $2)
+             ON CONFLICT DO NOTHING RETURNING cluster_id, group_prefix)
+         SELECT * FROM made UNION ALL SELECT cluster_id, group_prefix FROM vitrina.deployment LIMIT 1",
+    )
+    .bind(cluster_id)
+    .bind(group_prefix)
+    .fetch_one(pool)
+    .await?;
+    if cluster != cluster_id {
+        return Err(ControlError::OtherDeployment(format!(
+            "this database belongs to Kafka cluster {cluster} (vitrina.deployment says so), but kafka.brokers is \
+             cluster {cluster_id}: its positions mean nothing there; use another database, or the brokers it belongs to"
+        )));
+    }
+    if prefix != group_prefix {
+        return Err(ControlError::OtherDeployment(format!(
+            "this database belongs to group prefix {prefix:?} (vitrina.deployment says so), but kafka.group_prefix is \
+             {group_prefix:?}: use another database, or that prefix"
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! A definition: a model's text with those of the contracts that it uses, read and checked as far as that goes without
+//! Postgres. What it means, not how it is written, decides whether a generation made from it may go on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use vitrina_avro::{Contract, Contracts, Layout};
+use vitrina_sql::{Files, Finding, Model};
+
+/// One model, ready to run.
+#[derive(Clone)]
+pub struct Definition {
+    /// The texts that it was read from.
+    pub files: Files,
+    pub model: Model,
+    pub contracts: Arc<Contracts>,
+    /// One for each contract that the rules name: the columns that any of them uses.
+    pub layouts: Vec<Layout>,
+    /// SHA-256.
+    pub meaning: Vec<u8>,
+}
+
+/// All that was found in the definitions' folders.
+pub struct Definitions {
+    pub contracts: Arc<Contracts>,
+    pub models: Vec<Definition>,
+    pub findings: Vec<Finding>,
+    /// Models that cannot run, with their own findings.
+    pub broken: BTreeMap<String, Vec<Finding>>,
+}
+
+/// Where contracts and models lie, as paths in [`Files`].
+#[derive(Debug, Clone)]
+pub struct Roots {
+    pub contracts: String,
+    pub models: String,
+}
+
+impl Definitions {
+    pub fn load(files: &Files, roots: &Roots) -> Self {
+        let (contracts, mut findings) = Contracts::load(files, &roots.contracts);
+        let contracts = Arc::new(contracts);
+        let (mut models, mut broken) = (Vec::new(), BTreeMap::new());
+        let prefix = format!("{}/", roots.models.trim_end_matches('/'));
+        for (path, text) in &files.0 {
+            let Some(name) = path.strip_prefix(&prefix).and_then(|file| file.strip_suffix(".sql")) else { continue };
+            let (model, found) = Model::parse(name, path, text, &*contracts);
+            match model {
+                Some(model) => models.push(Definition::new(model, files, roots, &contracts)),
+                None => {
+                    broken.insert(name.to_owned(), found.iter().filter(|finding| finding.is_error()).cloned().collect());
+                }
+            }
+            findings.extend(found);
+        }
+        Self { contracts, models, findings, broken }
+    }
+}
+
+impl Definition {
+    fn new(model: Model, files: &Files, roots: &Roots, contracts: &Arc<Contracts>) -> Self {
+        let used = model.relations();
+        let named = used.iter().filter_map(|(context, event)| contracts.contract(context, event));
+        let layouts: Vec<Layout> = named.map(|contract| layout(&model, contract)).collect();
+        let contract_root = roots.contracts.trim_end_matches('/');
+        let belongs = |path: &str| {
+            path == model.file || used.iter().any(|(context, _)| path.starts_with(&format!("{contract_root}/{context}/")))
+        };
+        let own = files.0.iter().filter(|(path, _)| belongs(path)).map(|(path, text)| (path.clone(), text.clone()));
+        let files = Files(own.collect());
+        let meaning = meaning(&model, &layouts, contracts);
+        Self { files, model, contracts: contracts.clone(), layouts, meaning }
+    }
+
+    /// The topics of the contracts that the rules name.
+    pub fn topics(&self) -> Vec<String> {
+        let contexts = self.layouts.iter().map(|layout| &layout.contract.context);
+        let mut topics: Vec<String> =
+            contexts.filter_map(|context| self.contracts.contexts.get(context)).map(|context| context.topic.clone()).collect();
+        topics.sort();
+        topics.dedup();
+        topics
+    }
+}
+
+/// The columns of the contract that any rule of the model uses.
+fn layout(model: &Model, contract: &Arc<Contract>) -> Layout {
+    let rules = model.rules.iter().filter(|rule| rule.context == contract.context && rule.event == contract.name);
+    let columns = rules
+        .map(|rule| rule.columns.clone())
+        .reduce(|all, more| Some(all?.into_iter().chain(more?).collect()))
+        .flatten();
+    Layout::new(contract, columns.as_ref())
+}
+
+fn meaning(model: &Model, layouts: &[Layout], contracts: &Contracts) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    let mut part = |text: &str| {
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text);
+    };
+    part(&model.meaning());
+    for layout in layouts {
+        let contract = &layout.contract;
+        part(&contract.relation());
+        part(&contract.meaning());
+        if let Some(context) = contracts.contexts.get(&contract.context) {
+            part(&context.topic);
+            part(&format!("{:?} {:?} {:?} {:?}", context.event_id, context.time, context.correlation_id, context.causation_id));
+        }
+    }
+    hash.finalize().to_vec()
+}

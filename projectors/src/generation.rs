@@ -1,0 +1,153 @@
+//! A generation: a model's tables in a schema of their own, made from one definition that is kept beside them. Readers
+//! go through the stable schema, whose views point to the live one.
+
+use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Connection, Executor};
+use vitrina_sql::Model;
+
+use crate::definition::Definition;
+use crate::fault::Fault;
+use crate::{generation_schema, quote};
+
+/// The generation that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Generation {
+    pub number: i32,
+    /// N of the duplicates' window, fixed when the generation began.
+    pub duplicate_window: u32,
+}
+
+/// Opens the model's live generation, or makes its first one.
+///
+/// # Errors
+/// [`Fault::Stop`] where the definition means something else than the generation's, or a schema of this name is not
+/// ours; [`Fault::World`] where Postgres is away.
+pub async fn open(pool: &PgPool, definition: &Definition, duplicate_window: u32) -> Result<Generation, Fault> {
+    let mut connection = pool.acquire().await.map_err(judge)?.detach();
+    let opened = open_on(&mut connection, definition, duplicate_window).await;
+    let _ = connection.close().await;
+    opened
+}
+
+async fn open_on(
+    connection: &mut PgConnection,
+    definition: &Definition,
+    duplicate_window: u32,
+) -> Result<Generation, Fault> {
+    let model = &definition.model;
+    // Instances start together; one of them makes the generation.
+    let lock = format!("BEGIN; SELECT pg_advisory_xact_lock({})", lock_key(&model.name));
+    connection.execute(AssertSqlSafe(lock)).await.map_err(judge)?;
+    let live: Option<(i32, Vec<u8>, i32)> = sqlx::query_as(
+        "SELECT g.generation, g.meaning, g.duplicate_window
+         FROM vitrina.model m JOIN vitrina.generation g ON g.model = m.model AND g.generation = m.live
+         WHERE m.model = $1",
+    )
+    .bind(&model.name)
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(judge)?;
+    let generation = match live {
+        Some((number, meaning, window)) if meaning == definition.meaning => {
+            Generation { number, duplicate_window: window.max(0) as u32 }
+        }
+        Some((number, ..)) => {
+            return Err(Fault::Stop(format!(
+                "{} or a contract that it uses has changed its meaning since generation {number} began: it needs a new \
+                 generation, which this version of Vitrina cannot make yet; put the old text back, or give the changed \
+                 model another name",
+                model.file
+            )));
+        }
+        None => {
+            create(connection, definition, duplicate_window).await?;
+            Generation { number: 1, duplicate_window }
+        }
+    };
+    connection.execute("COMMIT").await.map_err(judge)?;
+    Ok(generation)
+}
+
+async fn create(connection: &mut PgConnection, definition: &Definition, duplicate_window: u32) -> Result<(), Fault> {
+    let model = &definition.model;
+    let schema = generation_schema(&model.name, 1);
+    for name in [&model.name, &schema] {
+        refuse_foreign(connection, name).await?;
+    }
+    create_tables(connection, model, &schema).await?;
+    create_stable(connection, model, &schema).await?;
+    sqlx::query("INSERT INTO vitrina.model (model, live) VALUES ($1, 1)")
+        .bind(&model.name)
+        .execute(&mut *connection)
+        .await
+        .map_err(judge)?;
+    sqlx::query(
+        "INSERT INTO vitrina.generation (model, generation, state, definition, meaning, duplicate_window)
+         VALUES ($1, 1, 'live', jsonb_build_object('files', $2::jsonb), $3, $4)",
+    )
+    .bind(&model.name)
+    .bind(sqlx::types::Json(&definition.files))
+    .bind(&definition.meaning[..])
+    .bind(duplicate_window as i32)
+    .execute(connection)
+    .await
+    .map_err(judge)?;
+    Ok(())
+}
+
+async fn refuse_foreign(connection: &mut PgConnection, schema: &str) -> Result<(), Fault> {
+    let exists: Option<(i32,)> = sqlx::query_as("SELECT 1 FROM pg_namespace WHERE nspname = $1")
+        .bind(schema)
+        .fetch_optional(connection)
+        .await
+        .map_err(judge)?;
+    match exists {
+        None => Ok(()),
+        Some(_) => Err(Fault::Stop(format!(
+            "schema {schema:?} exists in this database and is not Vitrina's: rename the model's file, or the schema"
+        ))),
+    }
+}
+
+/// Creates `schema` and in it all that the model declares.
+///
+/// # Errors
+/// What Postgres refuses, as [`Fault::Stop`].
+pub(crate) async fn create_tables(connection: &mut PgConnection, model: &Model, schema: &str) -> Result<(), Fault> {
+    let quoted = quote(schema);
+    run(connection, format!("CREATE SCHEMA {quoted}; SET LOCAL search_path = {quoted}, pg_catalog, pg_temp")).await?;
+    let tables = model.tables.iter().map(|table| &table.sql);
+    let indexes = model.indexes.iter().map(|index| &index.sql);
+    let views = model.views.iter().map(|view| &view.sql);
+    let comments = model.comments.iter().map(|comment| &comment.sql);
+    for sql in tables.chain(indexes).chain(views).chain(comments) {
+        run(connection, sql.clone()).await?;
+    }
+    Ok(())
+}
+
+/// The stable schema: a view over each served table and view, with the declared columns.
+async fn create_stable(connection: &mut PgConnection, model: &Model, schema: &str) -> Result<(), Fault> {
+    let stable = quote(&model.name);
+    run(connection, format!("CREATE SCHEMA {stable}")).await?;
+    let tables = model.tables.iter().map(|table| &table.name);
+    let names = tables.chain(model.views.iter().map(|view| &view.name));
+    for name in names.filter(|name| !name.starts_with('_')) {
+        let (stable_view, source) = (format!("{stable}.{}", quote(name)), format!("{}.{}", quote(schema), quote(name)));
+        run(connection, format!("CREATE VIEW {stable_view} AS SELECT * FROM {source}")).await?;
+    }
+    Ok(())
+}
+
+async fn run(connection: &mut PgConnection, sql: String) -> Result<(), Fault> {
+    connection.execute(AssertSqlSafe(sql)).await.map(|_| ()).map_err(judge)
+}
+
+fn judge(error: sqlx::Error) -> Fault {
+    Fault::of(&error, None)
+}
+
+/// The advisory lock under which a model's generations are made.
+fn lock_key(model: &str) -> i64 {
+    xxhash_rust::xxh3::xxh3_64(format!("vitrina generations of {model}").as_bytes()) as i64
+}

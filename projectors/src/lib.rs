@@ -1,0 +1,36 @@
+#![doc = include_str!("../README.md")]
+
+mod backoff;
+mod batch;
+mod claims;
+pub mod control;
+mod decode;
+mod definition;
+mod fault;
+pub mod generation;
+mod inspect;
+pub mod metrics;
+mod service;
+pub mod session;
+mod statement;
+mod status;
+mod window;
+mod worker;
+mod writer;
+
+pub use backoff::Backoff;
+pub use definition::{Definition, Definitions, Roots};
+pub use fault::Fault;
+pub use inspect::inspect;
+pub use service::{ModelSettings, Service};
+pub use status::{Board, State};
+
+/// An identifier as SQL quotes it.
+pub fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The schema that holds a generation's tables.
+pub fn generation_schema(model: &str, generation: i32) -> String {
+    format!("{model}@{generation}")
+}

@@ -1,0 +1,143 @@
+//! All models of an instance. Each has its own worker, consumer and group, so each fails, waits and stops alone; one that
+//! the world holds up is begun again, one that stopped stays so until a restart.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use vitrina_avro::{Decoder, Registry};
+use vitrina_ingest::{End, GroupProtocol, KafkaSettings, Subscription};
+
+use crate::backoff::Backoff;
+use crate::claims::Claims;
+use crate::decode::Stage;
+use crate::definition::Definition;
+use crate::fault::Fault;
+use crate::generation::{self, Generation};
+use crate::inspect;
+use crate::statement::Statement;
+use crate::status::{Board, State};
+use crate::worker::Worker;
+use crate::writer::Writer;
+
+/// How a model's batches close, and what it remembers.
+#[derive(Debug, Clone)]
+pub struct ModelSettings {
+    pub max_events: usize,
+    pub max_bytes: usize,
+    pub linger: Duration,
+    /// In offsets of a partition.
+    pub duplicate_window: u32,
+}
+
+/// What all models of an instance share.
+pub struct Service {
+    pub kafka: KafkaSettings,
+    pub protocol: GroupProtocol,
+    pub group_prefix: String,
+    pub postgres: PgConnectOptions,
+    pub pool: PgPool,
+    pub registry: Arc<Registry>,
+    pub board: Board,
+    /// Unique among the instances of this moment.
+    pub instance: String,
+}
+
+impl Service {
+    /// Runs the models until `shutdown`, and returns when each has finished its batch and left its group.
+    pub async fn run(self: Arc<Self>, models: Vec<(Definition, ModelSettings)>, shutdown: CancellationToken) {
+        let mut workers = JoinSet::new();
+        for (definition, settings) in models {
+            let (service, shutdown) = (self.clone(), shutdown.clone());
+            workers.spawn(async move { service.supervise(&definition, &settings, &shutdown).await });
+        }
+        while let Some(ended) = workers.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a model's task ended abnormally");
+            }
+        }
+    }
+
+    async fn supervise(&self, definition: &Definition, settings: &ModelSettings, shutdown: &CancellationToken) {
+        let model = &definition.model.name;
+        let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
+        self.board.set(model, State::Starting, None);
+        while !shutdown.is_cancelled() {
+            let ended = match self.prepare(definition, settings).await {
+                Ok(generation) => self.work(definition, settings, generation, shutdown).await,
+                Err(Fault::World(reason)) => End::World(reason),
+                Err(Fault::Stop(reason) | Fault::Record { reason, .. }) => End::Stop(reason),
+                Err(Fault::Fenced(_)) => End::World("fenced".into()),
+            };
+            match ended {
+                End::World(reason) => self.board.set(model, State::Waiting, Some(reason)),
+                End::Stop(reason) => {
+                    self.board.set(model, State::Stopped, Some(reason));
+                    return;
+                }
+                End::Closed if shutdown.is_cancelled() => return,
+                End::Closed => {}
+            }
+            tokio::select! {
+                () = backoff.wait() => {}
+                () = shutdown.cancelled() => {}
+            }
+        }
+    }
+
+    async fn prepare(&self, definition: &Definition, settings: &ModelSettings) -> Result<Generation, Fault> {
+        let findings = inspect::inspect(&self.postgres, definition).await?;
+        let errors: Vec<String> =
+            findings.iter().filter(|finding| finding.is_error()).map(ToString::to_string).collect();
+        if !errors.is_empty() {
+            return Err(Fault::Stop(errors.join("\n")));
+        }
+        generation::open(&self.pool, definition, settings.duplicate_window).await
+    }
+
+    async fn work(
+        &self,
+        definition: &Definition,
+        settings: &ModelSettings,
+        generation: Generation,
+        shutdown: &CancellationToken,
+    ) -> End {
+        let model = definition.model.name.clone();
+        let id = (model.clone(), generation.number);
+        let window = generation.duplicate_window;
+        let statements = Arc::new(statements(definition));
+        let writer = Writer::new(self.postgres.clone(), id.clone(), window, statements);
+        let claims = Claims::new(self.pool.clone(), id, window, self.group_prefix.clone(), self.board.clone());
+        let stage = Stage {
+            model: model.clone(),
+            decoder: Decoder::new(&definition.contracts, definition.layouts.clone()),
+            registry: self.registry.clone(),
+            board: self.board.clone(),
+        };
+        let subscription = Subscription {
+            kafka: self.kafka.clone(),
+            group: format!("{}.{model}", self.group_prefix),
+            protocol: self.protocol,
+            client_id: format!("vitrina-{model}-{}", self.instance),
+            topics: definition.topics(),
+            tag: format!("vitrina;1;model={model};generation={}", generation.number),
+            max_events: settings.max_events,
+            max_bytes: settings.max_bytes,
+            linger: settings.linger,
+        };
+        Worker::new(Arc::new(claims), writer, self.board.clone()).run(subscription, stage, shutdown).await
+    }
+}
+
+/// By layout, the rules that name its event, in file order.
+fn statements(definition: &Definition) -> Vec<Vec<Statement>> {
+    let model = &definition.model;
+    let of = |layout: &vitrina_avro::Layout| {
+        let contract = &layout.contract;
+        let names = |rule: &&vitrina_sql::Rule| rule.context == contract.context && rule.event == contract.name;
+        model.rules.iter().filter(names).map(|rule| Statement::new(rule, &model.file, layout)).collect()
+    };
+    definition.layouts.iter().map(of).collect()
+}

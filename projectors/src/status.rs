@@ -1,0 +1,256 @@
+//! What this instance says of its models. The board is the only place where a state changes; once a second it is written
+//! to Postgres, where `vitrina status` and the API of any instance read it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+use sqlx::postgres::PgPool;
+use tokio_util::sync::CancellationToken;
+use vitrina_ingest::{Ownership, Span, TopicPartition};
+
+use crate::metrics;
+
+/// The state of a model on one instance (`interface.md`, `status --json`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    Starting,
+    CatchingUp,
+    Live,
+    Waiting,
+    Stopped,
+}
+
+impl State {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::CatchingUp => "catching_up",
+            Self::Live => "live",
+            Self::Waiting => "waiting",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// A live model whose last event is older than this, while it is behind, is catching up again.
+const BEHIND: Duration = Duration::from_secs(30);
+const PACE: Duration = Duration::from_secs(1);
+
+/// The states of all models of this instance.
+#[derive(Clone)]
+pub struct Board {
+    instance: Arc<str>,
+    entries: Arc<Mutex<BTreeMap<String, Entry>>>,
+}
+
+struct Entry {
+    generation: i32,
+    state: State,
+    reason: Option<String>,
+    last_error: Option<String>,
+    ownership: Ownership,
+    progress: HashMap<TopicPartition, Progress>,
+}
+
+#[derive(Clone, Copy)]
+struct Progress {
+    next_offset: i64,
+    timestamp: Option<i64>,
+}
+
+#[derive(Debug, Serialize)]
+struct PartitionEnd {
+    topic: String,
+    partition: i32,
+    end: i64,
+}
+
+/// One row of `vitrina.worker`.
+struct Report {
+    model: String,
+    generation: i32,
+    state: State,
+    reason: Option<String>,
+    last_error: Option<String>,
+    partitions: Vec<PartitionEnd>,
+    lag_ms: Option<i64>,
+}
+
+impl Board {
+    pub fn new(instance: &str) -> Self {
+        Self { instance: Arc::from(instance), entries: Arc::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The model's state from now on. A reason is given for states that need one; an error is also the last error.
+    pub fn set(&self, model: &str, state: State, reason: Option<String>) {
+        let mut entries = self.lock();
+        let entry = entries.entry(model.to_owned()).or_insert_with(|| Entry {
+            generation: 0,
+            state,
+            reason: None,
+            last_error: None,
+            ownership: Ownership::default(),
+            progress: HashMap::new(),
+        });
+        if let Some(reason) = &reason
+            && entry.reason.as_ref() != Some(reason)
+        {
+            match state {
+                State::Stopped => tracing::error!(model, "stopped: {reason}"),
+                _ => tracing::warn!(model, state = state.name(), "{reason}"),
+            }
+            entry.last_error = Some(reason.clone());
+        }
+        metrics::state(model, entry.state.name(), false);
+        metrics::state(model, state.name(), true);
+        entry.state = state;
+        entry.reason = reason;
+    }
+
+    /// A consumer of this generation has started.
+    pub(crate) fn consuming(&self, model: &str, generation: i32, ownership: Ownership) {
+        if let Some(entry) = self.lock().get_mut(model) {
+            entry.generation = generation;
+            entry.ownership = ownership;
+        }
+    }
+
+    /// Partitions were claimed at these offsets: the broker and Postgres both answered.
+    pub(crate) fn claimed(&self, model: &str, starts: impl Iterator<Item = (TopicPartition, i64)>) {
+        let mut entries = self.lock();
+        let Some(entry) = entries.get_mut(model) else { return };
+        entry.progress.extend(starts.map(|(key, next_offset)| (key, Progress { next_offset, timestamp: None })));
+        entry.go_on();
+    }
+
+    /// A batch is committed: the world is in order again, and these are the positions.
+    pub(crate) fn committed(&self, model: &str, spans: &[Span]) {
+        let mut entries = self.lock();
+        let Some(entry) = entries.get_mut(model) else { return };
+        for span in spans {
+            let key = (span.topic.clone(), span.partition);
+            let before = entry.progress.get(&key).and_then(|progress| progress.timestamp);
+            let timestamp = span.last_timestamp.or(before);
+            entry.progress.insert(key, Progress { next_offset: span.to, timestamp });
+        }
+        entry.go_on();
+    }
+
+    /// Whether any model of this instance is not stopped.
+    pub fn any_running(&self) -> bool {
+        self.lock().values().any(|entry| entry.state != State::Stopped)
+    }
+
+    fn reports(&self) -> Vec<Report> {
+        self.lock().iter_mut().map(|(model, entry)| entry.report(model)).collect()
+    }
+
+    /// Writes the board to Postgres until `shutdown`, then takes its rows away.
+    pub async fn publish(self, pool: PgPool, shutdown: CancellationToken) {
+        let mut pace = tokio::time::interval(PACE);
+        loop {
+            tokio::select! {
+                _ = pace.tick() => {}
+                () = shutdown.cancelled() => break,
+            }
+            for report in self.reports() {
+                if let Err(error) = self.write(&pool, report).await {
+                    tracing::debug!(%error, "the state could not be written");
+                    break;
+                }
+            }
+        }
+        let gone = sqlx::query("DELETE FROM vitrina.worker WHERE instance = $1").bind(&*self.instance);
+        if let Err(error) = gone.execute(&pool).await {
+            tracing::debug!(%error, "the state could not be taken away");
+        }
+    }
+
+    async fn write(&self, pool: &PgPool, report: Report) -> sqlx::Result<()> {
+        sqlx::query(
+            "INSERT INTO vitrina.worker
+                 (model, generation, instance, state, reason, last_error, partitions, lag_ms, updated_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now())
+             ON CONFLICT (model, instance) DO UPDATE SET
+                 generation = EXCLUDED.generation, state = EXCLUDED.state, reason = EXCLUDED.reason,
+                 last_error = EXCLUDED.last_error, partitions = EXCLUDED.partitions, lag_ms = EXCLUDED.lag_ms,
+                 updated_at = EXCLUDED.updated_at",
+        )
+        .bind(report.model)
+        .bind(report.generation)
+        .bind(&*self.instance)
+        .bind(report.state.name())
+        .bind(report.reason)
+        .bind(report.last_error)
+        .bind(sqlx::types::Json(report.partitions))
+        .bind(report.lag_ms)
+        .execute(pool)
+        .await?;
+        Ok(())
+    }
+}
+
+impl Entry {
+    /// What was waited for has come.
+    fn go_on(&mut self) {
+        if self.state == State::Waiting {
+            self.state = State::CatchingUp;
+            self.reason = None;
+        }
+    }
+
+    fn report(&mut self, model: &str) -> Report {
+        let ends = self.ownership.ends();
+        let lag_ms = self.lag(model, &ends);
+        self.follow_lag(lag_ms, !ends.is_empty());
+        let trouble = self.ownership.trouble().filter(|_| self.state != State::Stopped);
+        let (state, reason) = match trouble {
+            Some(trouble) => (State::Waiting, Some(trouble)),
+            None => (self.state, self.reason.clone()),
+        };
+        let partitions = ends
+            .into_iter()
+            .filter_map(|((topic, partition), end)| Some(PartitionEnd { topic: topic.to_string(), partition, end: end? }))
+            .collect();
+        Report {
+            model: model.to_owned(),
+            generation: self.generation,
+            state,
+            reason,
+            last_error: self.last_error.clone(),
+            partitions,
+            lag_ms,
+        }
+    }
+
+    /// How old the state of the views is, in milliseconds: 0 when nothing is left to apply, `None` where it is unknown.
+    fn lag(&self, model: &str, ends: &[(TopicPartition, Option<i64>)]) -> Option<i64> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_millis() as i64;
+        let mut lag = 0;
+        for ((topic, partition), end) in ends {
+            let progress = self.progress.get(&(topic.clone(), *partition))?;
+            let behind = (*end)? - progress.next_offset;
+            metrics::lag(model, topic, *partition, behind.max(0));
+            if behind > 0 {
+                lag = lag.max(now - progress.timestamp?);
+            }
+        }
+        metrics::lag_seconds(model, lag as f64 / 1000.0);
+        Some(lag)
+    }
+
+    fn follow_lag(&mut self, lag_ms: Option<i64>, owns: bool) {
+        self.state = match (self.state, lag_ms) {
+            (State::Starting | State::CatchingUp, Some(0)) if owns => State::Live,
+            (State::Starting, _) if owns => State::CatchingUp,
+            (State::Live, Some(lag)) if lag > BEHIND.as_millis() as i64 => State::CatchingUp,
+            (state, _) => state,
+        };
+    }
+}

@@ -1,0 +1,146 @@
+//! The duplicates' window: an event whose identity was seen within the last N offsets of its partition is one that was
+//! applied already. It is a pure function of the log and N, so a rebuild drops the same events.
+
+use std::collections::{HashMap, VecDeque};
+
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+/// What says that two records are the same event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity {
+    hash: u128,
+    /// Of the whole value, to tell a retry from an id that was given twice.
+    content: u64,
+}
+
+impl Identity {
+    pub(crate) fn new(writer: &str, key: Option<&[u8]>, id: &[u8], value: &[u8]) -> Self {
+        let key = key.unwrap_or_default();
+        let mut bytes = Vec::with_capacity(writer.len() + key.len() + id.len() + 16);
+        for part in [writer.as_bytes(), key, id] {
+            bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(part);
+        }
+        Self { hash: xxh3_128(&bytes), content: xxh3_64(value) }
+    }
+}
+
+/// What the window says of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    New,
+    /// `same`: the bytes are the same, too.
+    Duplicate {
+        same: bool,
+    },
+}
+
+/// The identities of one partition's last N offsets.
+#[derive(Debug, Default)]
+pub(crate) struct Window {
+    length: i64,
+    newest: HashMap<u128, (i64, u64)>,
+    order: VecDeque<(i64, u128)>,
+}
+
+/// The stored form of one identity: offset, hash and content, big-endian.
+const STORED: usize = 8 + 16 + 8;
+
+impl Window {
+    /// `length` is N in offsets; 0 remembers nothing.
+    pub(crate) fn new(length: u32) -> Self {
+        Self { length: i64::from(length), ..Self::default() }
+    }
+
+    /// Looks at the event at `offset`, and remembers it. Offsets must grow.
+    pub(crate) fn see(&mut self, offset: i64, identity: Identity) -> Seen {
+        if self.length == 0 {
+            return Seen::New;
+        }
+        self.forget_below(offset - self.length);
+        self.order.push_back((offset, identity.hash));
+        match self.newest.insert(identity.hash, (offset, identity.content)) {
+            Some((_, content)) => Seen::Duplicate { same: content == identity.content },
+            None => Seen::New,
+        }
+    }
+
+    fn forget_below(&mut self, lowest: i64) {
+        while let Some(&(offset, hash)) = self.order.front().filter(|(offset, _)| *offset < lowest) {
+            self.order.pop_front();
+            if self.newest.get(&hash).is_some_and(|(newest, _)| *newest == offset) {
+                self.newest.remove(&hash);
+            }
+        }
+    }
+
+    /// Takes back what was stored by [`store`], oldest row first.
+    pub(crate) fn restore(&mut self, stored: &[u8]) {
+        for entry in stored.chunks_exact(STORED) {
+            let (offset, rest) = entry.split_at(8);
+            let (hash, content) = rest.split_at(16);
+            let offset = i64::from_be_bytes(offset.try_into().unwrap_or_default());
+            let hash = u128::from_be_bytes(hash.try_into().unwrap_or_default());
+            let content = u64::from_be_bytes(content.try_into().unwrap_or_default());
+            self.see(offset, Identity { hash, content });
+        }
+    }
+}
+
+/// Appends an identity's stored form.
+pub(crate) fn store(offset: i64, identity: Identity, out: &mut Vec<u8>) {
+    out.extend_from_slice(&offset.to_be_bytes());
+    out.extend_from_slice(&identity.hash.to_be_bytes());
+    out.extend_from_slice(&identity.content.to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn identity(id: u8) -> Identity {
+        Identity::new("a.B", Some(b"k"), id.to_string().as_bytes(), &[id])
+    }
+
+    #[test]
+    fn identity_is_name_key_and_id_together() {
+        let one = Identity::new("a.B", Some(b"k"), b"id", b"v");
+        assert_eq!(one, Identity::new("a.B", Some(b"k"), b"id", b"v"));
+        assert_ne!(one.hash, Identity::new("a.B", Some(b"ki"), b"d", b"v").hash);
+        assert_ne!(one.hash, Identity::new("a.C", Some(b"k"), b"id", b"v").hash);
+        assert_eq!(one.hash, Identity::new("a.B", Some(b"k"), b"id", b"w").hash);
+    }
+
+    proptest! {
+        /// The window agrees with a search through the last N offsets, also when it is restored in the middle.
+        #[test]
+        fn window_is_the_last_n_offsets(
+            ids in prop::collection::vec((0u8..6, 1i64..4), 0..60),
+            length in 0u32..9,
+            cut in 0usize..60,
+        ) {
+            let mut window = Window::new(length);
+            let mut log: Vec<(i64, u8)> = Vec::new();
+            let mut offset = 0;
+            for (index, (id, step)) in ids.into_iter().enumerate() {
+                if index == cut {
+                    let mut stored = Vec::new();
+                    for (offset, id) in &log {
+                        store(*offset, identity(*id), &mut stored);
+                    }
+                    window = Window::new(length);
+                    window.restore(&stored);
+                }
+                offset += step;
+                let expected = length > 0
+                    && log.iter().any(|(before, other)| *other == id && *before >= offset - i64::from(length));
+                let seen = window.see(offset, identity(id));
+                prop_assert_eq!(seen, if expected { Seen::Duplicate { same: true } } else { Seen::New });
+                log.push((offset, id));
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! A finding names a place, what is wrong there, and the way out. Nothing is refused without one.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// How much a finding weighs: an error refuses the definition, a warning never changes an exit status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    Error,
+    Warning,
+}
+
+/// One thing wrong with a definition, as `vitrina check` prints it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Path as in [`crate::Files`].
+    pub file: String,
+    /// 1-based; 1 where the whole file is meant.
+    pub line: usize,
+    pub severity: Severity,
+    pub what: String,
+    /// The way out.
+    pub help: String,
+}
+
+impl Finding {
+    pub fn error(file: impl Into<String>, line: usize, what: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { file: file.into(), line, severity: Severity::Error, what: what.into(), help: help.into() }
+    }
+
+    pub fn warning(file: impl Into<String>, line: usize, what: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(file, line, what, help) }
+    }
+
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let warning = if self.is_error() { "" } else { "warning: " };
+        write!(f, "{}:{}: {warning}{}: {}", self.file, self.line, self.what, self.help)
+    }
+}

@@ -1,0 +1,266 @@
+//! A file's text as tokens that know their bytes. Every place that is cut or spliced comes from here, so whatever is
+//! not cut stays byte for byte as the user wrote it.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use sqlparser::ast::Statement;
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
+
+/// One token (white space and comments are tokens, too) and its bytes in the file.
+pub(crate) struct Lexeme {
+    pub(crate) token: TokenWithSpan,
+    pub(crate) bytes: Range<usize>,
+}
+
+impl Lexeme {
+    pub(crate) fn line(&self) -> usize {
+        line(self.token.span.start)
+    }
+
+    /// Upper-case text of an unquoted word, empty for everything else.
+    pub(crate) fn keyword(&self) -> String {
+        match &self.token.token {
+            Token::Word(word) if word.quote_style.is_none() => word.value.to_ascii_uppercase(),
+            _ => String::new(),
+        }
+    }
+
+    pub(crate) fn is(&self, token: &Token) -> bool {
+        self.token.token == *token
+    }
+
+    /// The content of a string literal, however it is quoted.
+    pub(crate) fn literal(&self) -> Option<&str> {
+        match &self.token.token {
+            Token::SingleQuotedString(text)
+            | Token::EscapedStringLiteral(text)
+            | Token::UnicodeStringLiteral(text)
+            | Token::NationalStringLiteral(text) => Some(text),
+            Token::DollarQuotedString(quoted) => Some(&quoted.value),
+            _ => None,
+        }
+    }
+
+    fn is_blank(&self) -> bool {
+        matches!(self.token.token, Token::Whitespace(_))
+    }
+}
+
+/// What stopped the reader: a line of the file (1-based) and what was found there.
+#[derive(Debug)]
+pub(crate) struct Unreadable {
+    pub(crate) line: usize,
+    pub(crate) what: String,
+}
+
+/// A whole file.
+pub(crate) struct Text<'a> {
+    source: &'a str,
+    lexemes: Vec<Lexeme>,
+}
+
+impl<'a> Text<'a> {
+    pub(crate) fn new(source: &'a str) -> Result<Self, Unreadable> {
+        let tokens = Tokenizer::new(&PostgreSqlDialect {}, source).tokenize_with_location().map_err(|error| {
+            let what = format!("the text cannot be cut into words here ({})", error.message);
+            Unreadable { line: line(error.location), what }
+        })?;
+        // The tokens lie side by side, so one walk over the characters finds where each of them ends.
+        let mut characters = source.char_indices();
+        let (mut at, mut byte) = (Location::new(1, 1), 0);
+        let mut lexemes = Vec::with_capacity(tokens.len());
+        for token in tokens {
+            let start = byte;
+            while at < token.span.end {
+                let Some((index, character)) = characters.next() else { break };
+                at = match character {
+                    '\n' => Location::new(at.line + 1, 1),
+                    _ => Location::new(at.line, at.column + 1),
+                };
+                byte = index + character.len_utf8();
+            }
+            lexemes.push(Lexeme { token, bytes: start..byte });
+        }
+        Ok(Self { source, lexemes })
+    }
+
+    /// All tokens that are neither white space nor comment.
+    pub(crate) fn significant(&self) -> impl Iterator<Item = &Lexeme> {
+        self.lexemes.iter().filter(|lexeme| !lexeme.is_blank())
+    }
+
+    /// The statements between semicolons, without the empty ones.
+    pub(crate) fn statements(&self) -> Vec<Fragment<'_>> {
+        let cut = self.lexemes.split(|lexeme| lexeme.is(&Token::SemiColon));
+        cut.filter_map(|lexemes| Fragment::new(self.source, lexemes)).collect()
+    }
+}
+
+/// A part of a file that begins and ends with a token that matters.
+#[derive(Clone, Copy)]
+pub(crate) struct Fragment<'a> {
+    source: &'a str,
+    lexemes: &'a [Lexeme],
+}
+
+impl<'a> Fragment<'a> {
+    /// None where there is nothing but white space and comments.
+    pub(crate) fn new(source: &'a str, lexemes: &'a [Lexeme]) -> Option<Self> {
+        let first = lexemes.iter().position(|lexeme| !lexeme.is_blank())?;
+        let last = lexemes.iter().rposition(|lexeme| !lexeme.is_blank())?;
+        Some(Self { source, lexemes: &lexemes[first..=last] })
+    }
+
+    /// The user's own text.
+    pub(crate) fn text(&self) -> &'a str {
+        &self.source[self.base()..self.lexemes[self.lexemes.len() - 1].bytes.end]
+    }
+
+    pub(crate) fn line(&self) -> usize {
+        self.lexemes[0].line()
+    }
+
+    pub(crate) fn significant(&self) -> impl Iterator<Item = &'a Lexeme> + use<'a> {
+        self.lexemes.iter().filter(|lexeme| !lexeme.is_blank())
+    }
+
+    /// The unquoted words in their order, in upper case; anything else is an empty word.
+    pub(crate) fn keywords(&self) -> Vec<String> {
+        self.significant().map(Lexeme::keyword).collect()
+    }
+
+    /// The tokens in one line: the same for all ways to format the same text.
+    pub(crate) fn canonical(&self) -> String {
+        let tokens = self.significant().map(|lexeme| match &lexeme.token.token {
+            Token::Word(word) if word.quote_style.is_none() => word.value.to_ascii_lowercase(),
+            _ => self.source[lexeme.bytes.clone()].to_owned(),
+        });
+        tokens.collect::<Vec<_>>().join(" ")
+    }
+
+    /// Every name and keyword in it, folded.
+    pub(crate) fn names(&self) -> BTreeSet<String> {
+        let words = self.significant().filter_map(|lexeme| match &lexeme.token.token {
+            Token::Word(word) if word.quote_style.is_some() => Some(word.value.clone()),
+            Token::Word(word) => Some(word.value.to_ascii_lowercase()),
+            _ => None,
+        });
+        words.collect()
+    }
+
+    /// Cuts at every token outside parentheses for which `at` holds; the token itself is in neither part.
+    pub(crate) fn split(&self, at: impl Fn(&Lexeme) -> bool) -> Vec<Fragment<'a>> {
+        let mut depth = 0usize;
+        let parts = self.lexemes.split(|lexeme| {
+            match lexeme.token.token {
+                Token::LParen | Token::LBracket => depth += 1,
+                Token::RParen | Token::RBracket => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            depth == 0 && at(lexeme)
+        });
+        parts.filter_map(|lexemes| Self::new(self.source, lexemes)).collect()
+    }
+
+    /// The tokens that lie within these bytes of the file.
+    pub(crate) fn part(&self, bytes: &Range<usize>) -> Option<Fragment<'a>> {
+        let first = self.lexemes.partition_point(|lexeme| lexeme.bytes.start < bytes.start);
+        let last = self.lexemes.partition_point(|lexeme| lexeme.bytes.end <= bytes.end);
+        Self::new(self.source, self.lexemes.get(first..last)?)
+    }
+
+    /// Bytes of the file, as bytes of this fragment's text.
+    pub(crate) fn within(&self, bytes: &Range<usize>) -> Range<usize> {
+        bytes.start - self.base()..bytes.end - self.base()
+    }
+
+    /// The token that the parser saw at `location`.
+    pub(crate) fn at(&self, location: Location) -> Option<&'a Lexeme> {
+        let found = self.lexemes.binary_search_by(|lexeme| lexeme.token.span.start.cmp(&location));
+        found.ok().map(|index| &self.lexemes[index])
+    }
+
+    /// Reads the fragment as one statement; locations in it are those of the file.
+    pub(crate) fn parse(&self) -> Result<Statement, Unreadable> {
+        let tokens = self.lexemes.iter().map(|lexeme| lexeme.token.clone()).collect();
+        let mut parser = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
+        let statement = parser.parse_statement().map_err(|error| self.unreadable(&error.to_string()))?;
+        let next = parser.peek_token();
+        if next.token == Token::EOF {
+            return Ok(statement);
+        }
+        Err(Unreadable { line: line(next.span.start), what: format!("found `{}`", next.token) })
+    }
+
+    /// The parser's own message, its place taken out of the text.
+    fn unreadable(&self, message: &str) -> Unreadable {
+        let message = message.trim_start_matches("sql parser error: ");
+        let (what, place) = message.rsplit_once(" at Line: ").unwrap_or((message, ""));
+        let line = place.split(',').next().and_then(|line| line.trim().parse().ok());
+        let what = match what.split_once(", found: ") {
+            Some((expected, "EOF")) => {
+                format!("it ends where {} should follow", expected.trim_start_matches("Expected: "))
+            }
+            Some((_, found)) => format!("found `{found}`"),
+            // Some messages show the token as the parser's own data.
+            None => match what.split("value: \"").nth(1).and_then(|rest| rest.split('"').next()) {
+                Some(word) => format!("found `{word}`"),
+                None => what.to_owned(),
+            },
+        };
+        Unreadable { line: line.filter(|line| *line > 0).unwrap_or(self.line()), what }
+    }
+
+    fn base(&self) -> usize {
+        self.lexemes[0].bytes.start
+    }
+}
+
+/// `text` with each range replaced; the ranges do not overlap.
+pub(crate) fn splice(text: &str, edits: impl IntoIterator<Item = (Range<usize>, String)>) -> String {
+    let mut edits: Vec<_> = edits.into_iter().collect();
+    edits.sort_by_key(|(range, _)| range.start);
+    let mut spliced = String::with_capacity(text.len());
+    let mut done = 0;
+    for (range, replacement) in edits {
+        spliced.push_str(&text[done..range.start]);
+        spliced.push_str(&replacement);
+        done = range.end;
+    }
+    spliced.push_str(&text[done..]);
+    spliced
+}
+
+pub(crate) fn line(location: Location) -> usize {
+    usize::try_from(location.line).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn every_byte_belongs_to_one_token() {
+        let source = "SELECT 'é;', $x$;$x$, E'\\';' -- ;ü\n/* ; /* ö */ */, \"ñ;\" @ -5;\r\n; UPDATE t SET a = 1";
+        let text = Text::new(source).unwrap();
+        let glued: String = text.lexemes.iter().map(|lexeme| &source[lexeme.bytes.clone()]).collect();
+        assert_eq!(glued, source);
+        let statements: Vec<_> = text.statements().iter().map(|part| (part.line(), part.text())).collect();
+        assert_eq!(statements.len(), 2);
+        assert_eq!(statements[1], (3, "UPDATE t SET a = 1"));
+        assert!(statements[0].1.ends_with("@ -5"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_names_its_line() {
+        assert_eq!(Text::new("SELECT 1;\n'open").err().unwrap().line, 2);
+        let text = Text::new("SELECT 1;\nSELECT 2\nFROM FROM x x x").unwrap();
+        let error = text.statements()[1].parse().err().unwrap();
+        assert_eq!(error.line, 3);
+        assert!(error.what.contains("found"), "{}", error.what);
+    }
+}

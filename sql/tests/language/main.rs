@@ -1,0 +1,8 @@
+//! What the language of models and upcasts accepts, refuses and rewrites, seen from outside.
+#![allow(clippy::unwrap_used)]
+
+mod refusals;
+mod rules;
+mod shop;
+mod splicing;
+mod upcasts;

@@ -1,0 +1,203 @@
+//! Configuration: environment over file over defaults. Every value remembers where it came from, so a wrong one is named
+//! with its line or its variable; all that is wrong is said at once.
+
+mod source;
+mod value;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use vitrina_avro::RegistrySettings;
+use vitrina_ingest::{KafkaSettings, owned_property};
+use vitrina_projectors::ModelSettings;
+
+use source::Source;
+
+/// Everything that a verb may need to know.
+#[derive(Clone)]
+pub(crate) struct Config {
+    pub(crate) kafka: KafkaSettings,
+    pub(crate) group_prefix: String,
+    pub(crate) registry: RegistrySettings,
+    pub(crate) postgres_url: String,
+    pub(crate) contracts: PathBuf,
+    pub(crate) models: PathBuf,
+    pub(crate) listen: SocketAddr,
+    pub(crate) admin_listen: SocketAddr,
+    defaults: ModelSettings,
+    by_model: BTreeMap<String, PartialModel>,
+}
+
+/// What `[models.NAME]` says of one model.
+#[derive(Debug, Clone, Default)]
+struct PartialModel {
+    enabled: Option<bool>,
+    max_events: Option<usize>,
+    max_bytes: Option<usize>,
+    linger: Option<Duration>,
+    duplicate_window: Option<u32>,
+}
+
+impl Config {
+    /// Loads `file`, else `VITRINA_CONFIG`, else `./vitrina.toml`, else defaults; then the environment.
+    ///
+    /// # Errors
+    /// Every wrong setting, one line each.
+    pub(crate) fn load(file: Option<&Path>) -> Result<Self, Vec<String>> {
+        let mut source = Source::read(file)?;
+        let config = Self::from_source(&mut source);
+        if source.findings.is_empty() { Ok(config) } else { Err(source.findings) }
+    }
+
+    /// What holds where nobody says anything; relative paths start at `folder`.
+    pub(crate) fn defaults(folder: PathBuf) -> Self {
+        Self::from_source(&mut Source::parse("", "", folder, std::iter::empty()))
+    }
+
+    fn from_source(source: &mut Source) -> Self {
+        let folder = source.folder.clone();
+        let path = |text: String| if Path::new(&text).is_absolute() { text.into() } else { folder.join(text) };
+        let listen = source.get("http.listen", value::address).unwrap_or(([127, 0, 0, 1], 8080).into());
+        let defaults = PartialModel::read(source, "model").over(&ModelSettings {
+            max_events: 1000,
+            max_bytes: 8 << 20,
+            linger: Duration::from_millis(5),
+            duplicate_window: 65_536,
+        });
+        let names = source.model_names();
+        Self {
+            kafka: KafkaSettings {
+                brokers: source.text("kafka.brokers", "localhost:9092"),
+                properties: kafka_properties(source),
+            },
+            group_prefix: source.text("kafka.group_prefix", "vitrina"),
+            registry: RegistrySettings {
+                url: source.text("registry.url", "http://localhost:8081"),
+                username: source.get("registry.username", value::text),
+                password: source.get("registry.password", value::text),
+                token: source.get("registry.token", value::text),
+            },
+            postgres_url: source.text("postgres.url", "postgres://localhost/vitrina"),
+            contracts: path(source.text("definitions.contracts", "avro/contracts")),
+            models: path(source.text("definitions.models", "projectors/models")),
+            listen,
+            admin_listen: source.get("http.admin_listen", value::address).unwrap_or(([127, 0, 0, 1], 8082).into()),
+            defaults,
+            by_model: names
+                .into_iter()
+                .map(|name| {
+                    let partial = PartialModel::read(source, &format!("models.{name}"));
+                    (name, partial)
+                })
+                .collect(),
+        }
+    }
+
+    /// The settings of a model; `None` where it is not enabled.
+    pub(crate) fn model(&self, name: &str) -> Option<ModelSettings> {
+        match self.by_model.get(name) {
+            Some(partial) if partial.enabled == Some(false) => None,
+            Some(partial) => Some(partial.over(&self.defaults)),
+            None => Some(self.defaults.clone()),
+        }
+    }
+
+    /// Names under `[models]`, to be compared with the models that there are.
+    pub(crate) fn named_models(&self) -> impl Iterator<Item = &str> {
+        self.by_model.keys().map(String::as_str)
+    }
+}
+
+impl PartialModel {
+    fn read(source: &mut Source, section: &str) -> Self {
+        Self {
+            enabled: source.get(&format!("{section}.enabled"), value::boolean),
+            max_events: source.get(&format!("{section}.max_events"), value::positive),
+            max_bytes: source.get(&format!("{section}.max_bytes"), value::size),
+            linger: source.get(&format!("{section}.linger"), value::duration),
+            duplicate_window: source.get(&format!("{section}.duplicate_window"), value::count),
+        }
+    }
+
+    fn over(&self, defaults: &ModelSettings) -> ModelSettings {
+        ModelSettings {
+            max_events: self.max_events.unwrap_or(defaults.max_events),
+            max_bytes: self.max_bytes.unwrap_or(defaults.max_bytes),
+            linger: self.linger.unwrap_or(defaults.linger),
+            duplicate_window: self.duplicate_window.unwrap_or(defaults.duplicate_window),
+        }
+    }
+}
+
+fn kafka_properties(source: &mut Source) -> BTreeMap<String, String> {
+    let properties = source.section("kafka.properties");
+    for name in properties.keys() {
+        if let Some(why) = owned_property(name) {
+            source.refuse(&format!("kafka.properties.{name}"), &format!("cannot be set: {why}; take the line out"));
+        }
+    }
+    properties
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn load(text: &str, environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let mut source = Source::parse("vitrina.toml", text, PathBuf::from("/etc/v"), environment);
+        let config = Config::from_source(&mut source);
+        if source.findings.is_empty() { Ok(config) } else { Err(source.findings) }
+    }
+
+    #[test]
+    fn defaults_are_the_documented_ones() {
+        let config = load("", &[]).unwrap();
+        assert_eq!(config.kafka.brokers, "localhost:9092");
+        assert_eq!(config.contracts, Path::new("/etc/v/avro/contracts"));
+        let model = config.model("any").unwrap();
+        assert_eq!((model.max_events, model.max_bytes, model.duplicate_window), (1000, 8_388_608, 65_536));
+        assert_eq!(model.linger, Duration::from_millis(5));
+    }
+
+    #[test]
+    fn environment_beats_file_and_database_url_stands_between() {
+        let file = "[postgres]\nurl = \"postgres://file/a\"\n[kafka]\nbrokers = \"file:1\"\n";
+        let url = |environment: &[(&str, &str)]| load(file, environment).unwrap().postgres_url;
+        assert_eq!(url(&[]), "postgres://file/a");
+        assert_eq!(url(&[("DATABASE_URL", "postgres://env/b")]), "postgres://env/b");
+        assert_eq!(url(&[("DATABASE_URL", "x"), ("VITRINA_POSTGRES__URL", "postgres://v/c")]), "postgres://v/c");
+        let config = load(file, &[("VITRINA_KAFKA__BROKERS", "env:2"), ("VITRINA_MODELS__a_b__ENABLED", "false")]).unwrap();
+        assert_eq!(config.kafka.brokers, "env:2");
+        assert!(config.model("a_b").is_none());
+    }
+
+    #[test]
+    fn one_model_overrides_the_defaults() {
+        let config = load("[model]\nmax_events = 10\nlinger = \"1s\"\n[models.a]\nmax_events = 2\nmax_bytes = \"64KiB\"\n", &[]).unwrap();
+        let model = config.model("a").unwrap();
+        assert_eq!((model.max_events, model.max_bytes, model.linger), (2, 65_536, Duration::from_secs(1)));
+        assert_eq!(config.model("b").unwrap().max_events, 10);
+    }
+
+    #[test]
+    fn every_wrong_setting_is_named_with_its_place() {
+        let found = load(
+            "[kafka]\nbrokrs = \"x\"\n\n[modle]\n[model]\nmax_events = \"lots\"\nlinger = 5\n[kafka.properties]\n\"group.id\" = \"g\"\n",
+            &[("VITRINA_REGISTRY__URI", "x"), ("VITRINA_HTTP__LISTEN", "here")],
+        )
+        .unwrap_err();
+        let all = found.join("\n");
+        assert!(all.contains("vitrina.toml:2: unknown key `brokrs` in [kafka]: did you mean `brokers`?"), "{all}");
+        assert!(all.contains("vitrina.toml:4: unknown section [modle]: did you mean [model]?"), "{all}");
+        assert!(all.contains("vitrina.toml:6: model.max_events is `lots`"), "{all}");
+        assert!(all.contains("vitrina.toml:7: model.linger is `5`"), "{all}");
+        assert!(all.contains("vitrina.toml:9: kafka.properties.group.id cannot be set"), "{all}");
+        assert!(all.contains("VITRINA_REGISTRY__URI: unknown key `uri` in [registry]: did you mean `url`?"), "{all}");
+        assert!(all.contains("VITRINA_HTTP__LISTEN: http.listen is `here`"), "{all}");
+        assert_eq!(found.len(), 7, "{all}");
+    }
+}

@@ -1,0 +1,59 @@
+//! Texts of settings to values. Each reader says what it wants in a few words that complete "… is wanted".
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+type Read<T> = Result<T, &'static str>;
+
+pub(super) fn text(value: &str) -> Read<String> {
+    Ok(value.to_owned())
+}
+
+pub(super) fn boolean(value: &str) -> Read<bool> {
+    value.parse().map_err(|_| "true or false")
+}
+
+pub(super) fn count(value: &str) -> Read<u32> {
+    value.parse().map_err(|_| "a whole number from 0 to 4294967295")
+}
+
+pub(super) fn positive(value: &str) -> Read<usize> {
+    value.parse().ok().filter(|count| *count > 0).ok_or("a whole number from 1 on")
+}
+
+pub(super) fn address(value: &str) -> Read<SocketAddr> {
+    value.parse().map_err(|_| "an address and a port, as in 127.0.0.1:8080,")
+}
+
+/// `8MiB`, `64KiB`, `1GiB`, or bytes.
+pub(super) fn size(value: &str) -> Read<usize> {
+    let (digits, unit) = split(value);
+    let factor: Option<usize> = match unit {
+        "" | "B" => Some(1),
+        "KiB" => Some(1 << 10),
+        "MiB" => Some(1 << 20),
+        "GiB" => Some(1 << 30),
+        _ => None,
+    };
+    let bytes = digits.parse::<usize>().ok().zip(factor).and_then(|(count, factor)| count.checked_mul(factor));
+    bytes.filter(|bytes| (1..=1 << 30).contains(bytes)).ok_or("a size up to 1GiB, as in \"8MiB\" or \"512KiB\",")
+}
+
+/// `5ms`, `2s`, `1m`.
+pub(super) fn duration(value: &str) -> Read<Duration> {
+    let (digits, unit) = split(value);
+    let wanted = "a duration, as in \"5ms\", \"2s\" or \"1m\",";
+    let count: u64 = digits.parse().map_err(|_| wanted)?;
+    match unit {
+        "ms" => Ok(Duration::from_millis(count)),
+        "s" => Ok(Duration::from_secs(count)),
+        "m" => Ok(Duration::from_secs(count.saturating_mul(60))),
+        _ => Err(wanted),
+    }
+}
+
+fn split(value: &str) -> (&str, &str) {
+    let value = value.trim();
+    let digits = value.find(|character: char| !character.is_ascii_digit()).unwrap_or(value.len());
+    (&value[..digits], value[digits..].trim())
+}

@@ -1,0 +1,222 @@
+//! `vitrina demo`: the service as it is, around it a broker, a registry, a Postgres and a producer that live and die with
+//! the process.
+
+mod postgres;
+mod registry;
+mod scenario;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use rdkafka::mocking::MockCluster;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use vitrina_avro::RegistrySettings;
+use vitrina_ingest::{Cluster, GroupProtocol, KafkaSettings};
+use vitrina_projectors::Definitions;
+
+use crate::config::Config;
+use crate::feed::{Fed, Feed};
+use crate::serve::{Instance, shutdown_on_signals};
+use crate::{Failure, definitions, telemetry};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Where the API listens.
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "A:P")]
+    listen: SocketAddr,
+    /// Events a second.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    rate: u32,
+    /// How many events to produce; without end where none is given.
+    #[arg(long)]
+    events: Option<u64>,
+    /// Ends when the views hold all events.
+    #[arg(long, requires = "events")]
+    exit: bool,
+}
+
+/// Partitions of each topic.
+const PARTITIONS: i32 = 4;
+
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    telemetry::start("warn");
+    let definitions = definitions::embedded();
+    let shutdown = shutdown_on_signals()?;
+    let postgres = postgres::Postgres::start().await?;
+    let registry = registry::start(shutdown.clone()).await?;
+    let broker = MockCluster::new(1).context("the embedded broker")?;
+    let topics: Vec<String> = definitions.contracts.contexts.values().map(|context| context.topic.clone()).collect();
+    for topic in &topics {
+        broker.create_topic(topic, PARTITIONS, 1).context("the embedded broker")?;
+    }
+    let kafka = KafkaSettings { brokers: broker.bootstrap_servers(), properties: BTreeMap::new() };
+    let config = Config::embedded(kafka, RegistrySettings { url: registry, ..RegistrySettings::default() }, &postgres.url, arguments.listen);
+    let done = play(&arguments, config, definitions, shutdown.clone()).await;
+    shutdown.cancel();
+    postgres.stop().await;
+    done
+}
+
+/// Runs the service and the producer beside it until the one or the other ends.
+async fn play(
+    arguments: &Arguments,
+    config: Config,
+    definitions: Definitions,
+    shutdown: CancellationToken,
+) -> Result<(), Failure> {
+    let feed = Feed::new(&config, &definitions, scenario::SCENARIO)?;
+    let pool = PgPool::connect(&config.postgres_url).await?;
+    let models: Vec<(String, Vec<String>)> =
+        definitions.models.iter().map(|model| (model.model.name.clone(), model.topics())).collect();
+    let instance =
+        Instance { config: config.clone(), protocol: GroupProtocol::Consumer, queries: true, shutdown: shutdown.clone() };
+    let service = async {
+        let served = instance.run(Some(definitions)).await;
+        shutdown.cancel();
+        served
+    };
+    let feeding = async {
+        print_welcome(arguments, &config, &models);
+        let fed = produce(arguments, feed, &config, &pool, &models, &shutdown).await;
+        shutdown.cancel();
+        fed
+    };
+    let (served, fed) = tokio::join!(service, feeding);
+    served.and(fed)
+}
+
+/// Produces; where the demo is to end by itself, until the views hold everything.
+async fn produce(
+    arguments: &Arguments,
+    feed: Feed,
+    config: &Config,
+    pool: &PgPool,
+    models: &[(String, Vec<String>)],
+    shutdown: &CancellationToken,
+) -> Result<(), Failure> {
+    let started = Instant::now();
+    let fed = feed.run(arguments.rate, arguments.events, pool, shutdown).await?;
+    if !arguments.exit {
+        shutdown.cancelled().await;
+    }
+    if shutdown.is_cancelled() {
+        return Ok(());
+    }
+    wait_until_applied(config, pool, models, shutdown).await?;
+    print_summary(pool, models, &fed, started.elapsed()).await
+}
+
+impl Config {
+    /// The configuration of the demo: everything in this process, API and metrics on one address.
+    fn embedded(kafka: KafkaSettings, registry: RegistrySettings, postgres_url: &str, listen: SocketAddr) -> Self {
+        let mut config = Self::defaults(PathBuf::new());
+        config.kafka = kafka;
+        config.registry = registry;
+        config.postgres_url = postgres_url.to_owned();
+        config.listen = listen;
+        config.admin_listen = listen;
+        config
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the verb's answer")]
+fn print_welcome(arguments: &Arguments, config: &Config, models: &[(String, Vec<String>)]) {
+    let listen = arguments.listen;
+    println!("Vitrina's demo: an embedded broker, registry and Postgres; {} events a second.", arguments.rate);
+    println!("  catalogue   http://{listen}/v1/views");
+    for (model, _) in models {
+        println!("  view        http://{listen}/v1/views/{model}?limit=5");
+    }
+    println!("  metrics     http://{listen}/metrics");
+    if let Some((model, _)) = models.first() {
+        println!("\n  curl -s 'http://{listen}/v1/views/{model}?limit=3'");
+        println!("  psql '{}' -c 'SELECT * FROM {model}.{model} LIMIT 3'", config.postgres_url);
+    }
+    if !arguments.exit {
+        println!("\nCtrl-C ends it and leaves nothing behind.");
+    }
+}
+
+/// Until each model's positions are at the ends of its topics.
+async fn wait_until_applied(
+    config: &Config,
+    pool: &PgPool,
+    models: &[(String, Vec<String>)],
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let cluster = Cluster::new(&config.kafka)?;
+    let mut pace = tokio::time::interval(Duration::from_millis(100));
+    while !shutdown.is_cancelled() && !applied(&cluster, pool, models).await? {
+        stop_if_stopped(pool).await?;
+        pace.tick().await;
+    }
+    Ok(())
+}
+
+async fn applied(cluster: &Cluster, pool: &PgPool, models: &[(String, Vec<String>)]) -> anyhow::Result<bool> {
+    for (model, topics) in models {
+        for topic in topics {
+            for (partition, start, end) in cluster.ends(topic, Duration::from_secs(5))? {
+                let next: Option<i64> = sqlx::query_scalar(
+                    "SELECT next_offset FROM vitrina.position WHERE model = $1 AND topic = $2 AND partition = $3",
+                )
+                .bind(model)
+                .bind(topic)
+                .bind(partition)
+                .fetch_optional(pool)
+                .await?;
+                if end > start && next.is_none_or(|next| next < end) {
+                    return Ok(false);
+                }
+            }
+        }
+    }
+    Ok(true)
+}
+
+async fn stop_if_stopped(pool: &PgPool) -> anyhow::Result<()> {
+    let stopped: Option<(String, Option<String>)> =
+        sqlx::query_as("SELECT model, reason FROM vitrina.worker WHERE state = 'stopped' LIMIT 1")
+            .fetch_optional(pool)
+            .await?;
+    match stopped {
+        Some((model, reason)) => anyhow::bail!("{model} has stopped: {}", reason.unwrap_or_default()),
+        None => Ok(()),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the verb's answer")]
+async fn print_summary(
+    pool: &PgPool,
+    models: &[(String, Vec<String>)],
+    fed: &Fed,
+    took: Duration,
+) -> Result<(), Failure> {
+    println!(
+        "\n{} distinct events produced, {} sent twice; all applied or ignored by name after {:.1} s",
+        fed.distinct,
+        fed.duplicates,
+        took.as_secs_f64()
+    );
+    for (event, count) in &fed.by_event {
+        println!("  {count:>8}  {event}");
+    }
+    for (model, _) in models {
+        let tables: Vec<String> =
+            sqlx::query_scalar("SELECT viewname::text FROM pg_views WHERE schemaname = $1 ORDER BY 1")
+                .bind(model)
+                .fetch_all(pool)
+                .await?;
+        for table in tables {
+            let name = format!("{}.{}", vitrina_projectors::quote(model), vitrina_projectors::quote(&table));
+            let count = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {name}"));
+            let rows: i64 = sqlx::query_scalar(count).fetch_one(pool).await?;
+            println!("  {rows:>8}  rows in {model}.{table}");
+        }
+    }
+    Ok(())
+}

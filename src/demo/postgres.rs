@@ -1,0 +1,126 @@
+//! A private Postgres from the machine's own binaries, in a temporary folder that goes with it.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+pub(super) struct Postgres {
+    pub(super) url: String,
+    binaries: PathBuf,
+    owner: Option<(u32, u32)>,
+    folder: TempDir,
+    server: Child,
+}
+
+impl Postgres {
+    /// Makes a cluster and starts it on a free port of the loopback interface.
+    pub(super) async fn start() -> anyhow::Result<Self> {
+        let binaries = find_binaries()?;
+        let folder = tempfile::Builder::new().prefix("vitrina-demo-").tempdir()?;
+        let owner = owner()?;
+        if let Some((user, group)) = owner {
+            chown(folder.path(), Some(user), Some(group))?;
+        }
+        let data = folder.path().join("data");
+        let initdb = command(&binaries, "initdb", owner)
+            .args(["-A", "trust", "-U", "vitrina", "-E", "UTF8", "--locale=C", "--no-sync", "-D"])
+            .arg(&data)
+            .output()
+            .await
+            .context("initdb")?;
+        if !initdb.status.success() {
+            bail!("initdb failed: {}", String::from_utf8_lossy(&initdb.stderr).trim());
+        }
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let log = fs::File::create(folder.path().join("log"))?;
+        let server = command(&binaries, "postgres", owner)
+            .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-p", &port.to_string(), "-D"])
+            .arg(&data)
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .context("postgres")?;
+        let url = format!("postgres://vitrina@127.0.0.1:{port}/vitrina");
+        let mut postgres = Self { url, binaries, owner, folder, server };
+        postgres.create_database(port).await?;
+        Ok(postgres)
+    }
+
+    /// Waits until the server answers, and creates the database.
+    async fn create_database(&mut self, port: u16) -> anyhow::Result<()> {
+        let template = format!("postgres://vitrina@127.0.0.1:{port}/template1");
+        for _ in 0..100 {
+            if let Some(status) = self.server.try_wait()? {
+                let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+                bail!("the embedded Postgres ended ({status}): {}", log.trim());
+            }
+            if let Ok(pool) = sqlx::PgPool::connect(&template).await {
+                sqlx::query("CREATE DATABASE vitrina").execute(&pool).await?;
+                pool.close().await;
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        bail!("the embedded Postgres did not answer within 10 s")
+    }
+
+    /// Stops the server; the folder goes with the value.
+    pub(super) async fn stop(mut self) {
+        let data = self.folder.path().join("data");
+        let stop = command(&self.binaries, "pg_ctl", self.owner)
+            .args(["stop", "-m", "immediate", "-D"])
+            .arg(data)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        let _ = stop.await;
+        let _ = self.server.wait().await;
+    }
+}
+
+/// A command in a process group of its own, so that Ctrl-C reaches only this process, and as `owner`.
+fn command(binaries: &Path, name: &str, owner: Option<(u32, u32)>) -> Command {
+    let mut command = Command::new(binaries.join(name));
+    command.process_group(0).kill_on_drop(true).current_dir("/").stdin(Stdio::null());
+    if let Some((user, group)) = owner {
+        command.uid(user).gid(group);
+    }
+    command
+}
+
+/// The newest of the places where distributions put the server's binaries.
+fn find_binaries() -> anyhow::Result<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut found: Vec<(u32, PathBuf)> = versions
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
+        .collect();
+    found.sort();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let others = std::env::split_paths(&path).chain(["/usr/local/pgsql/bin".into()]);
+    let mut folders = found.into_iter().rev().map(|(_, folder)| folder).chain(others);
+    folders.find(|folder| folder.join("initdb").exists() && folder.join("postgres").exists()).ok_or_else(|| {
+        anyhow!("no Postgres server was found on this machine: install Debian's package postgresql, or run `make demo`")
+    })
+}
+
+/// Postgres refuses to run as root: the user that its package made, else nobody.
+fn owner() -> anyhow::Result<Option<(u32, u32)>> {
+    use std::os::unix::fs::MetadataExt as _;
+    if fs::metadata("/proc/self")?.uid() != 0 {
+        return Ok(None);
+    }
+    let users = fs::read_to_string("/etc/passwd")?;
+    let ids = |name: &str| {
+        let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
+        let mut fields = line.split(':').skip(2);
+        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+    };
+    ids("postgres").or_else(|| ids("nobody")).map(Some).context("no user to run Postgres as")
+}

@@ -1,0 +1,115 @@
+//! Producing: records as the contracts say, keyed and partitioned as the Java client would, with the CloudEvents headers
+//! that tell an event's identity and time.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
+use rdkafka::types::RDKafkaErrorCode;
+use uuid::Uuid;
+use vitrina_avro::{Registry, Version};
+use vitrina_ingest::KafkaSettings;
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// One record to be sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Outgoing {
+    pub(crate) topic: String,
+    pub(crate) key: Vec<u8>,
+    /// Framed: magic byte, schema id, datum.
+    pub(crate) value: Vec<u8>,
+    pub(crate) headers: BTreeMap<String, String>,
+}
+
+pub(crate) struct Publisher {
+    producer: FutureProducer,
+    admin: AdminClient<DefaultClientContext>,
+    ids: BTreeMap<String, u32>,
+}
+
+impl Publisher {
+    pub(crate) fn new(settings: &KafkaSettings) -> anyhow::Result<Self> {
+        let mut config = ClientConfig::new();
+        config.set("enable.idempotence", "true").set("linger.ms", "5").set("message.timeout.ms", "30000");
+        for (name, value) in &settings.properties {
+            config.set(name, value);
+        }
+        config.set("bootstrap.servers", &settings.brokers).set("partitioner", "murmur2_random");
+        let producer = config.create().context("kafka.properties")?;
+        let admin = config.create().context("kafka.properties")?;
+        Ok(Self { producer, admin, ids: BTreeMap::new() })
+    }
+
+    /// Whether the broker knows the topic.
+    fn exists(&self, topic: &str) -> anyhow::Result<bool> {
+        let metadata = self.producer.client().fetch_metadata(Some(topic), TIMEOUT)?;
+        Ok(metadata.topics().iter().any(|found| found.name() == topic && !found.partitions().is_empty()))
+    }
+
+    /// Creates the topic with the broker's own defaults if it is not there.
+    pub(crate) async fn ensure_topic(&self, topic: &str) -> anyhow::Result<()> {
+        if self.exists(topic)? {
+            return Ok(());
+        }
+        let new = NewTopic::new(topic, -1, TopicReplication::Fixed(-1));
+        for result in self.admin.create_topics(&[new], &AdminOptions::new().request_timeout(Some(TIMEOUT))).await? {
+            match result {
+                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((topic, code)) => return Err(anyhow!("topic {topic} cannot be created: {code}")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Registers the version's schema under TopicRecordName, once, and frames the datum with its id.
+    pub(crate) async fn frame(
+        &mut self,
+        registry: &Registry,
+        topic: &str,
+        version: &Version,
+        datum: &[u8],
+    ) -> anyhow::Result<Vec<u8>> {
+        let subject = format!("{topic}-{}", version.full_name());
+        let cached = format!("{subject} {}", version.number);
+        let id = match self.ids.get(&cached) {
+            Some(id) => *id,
+            None => {
+                let id = registry.register(&subject, &version.json).await?;
+                *self.ids.entry(cached).or_insert(id)
+            }
+        };
+        let mut value = Vec::with_capacity(datum.len() + 5);
+        value.push(0);
+        value.extend_from_slice(&id.to_be_bytes());
+        value.extend_from_slice(datum);
+        Ok(value)
+    }
+
+    /// Sends one record; the answer says that the broker has it.
+    pub(crate) async fn send(&self, record: &Outgoing) -> anyhow::Result<()> {
+        let headers = record.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+            headers.insert(Header { key, value: Some(value) })
+        });
+        let outgoing =
+            FutureRecord::to(&record.topic).key(&record.key).payload(&record.value).headers(headers);
+        self.producer.send(outgoing, TIMEOUT).await.map_err(|(error, _)| anyhow!("Kafka: {error}"))?;
+        Ok(())
+    }
+}
+
+/// Adds `ce_id` and `ce_time` where they are absent.
+pub(crate) fn complete(headers: &mut BTreeMap<String, String>) {
+    headers.entry("ce_id".into()).or_insert_with(|| Uuid::new_v4().to_string());
+    headers.entry("ce_time".into()).or_insert_with(now);
+}
+
+/// This moment, RFC 3339 in UTC with milliseconds.
+fn now() -> String {
+    humantime::format_rfc3339_millis(std::time::SystemTime::now()).to_string()
+}

@@ -1,0 +1,132 @@
+//! The one binary: each verb in its own file, its exit status decided here. 0: done · 1: the answer is no · 2: wrong use
+//! or configuration.
+
+mod check;
+mod config;
+mod definitions;
+mod demo;
+mod feed;
+mod kafka;
+mod publish;
+mod serve;
+mod status;
+mod telemetry;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Turns Avro events on Kafka into Postgres read models, exactly once, and serves them over HTTP.
+#[derive(Parser)]
+#[command(name = "vitrina", version)]
+struct Cli {
+    /// The configuration file; else VITRINA_CONFIG, else ./vitrina.toml, else defaults.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Runs everything embedded: broker, registry, Postgres and a producer of the reference set.
+    Demo(demo::Arguments),
+    /// Runs the service: consumers and API, or one of the two.
+    Serve(serve::Arguments),
+    /// Checks contracts and models: everything that can be refused before a record arrives.
+    Check(check::Arguments),
+    /// Turns JSON lines into Avro records on Kafka.
+    Publish(publish::Arguments),
+    /// Says how each model is.
+    Status(status::Arguments),
+    /// Builds a model anew beside the live generation (not built yet).
+    Rebuild(Later),
+    /// Cancels a rebuild (not built yet).
+    Cancel(Later),
+    /// Goes back to the generation before (not built yet).
+    Rollback(Later),
+    /// Drops a retired generation (not built yet).
+    Drop(Later),
+    /// Shows, retries or discards dead letters (not built yet).
+    Parked(Later),
+    /// Pauses a model (not built yet).
+    Pause(Later),
+    /// Resumes a model (not built yet).
+    Resume(Later),
+}
+
+/// Any arguments of a verb that a later version brings.
+#[derive(clap::Args)]
+struct Later {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    _rest: Vec<String>,
+}
+
+/// Why a verb does not end with status 0.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Status 1, with a sentence on standard error, if any.
+    No(String),
+    /// Status 2.
+    Usage(String),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::No(format!("{:#}", error.into()))
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return report(Err(error.into())),
+    };
+    let done = runtime.block_on(run(cli));
+    // A consumer that could not leave its group in time must not hold the process.
+    runtime.shutdown_background();
+    report(done)
+}
+
+async fn run(cli: Cli) -> Result<(), Failure> {
+    let config = || config::Config::load(cli.config.as_deref()).map_err(|found| Failure::Usage(found.join("\n")));
+    match cli.verb {
+        Verb::Demo(arguments) => demo::run(arguments).await,
+        Verb::Serve(arguments) => serve::run(arguments, config()?).await,
+        Verb::Check(arguments) => check::run(arguments, config()?).await,
+        Verb::Publish(arguments) => publish::run(arguments, config()?).await,
+        Verb::Status(arguments) => status::run(arguments, config()?).await,
+        Verb::Rebuild(_)
+        | Verb::Cancel(_)
+        | Verb::Rollback(_)
+        | Verb::Drop(_)
+        | Verb::Parked(_)
+        | Verb::Pause(_)
+        | Verb::Resume(_) => Err(Failure::Usage("this verb is not built yet in this version of Vitrina".into())),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the one place where a verb's failure is told")]
+fn report(done: Result<(), Failure>) -> ExitCode {
+    let (text, status) = match done {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::No(text)) => (text, 1),
+        Err(Failure::Usage(text)) => (text, 2),
+    };
+    if !text.is_empty() {
+        eprintln!("{text}");
+    }
+    ExitCode::from(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,258 @@
+//! `vitrina serve`: consumers and API. What is not there yet is waited for, with a sentence; what can never work ends it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use vitrina_api::{Api, ApiSettings};
+use vitrina_avro::Registry;
+use vitrina_ingest::{Cluster, GroupProtocol};
+use vitrina_projectors::control::{self, ControlError};
+use vitrina_projectors::{Backoff, Board, Definition, Definitions, ModelSettings, Service, State, session};
+
+use crate::config::Config;
+use crate::{Failure, definitions, telemetry};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Only the consumers, or only the API.
+    #[arg(long)]
+    only: Option<Role>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Role {
+    Project,
+    Query,
+}
+
+pub(crate) async fn run(arguments: Arguments, config: Config) -> Result<(), Failure> {
+    telemetry::start("info");
+    let definitions = match arguments.only {
+        Some(Role::Query) => None,
+        _ => Some(load(&config)?),
+    };
+    let shutdown = shutdown_on_signals()?;
+    let queries = arguments.only != Some(Role::Project);
+    Instance { config, protocol: GroupProtocol::Classic, queries, shutdown }.run(definitions).await
+}
+
+/// Reads the definitions; each finding is logged, and nothing that could run is an error.
+fn load(config: &Config) -> Result<Definitions, Failure> {
+    let loaded = definitions::from_folders(config)?;
+    for finding in &loaded.findings {
+        match finding.is_error() {
+            true => tracing::error!("{finding}"),
+            false => tracing::warn!("{finding}"),
+        }
+    }
+    for name in config.named_models() {
+        if !loaded.models.iter().any(|model| model.model.name == name) && !loaded.broken.contains_key(name) {
+            tracing::warn!("[models.{name}]: there is no model of this name in {}", config.models.display());
+        }
+    }
+    if loaded.models.is_empty() {
+        let folder = config.models.display();
+        let found = match loaded.findings.len() {
+            0 => format!("{folder} (definitions.models) holds no model: write one, NAME.sql"),
+            _ => "no model loads; `vitrina check` lists why".to_owned(),
+        };
+        return Err(Failure::No(found));
+    }
+    Ok(loaded)
+}
+
+pub(crate) fn shutdown_on_signals() -> anyhow::Result<CancellationToken> {
+    let shutdown = CancellationToken::new();
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let token = shutdown.clone();
+    tokio::spawn(async move {
+        for _ in 0..2 {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if token.is_cancelled() {
+                // The second signal: somebody is in a hurry.
+                std::process::exit(1);
+            }
+            tracing::info!("shutting down: the batches under way are finished");
+            token.cancel();
+        }
+    });
+    Ok(shutdown)
+}
+
+/// One process of the service.
+pub(crate) struct Instance {
+    pub(crate) config: Config,
+    pub(crate) protocol: GroupProtocol,
+    /// Whether the API's views are served, too.
+    pub(crate) queries: bool,
+    pub(crate) shutdown: CancellationToken,
+}
+
+impl Instance {
+    /// Serves until the shutdown.
+    pub(crate) async fn run(self, definitions: Option<Definitions>) -> Result<(), Failure> {
+        let ready = Arc::new(AtomicBool::new(false));
+        let api = tokio::spawn(self.serve_api(ready.clone()).await?);
+        let projected = match definitions {
+            Some(definitions) => self.project(definitions, &ready).await,
+            None => {
+                ready.store(true, Ordering::Relaxed);
+                self.shutdown.cancelled().await;
+                Ok(())
+            }
+        };
+        self.shutdown.cancel();
+        let _ = api.await;
+        projected
+    }
+
+    /// Binds the listeners, so that a port in use ends the start, and gives the task that serves them.
+    async fn serve_api(&self, ready: Arc<AtomicBool>) -> Result<impl Future<Output = ()> + use<>, Failure> {
+        let settings = ApiSettings { definitions_loaded: ready, ..ApiSettings::new(&self.config.postgres_url) };
+        let api = Api::new(settings).map_err(|error| Failure::Usage(format!("postgres.url: {error}")))?;
+        let metrics = telemetry::metrics()?;
+        let (listen, admin) = (self.config.listen, self.config.admin_listen);
+        let mut servers = Vec::new();
+        let bind = |address, setting: &'static str| async move {
+            let bound = TcpListener::bind(address).await;
+            bound.with_context(|| format!("{address} ({setting}) cannot be listened on"))
+        };
+        if listen == admin && self.queries {
+            servers.push((bind(listen, "http.listen").await?, api.joint_router(metrics)));
+        } else {
+            if self.queries {
+                servers.push((bind(listen, "http.listen").await?, api.router()));
+            }
+            servers.push((bind(admin, "http.admin_listen").await?, api.admin_router(metrics)));
+        }
+        for (listener, _) in &servers {
+            if let Ok(address) = listener.local_addr() {
+                tracing::info!("listening on http://{address}");
+            }
+        }
+        let shutdown = self.shutdown.clone();
+        Ok(async move {
+            let servers = servers.into_iter().map(|(listener, router)| {
+                let shutdown = shutdown.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = vitrina_api::serve(listener, router, shutdown).await {
+                        tracing::error!(%error, "a listener ended");
+                    }
+                })
+            });
+            for server in servers.collect::<Vec<_>>() {
+                let _ = server.await;
+            }
+        })
+    }
+
+    async fn project(&self, definitions: Definitions, ready: &AtomicBool) -> Result<(), Failure> {
+        let options = session::options(&self.config.postgres_url)
+            .map_err(|error| Failure::Usage(format!("postgres.url is not a Postgres URL: {error}")))?;
+        let pool = session::control_pool(&options);
+        let registry = Registry::new(&self.config.registry)
+            .map_err(|error| Failure::Usage(format!("registry: {error}")))?;
+        let instance = uuid::Uuid::new_v4().simple().to_string();
+        let board = Board::new(&instance);
+        tokio::select! {
+            found = self.meet(&pool) => found?,
+            () = self.shutdown.cancelled() => return Ok(()),
+        }
+        let publishing = tokio::spawn(board.clone().publish(pool.clone(), self.shutdown.clone()));
+        for (model, findings) in &definitions.broken {
+            let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
+            board.set(model, State::Stopped, Some(findings.join("\n")));
+        }
+        let service = Arc::new(Service {
+            kafka: self.config.kafka.clone(),
+            protocol: self.protocol,
+            group_prefix: self.config.group_prefix.clone(),
+            postgres: options,
+            pool,
+            registry: Arc::new(registry),
+            board,
+            instance,
+        });
+        ready.store(true, Ordering::Relaxed);
+        service.run(self.enabled(definitions), self.shutdown.clone()).await;
+        // Models may all have stopped; the API and the states stay until somebody ends the process.
+        self.shutdown.cancelled().await;
+        let _ = publishing.await;
+        Ok(())
+    }
+
+    fn enabled(&self, definitions: Definitions) -> Vec<(Definition, ModelSettings)> {
+        let with_settings = |definition: Definition| {
+            let settings = self.config.model(&definition.model.name);
+            if settings.is_none() {
+                tracing::info!(model = %definition.model.name, "not enabled");
+            }
+            Some((definition, settings?))
+        };
+        definitions.models.into_iter().filter_map(with_settings).collect()
+    }
+
+    /// Waits for Postgres and Kafka, and compares whose database this is.
+    async fn meet(&self, pool: &sqlx::PgPool) -> Result<(), Failure> {
+        let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
+        loop {
+            let waiting = match self.meet_once(pool).await {
+                Ok(()) => return Ok(()),
+                Err(Meeting::Never(reason)) => return Err(Failure::Usage(reason)),
+                Err(Meeting::NotYet(reason)) => reason,
+            };
+            tracing::warn!("waiting: {waiting}");
+            backoff.wait().await;
+        }
+    }
+
+    async fn meet_once(&self, pool: &sqlx::PgPool) -> Result<(), Meeting> {
+        control::migrate(pool).await.map_err(|error| self.judge(error))?;
+        let kafka = self.config.kafka.clone();
+        let id = tokio::task::spawn_blocking(move || {
+            Cluster::new(&kafka).map(|cluster| cluster.id(Duration::from_secs(5)))
+        });
+        let id = id.await.map_err(|error| Meeting::NotYet(error.to_string()))?;
+        let id = id.map_err(|error| Meeting::Never(format!("kafka.properties: {error}")))?;
+        let brokers = &self.config.kafka.brokers;
+        let id = id.ok_or_else(|| Meeting::NotYet(format!("Kafka at {brokers} (kafka.brokers) does not answer")))?;
+        control::belong(pool, &id, &self.config.group_prefix).await.map_err(|error| self.judge(error))
+    }
+
+    fn judge(&self, error: ControlError) -> Meeting {
+        match error {
+            ControlError::OtherDeployment(reason) => Meeting::Never(reason),
+            ControlError::Postgres(sqlx::Error::Database(error)) if !passing(error.code().as_deref()) => {
+                Meeting::Never(format!("Postgres (postgres.url) refuses: {error}"))
+            }
+            ControlError::Postgres(error) => {
+                let address = redacted(&self.config.postgres_url);
+                Meeting::NotYet(format!("Postgres at {address} (postgres.url) does not answer: {error}"))
+            }
+            error @ ControlError::Migration(_) => Meeting::Never(error.to_string()),
+        }
+    }
+}
+
+enum Meeting {
+    NotYet(String),
+    Never(String),
+}
+
+/// States of a server that is starting, stopping or full.
+fn passing(sqlstate: Option<&str>) -> bool {
+    sqlstate.is_some_and(|state| ["57P", "53", "08", "25006"].iter().any(|prefix| state.starts_with(prefix)))
+}
+
+/// The URL without what stands before `@`.
+fn redacted(url: &str) -> &str {
+    url.rsplit_once('@').map_or_else(|| url.split_once("://").map_or(url, |(_, rest)| rest), |(_, rest)| rest)
+}

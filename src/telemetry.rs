@@ -1,0 +1,46 @@
+//! Logs: JSON lines where standard error is not a terminal, readable lines where it is. `RUST_LOG` filters. Metrics: one
+//! recorder for the process.
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use tracing_subscriber::EnvFilter;
+
+pub(crate) fn start(default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second start, in a test, keeps the first one's subscriber.
+    let _ = if std::io::stderr().is_terminal() {
+        logs.with_target(false).compact().try_init()
+    } else {
+        logs.json().flatten_event(true).try_init()
+    };
+}
+
+/// Histogram buckets of durations, in seconds.
+const DURATIONS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Of sizes of batches, in events.
+const SIZES: &[f64] = &[1.0, 10.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 5000.0, 10000.0];
+
+/// Starts the recorder that `/metrics` renders.
+pub(crate) fn metrics() -> anyhow::Result<PrometheusHandle> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), DURATIONS)?
+        .set_buckets_for_metric(Matcher::Suffix("_events".into()), SIZES)?
+        .install_recorder()
+        .context("the metrics recorder")?;
+    vitrina_api::describe_metrics();
+    vitrina_projectors::metrics::describe();
+    let upkeep = handle.clone();
+    tokio::spawn(async move {
+        let mut pace = tokio::time::interval(Duration::from_secs(5));
+        loop {
+            pace.tick().await;
+            upkeep.run_upkeep();
+        }
+    });
+    Ok(handle)
+}

@@ -1,0 +1,22 @@
+//! What integration tests share: the services of `make test`, and the real binary. Every test takes a database, topics
+//! and groups of its own, so tests never meet and run side by side.
+// Each file of tests uses a part of this, and nothing of it leaves that file's crate.
+#![allow(dead_code, unused_imports, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
+
+mod database;
+mod datum;
+mod folder;
+mod producer;
+mod stack;
+mod topics;
+mod vitrina;
+mod waiting;
+
+pub use database::Database;
+pub use datum::datum;
+pub use folder::{Finished, Folder};
+pub use producer::{Message, Producer, Writer};
+pub use stack::{Stack, unique};
+pub use topics::{create_topic, delete_topic, kafka_tool};
+pub use vitrina::{Answer, Vitrina};
+pub use waiting::{PATIENCE, eventually};
