@@ -96,6 +96,7 @@ impl Feed {
                     }
                 }
                 if events.is_some_and(|events| fed.distinct == events) {
+                    self.publisher.settle().await?;
                     return Ok(fed);
                 }
                 allowed -= 1;

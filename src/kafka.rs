@@ -9,6 +9,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::future_producer::DeliveryFuture;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use rdkafka::types::RDKafkaErrorCode;
 use uuid::Uuid;
@@ -31,7 +32,11 @@ pub(crate) struct Publisher {
     producer: FutureProducer,
     admin: AdminClient<DefaultClientContext>,
     ids: BTreeMap<String, u32>,
+    under_way: Vec<DeliveryFuture>,
 }
+
+/// Records that may be under way to the broker at a time.
+const UNDER_WAY: usize = 1000;
 
 impl Publisher {
     pub(crate) fn new(settings: &KafkaSettings) -> anyhow::Result<Self> {
@@ -43,7 +48,7 @@ impl Publisher {
         config.set("bootstrap.servers", &settings.brokers).set("partitioner", "murmur2_random");
         let producer = config.create().context("kafka.properties")?;
         let admin = config.create().context("kafka.properties")?;
-        Ok(Self { producer, admin, ids: BTreeMap::new() })
+        Ok(Self { producer, admin, ids: BTreeMap::new(), under_way: Vec::new() })
     }
 
     /// Whether the broker knows the topic.
@@ -91,14 +96,25 @@ impl Publisher {
         Ok(value)
     }
 
-    /// Sends one record; the answer says that the broker has it.
-    pub(crate) async fn send(&self, record: &Outgoing) -> anyhow::Result<()> {
+    /// Hands one record to the producer. What became of it, [`Self::settle`] says.
+    pub(crate) async fn send(&mut self, record: &Outgoing) -> anyhow::Result<()> {
+        if self.under_way.len() >= UNDER_WAY {
+            self.settle().await?;
+        }
         let headers = record.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
             headers.insert(Header { key, value: Some(value) })
         });
-        let outgoing =
-            FutureRecord::to(&record.topic).key(&record.key).payload(&record.value).headers(headers);
-        self.producer.send(outgoing, TIMEOUT).await.map_err(|(error, _)| anyhow!("Kafka: {error}"))?;
+        let outgoing = FutureRecord::to(&record.topic).key(&record.key).payload(&record.value).headers(headers);
+        let sent = self.producer.send_result(outgoing).map_err(|(error, _)| anyhow!("Kafka: {error}"))?;
+        self.under_way.push(sent);
+        Ok(())
+    }
+
+    /// Waits until the broker has every record that was sent.
+    pub(crate) async fn settle(&mut self) -> anyhow::Result<()> {
+        for delivery in self.under_way.drain(..) {
+            delivery.await.context("the producer ended")?.map_err(|(error, _)| anyhow!("Kafka: {error}"))?;
+        }
         Ok(())
     }
 }

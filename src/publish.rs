@@ -123,6 +123,7 @@ async fn send(
         publisher.send(&Outgoing { topic: context.topic.clone(), key, value, headers }).await?;
         sent += 1;
     }
+    publisher.settle().await?;
     println!("{sent} records of {} v{} sent to topic {}", version.full_name(), version.number, context.topic);
     Ok(())
 }

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use vitrina_api::{Api, ApiSettings};
 use vitrina_avro::Registry;
-use vitrina_ingest::{Cluster, GroupProtocol};
+use vitrina_ingest::{Cluster, BrokerKind};
 use vitrina_projectors::control::{self, ControlError};
 use vitrina_projectors::{Backoff, Board, Definition, Definitions, ModelSettings, Service, State, session};
 
@@ -38,7 +38,7 @@ pub(crate) async fn run(arguments: Arguments, config: Config) -> Result<(), Fail
     };
     let shutdown = shutdown_on_signals()?;
     let queries = arguments.only != Some(Role::Project);
-    Instance { config, protocol: GroupProtocol::Classic, queries, shutdown }.run(definitions).await
+    Instance { config, broker: BrokerKind::Kafka, queries, shutdown }.run(definitions).await
 }
 
 /// Reads the definitions; each finding is logged, and nothing that could run is an error.
@@ -90,7 +90,7 @@ pub(crate) fn shutdown_on_signals() -> anyhow::Result<CancellationToken> {
 /// One process of the service.
 pub(crate) struct Instance {
     pub(crate) config: Config,
-    pub(crate) protocol: GroupProtocol,
+    pub(crate) broker: BrokerKind,
     /// Whether the API's views are served, too.
     pub(crate) queries: bool,
     pub(crate) shutdown: CancellationToken,
@@ -173,7 +173,7 @@ impl Instance {
         }
         let service = Arc::new(Service {
             kafka: self.config.kafka.clone(),
-            protocol: self.protocol,
+            broker: self.broker,
             group_prefix: self.config.group_prefix.clone(),
             postgres: options,
             pool,

@@ -8,7 +8,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::api::Failure;
 use crate::catalogue::View;
+use crate::database::Database;
 use crate::freshness::Freshness;
 use crate::problem::{Kind, Problem};
 
@@ -24,9 +26,31 @@ pub(crate) fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a str>) -> Strin
     URL_SAFE_NO_PAD.encode(&hash.finalize()[..16])
 }
 
-/// The weak tag of `view` at a position, asked with `query`. None for a SQL view: what it computes on reading may
-/// depend on the clock.
-pub(crate) fn tag(view: &View, freshness: &Freshness, query: &[&str]) -> Option<String> {
+/// 304 for who already holds the answer to `query`, found by the positions alone, without a look at the table.
+pub(crate) async fn unchanged(
+    database: &Database,
+    view: &View,
+    headers: &HeaderMap,
+    query: &[&str],
+) -> Result<Option<Response>, Failure> {
+    if view.is_view || !headers.contains_key(header::IF_NONE_MATCH) {
+        return Ok(None);
+    }
+    let freshness = Freshness::read(database, view).await?;
+    let tag = tag(view, &freshness, query);
+    let held = tag.as_deref().is_some_and(|tag| holds(headers, tag));
+    Ok(held.then(|| with_headers(StatusCode::NOT_MODIFIED.into_response(), &freshness, tag)))
+}
+
+/// 200 with the JSON text that answers `query`.
+pub(crate) fn found(body: String, view: &View, freshness: &Freshness, query: &[&str]) -> Response {
+    let json = HeaderValue::from_static("application/json");
+    let response = ([(header::CONTENT_TYPE, json)], body).into_response();
+    with_headers(response, freshness, tag(view, freshness, query))
+}
+
+/// The weak tag of `view` at a position. None for a SQL view: what it computes on reading may depend on the clock.
+fn tag(view: &View, freshness: &Freshness, query: &[&str]) -> Option<String> {
     if view.is_view {
         return None;
     }
@@ -35,29 +59,17 @@ pub(crate) fn tag(view: &View, freshness: &Freshness, query: &[&str]) -> Option<
     Some(format!("W/\"{}\"", fingerprint(snapshot.iter().chain(query).copied())))
 }
 
-/// Whether the caller already holds the answer with this tag.
-pub(crate) fn holds(request: &HeaderMap, tag: Option<&str>) -> bool {
+/// Whether `If-None-Match` names the tag; weakly, as it does for reading.
+fn holds(headers: &HeaderMap, tag: &str) -> bool {
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-    let Some(tag) = tag.map(opaque) else { return false };
-    let tags = request.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    tags.flat_map(|value| value.split(',')).any(|given| opaque(given) == tag)
+    let given = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    given.flat_map(|value| value.split(',')).any(|given| opaque(given) == opaque(tag))
 }
 
-/// 304, for who holds it already.
-pub(crate) fn not_modified(freshness: &Freshness, tag: Option<&str>) -> Response {
-    with_headers(StatusCode::NOT_MODIFIED.into_response(), freshness, tag)
-}
-
-/// 200 with a JSON text.
-pub(crate) fn found(body: String, freshness: &Freshness, tag: Option<&str>) -> Response {
-    let json = HeaderValue::from_static("application/json");
-    with_headers(([(header::CONTENT_TYPE, json)], body).into_response(), freshness, tag)
-}
-
-fn with_headers(mut response: Response, freshness: &Freshness, tag: Option<&str>) -> Response {
+fn with_headers(mut response: Response, freshness: &Freshness, tag: Option<String>) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    if let Some(tag) = tag.and_then(|tag| HeaderValue::from_str(tag).ok()) {
+    if let Some(tag) = tag.and_then(|tag| HeaderValue::from_str(&tag).ok()) {
         headers.insert(header::ETAG, tag);
     }
     located(response, freshness)

@@ -21,8 +21,8 @@ use crate::{guard, list, measure, probe, row, schema, views};
 /// How often a request follows a model that changes under it before it gives up.
 const ATTEMPTS: usize = 3;
 
-/// What the API needs to know.
-#[derive(Debug, Clone)]
+/// What the API needs to know. Not `Debug`: the URL may hold a password.
+#[derive(Clone)]
 pub struct ApiSettings {
     /// A `postgres://` URL of the database that holds schema `vitrina` and the models' schemas.
     pub postgres_url: String,

@@ -105,7 +105,10 @@ impl Catalogue {
     pub(crate) fn view(&self, name: &str) -> Result<Arc<View>, Problem> {
         self.views.get(name).cloned().ok_or_else(|| {
             let near = suggestion(name, self.views.keys().map(String::as_str));
-            Problem::new(Kind::UnknownView, format!("There is no view `{name}`.{near} GET /v1/views lists all of them."))
+            Problem::new(
+                Kind::UnknownView,
+                format!("There is no view `{name}`.{near} GET /v1/views lists all of them."),
+            )
         })
     }
 }

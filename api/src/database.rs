@@ -71,19 +71,20 @@ pub(crate) struct Database {
 
 impl Database {
     pub(crate) fn new(url: &str, connections: u32, statement_timeout: Duration) -> Result<Self, sqlx::Error> {
-        let options = PgConnectOptions::from_str(url)?.application_name("vitrina query").extra_float_digits(1).options([
-            ("default_transaction_read_only", "on"),
-            ("statement_timeout", &statement_timeout.as_millis().to_string()),
-            // What users' own functions and operators may stand in, Postgres's own first.
-            ("search_path", "pg_catalog,public"),
-            ("TimeZone", "UTC"),
-            ("DateStyle", "ISO,MDY"),
-            ("IntervalStyle", "postgres"),
-            ("bytea_output", "hex"),
-            // Small answers, many at a time: neither pays.
-            ("max_parallel_workers_per_gather", "0"),
-            ("jit", "off"),
-        ]);
+        let options =
+            PgConnectOptions::from_str(url)?.application_name("vitrina query").extra_float_digits(1).options([
+                ("default_transaction_read_only", "on"),
+                ("statement_timeout", &statement_timeout.as_millis().to_string()),
+                // What users' own functions and operators may stand in, Postgres's own first.
+                ("search_path", "pg_catalog,public"),
+                ("TimeZone", "UTC"),
+                ("DateStyle", "ISO,MDY"),
+                ("IntervalStyle", "postgres"),
+                ("bytea_output", "hex"),
+                // Small answers, many at a time: neither pays.
+                ("max_parallel_workers_per_gather", "0"),
+                ("jit", "off"),
+            ]);
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)

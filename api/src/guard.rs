@@ -39,7 +39,8 @@ pub(crate) async fn bounds(request: Request, next: Next) -> Result<Response, Pro
     }
     let headers: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if headers > MAX_HEADERS {
-        let detail = format!("The headers have {headers} bytes, {MAX_HEADERS} is the most: leave out what is not needed.");
+        let detail =
+            format!("The headers have {headers} bytes, {MAX_HEADERS} is the most: leave out what is not needed.");
         return Err(Problem::new(Kind::HeadersTooLarge, detail));
     }
     Ok(next.run(request).await)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{OriginalUri, State};
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 
 use crate::answer::{self, json};
@@ -34,12 +34,8 @@ async fn read(
 ) -> Result<Response, Failure> {
     let page = Page::parse(&view, parameters)?;
     let query = parameters.canonical();
-    if headers.contains_key(header::IF_NONE_MATCH) && !view.is_view {
-        let freshness = Freshness::read(api.database(), &view).await?;
-        let tag = answer::tag(&view, &freshness, &query);
-        if answer::holds(headers, tag.as_deref()) {
-            return Ok(answer::not_modified(&freshness, tag.as_deref()));
-        }
+    if let Some(unchanged) = answer::unchanged(api.database(), &view, headers, &query).await? {
+        return Ok(unchanged);
     }
     let row = match api.database().first(page.statement()).await {
         Ok(row) => row.ok_or(Failure::Stale)?,
@@ -59,8 +55,7 @@ async fn read(
         json(&next)?,
         json(&freshness)?
     );
-    let tag = answer::tag(&view, &freshness, &query);
-    Ok(answer::found(body, &freshness, tag.as_deref()))
+    Ok(answer::found(body, &view, &freshness, &query))
 }
 
 /// The address of the page after the row whose order values are `last`, a JSON array.

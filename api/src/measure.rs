@@ -26,7 +26,8 @@ pub fn describe_metrics() {
 
 /// `/metrics`, rendered on each request.
 pub(crate) fn routes(handle: PrometheusHandle) -> Router<Api> {
-    let render = move || async move { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], handle.render()) };
+    let render =
+        move || async move { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], handle.render()) };
     Router::new().route("/metrics", get(render))
 }
 

@@ -79,7 +79,6 @@ struct Body<'a> {
     title: &'a str,
     status: u16,
     detail: &'a str,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [ParameterError],
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{OriginalUri, State};
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 
 use crate::answer::{self, json};
@@ -38,12 +38,8 @@ async fn read(
     let select = parameters.get("select");
     let columns = selected(&view, select)?;
     let query: Vec<_> = ["row"].into_iter().chain(parts.iter().map(String::as_str)).chain(select).collect();
-    if headers.contains_key(header::IF_NONE_MATCH) {
-        let freshness = Freshness::read(api.database(), &view).await?;
-        let tag = answer::tag(&view, &freshness, &query);
-        if answer::holds(headers, tag.as_deref()) {
-            return Ok(answer::not_modified(&freshness, tag.as_deref()));
-        }
+    if let Some(unchanged) = answer::unchanged(api.database(), &view, headers, &query).await? {
+        return Ok(unchanged);
     }
     let mut binds = Binds::default();
     let conditions: Vec<_> = key.iter().map(|part| part.condition(&mut binds)).collect();
@@ -64,9 +60,8 @@ async fn read(
         let detail = format!("`{}` has no row with the key {}.", view.name, parts.join(", "));
         return Ok(answer::located(Problem::new(Kind::NotFound, detail).into_response(), &freshness));
     };
-    let tag = answer::tag(&view, &freshness, &query);
     let body = format!(r#"{{"data":{data},"meta":{}}}"#, json(&freshness)?);
-    Ok(answer::found(body, &freshness, tag.as_deref()))
+    Ok(answer::found(body, &view, &freshness, &query))
 }
 
 /// A condition for each part of the key.

@@ -64,8 +64,14 @@ fn of_type(name: &str) -> Value {
         "date" => json!({ "type": "string", "format": "date" }),
         "timestamp with time zone" => json!({ "type": "string", "format": "date-time" }),
         "bytea" => json!({ "type": "string", "pattern": r"^\\x([0-9a-f]{2})*$" }),
-        "text" | "character varying" | "bpchar" | "name" | "interval" | "timestamp without time zone"
-        | "time without time zone" | "time with time zone" => json!({ "type": "string" }),
+        "text"
+        | "character varying"
+        | "bpchar"
+        | "name"
+        | "interval"
+        | "timestamp without time zone"
+        | "time without time zone"
+        | "time with time zone" => json!({ "type": "string" }),
         array if array.ends_with("[]") => json!({ "type": "array" }),
         // json, jsonb and types that a database brings itself: anything.
         _ => json!({}),

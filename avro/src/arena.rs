@@ -9,25 +9,23 @@ use apache_avro::schema::{
 
 use crate::schema::{Enumeration, Field, Named, Node, NodeId, Record, SchemaError, Unit};
 
-/// The nodes of a parsed schema, and which of them is the whole.
-pub(crate) fn nodes(parsed: &Parsed) -> Result<(Vec<Node>, NodeId), SchemaError> {
-    let mut arena = Arena::default();
+/// The nodes of a parsed schema, and which of them is the whole; `others` define types that it may mention.
+pub(crate) fn nodes(parsed: &Parsed, others: &[Parsed]) -> Result<(Vec<Node>, NodeId), SchemaError> {
+    let mut arena = Arena { nodes: Vec::new(), names: HashMap::new(), others };
     let root = arena.node(parsed)?;
     Ok((arena.nodes, root))
 }
 
-#[derive(Default)]
-struct Arena {
+struct Arena<'a> {
     nodes: Vec<Node>,
     names: HashMap<String, NodeId>,
+    others: &'a [Parsed],
 }
 
-impl Arena {
+impl Arena<'_> {
     fn node(&mut self, parsed: &Parsed) -> Result<NodeId, SchemaError> {
         if let Parsed::Ref { name } = parsed {
-            let full = name.fullname(None);
-            let missing = || SchemaError { what: format!("the name {full} is not defined in this schema"), line: None };
-            return self.names.get(&full).copied().ok_or_else(missing);
+            return self.mention(name);
         }
         // The place is taken first, so that a type may refer to itself.
         let id = self.nodes.len();
@@ -49,6 +47,17 @@ impl Arena {
         };
         self.nodes[id] = node;
         Ok(id)
+    }
+
+    fn mention(&mut self, name: &Name) -> Result<NodeId, SchemaError> {
+        let full = name.fullname(None);
+        if let Some(&id) = self.names.get(&full) {
+            return Ok(id);
+        }
+        match self.others.iter().find(|other| other.name() == Some(name)) {
+            Some(other) => self.node(other),
+            None => Err(SchemaError { what: format!("nothing defines the name {full}"), line: None }),
+        }
     }
 
     fn record(&mut self, record: &RecordSchema) -> Result<Record, SchemaError> {

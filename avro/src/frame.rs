@@ -45,15 +45,22 @@ impl<'a> Headers<'a> {
     }
 
     /// Names and values, in the record's order.
-    pub fn iter(self) -> impl DoubleEndedIterator<Item = (&'a str, Option<&'a [u8]>)> {
-        let at = move |range: &Range<u32>| self.bytes.get(range.start as usize..range.end as usize).unwrap_or_default();
-        let name = move |range| std::str::from_utf8(at(range)).unwrap_or_default();
-        self.places.iter().map(move |place| (name(&place.name), place.value.as_ref().map(at)))
+    pub fn iter(self) -> impl Iterator<Item = (&'a str, Option<&'a [u8]>)> {
+        self.places.iter().map(move |place| {
+            let name = std::str::from_utf8(self.at(&place.name)).unwrap_or_default();
+            (name, place.value.as_ref().map(|value| self.at(value)))
+        })
     }
 
     /// The value of the last header of this name; `None` where there is none, or its value is null.
     pub fn last(self, name: &str) -> Option<&'a [u8]> {
-        self.iter().rev().find(|(known, _)| *known == name).and_then(|(_, value)| value)
+        let named = |place: &&HeaderPlace| self.at(&place.name) == name.as_bytes();
+        let value = self.places.iter().rev().find(named)?.value.as_ref()?;
+        Some(self.at(value))
+    }
+
+    fn at(self, range: &Range<u32>) -> &'a [u8] {
+        self.bytes.get(range.start as usize..range.end as usize).unwrap_or_default()
     }
 }
 

@@ -9,6 +9,7 @@ mod context;
 mod contract;
 mod cursor;
 mod decoder;
+mod dialect;
 mod encode;
 mod fault;
 mod frame;

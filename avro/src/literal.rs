@@ -3,11 +3,14 @@
 
 use std::sync::Arc;
 
+use crate::column::ColumnType;
 use crate::cursor::Cursor;
-use crate::encode::{self, Dialect};
+use crate::dialect::Dialect;
+use crate::encode;
 use crate::pairing::Pairing;
 use crate::schema::{Field, NodeId, Schema};
 use crate::shape::{ShapeId, Shapes};
+use crate::value::Value;
 
 /// A field's default as an SQL expression of the column's type.
 ///
@@ -16,7 +19,7 @@ use crate::shape::{ShapeId, Shapes};
 pub(crate) fn sql(schema: &Arc<Schema>, field: &Field) -> Result<String, String> {
     let column = schema.column(field);
     let datum = default(schema, field)?;
-    let text = if column.ty == crate::ColumnType::Jsonb {
+    let text = if column.ty == ColumnType::Jsonb {
         json(schema, field.node, &datum)?
     } else {
         text(schema, field.node, &datum)?
@@ -43,7 +46,7 @@ pub(crate) fn text(schema: &Arc<Schema>, node: NodeId, datum: &[u8]) -> Result<O
     let value = shapes.scalar(id, &mut cursor).map_err(|fault| fault.what().to_owned())?;
     let mut out = Vec::new();
     value.write_text(&mut out);
-    Ok((value != crate::value::Value::Null).then(|| String::from_utf8_lossy(&out).into_owned()))
+    Ok((value != Value::Null).then(|| String::from_utf8_lossy(&out).into_owned()))
 }
 
 /// `'text'`, safe in any statement.

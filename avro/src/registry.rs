@@ -1,14 +1,14 @@
 //! The schema registry. What it says for good (a schema) is remembered; what may change (unknown, away, refused) is asked
 //! again, so a schema that is registered later is found by the next try.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use schema_registry_converter::async_impl::avro::{AvroDecoder, get_avro_schema};
 use schema_registry_converter::async_impl::schema_registry::{
-    SrSettings, get_all_subjects, get_schema_by_guid_and_type, post_schema,
+    SrSettings, get_all_subjects, get_referenced_schema, get_schema_by_guid_and_type, get_schema_by_id_and_type,
+    post_schema,
 };
 use schema_registry_converter::error::SRCError;
 use schema_registry_converter::schema_registry_common::{RawError, SchemaType, SuppliedSchema};
@@ -48,7 +48,6 @@ pub enum RegistryError {
 /// A client with a cache that lasts as long as it does.
 pub struct Registry {
     settings: SrSettings,
-    by_id: AvroDecoder,
     schemas: Mutex<HashMap<SchemaRef, Arc<Schema>>>,
 }
 
@@ -66,7 +65,7 @@ impl Registry {
             (None, None) => {}
         }
         let settings = builder.build().map_err(|error| RegistryError::Refused(told(&error)))?;
-        Ok(Self { by_id: AvroDecoder::new(settings.clone()), settings, schemas: Mutex::default() })
+        Ok(Self { settings, schemas: Mutex::default() })
     }
 
     /// The schema, with all that it refers to.
@@ -78,23 +77,33 @@ impl Registry {
         if let Some(schema) = known {
             return Ok(schema);
         }
-        let fetched = match reference {
-            SchemaRef::Id(id) => self.by_id.get_schema(*id).await,
-            SchemaRef::Guid(guid) => {
-                match get_schema_by_guid_and_type(&guid.to_string(), &self.settings, SchemaType::Avro).await {
-                    Ok(registered) => get_avro_schema(&self.settings, registered).await,
-                    Err(error) => Err(error),
-                }
-            }
-        };
-        let fetched = fetched.map_err(|error| {
-            self.by_id.remove_errors_from_cache();
-            judge(&error, &reference.to_string(), false)
-        })?;
-        let schema = Schema::from_avro(&fetched.parsed).map_err(|error| RegistryError::Unusable(error.to_string()))?;
-        let schema = Arc::new(schema);
+        let schema = Arc::new(self.fetch(reference).await?);
         self.schemas.lock().unwrap_or_else(PoisonError::into_inner).insert(*reference, Arc::clone(&schema));
         Ok(schema)
+    }
+
+    /// The names are resolved here and not by the client, which knows only some of the forms that references take.
+    async fn fetch(&self, reference: &SchemaRef) -> Result<Schema, RegistryError> {
+        let registered = match reference {
+            SchemaRef::Id(id) => get_schema_by_id_and_type(*id, &self.settings, SchemaType::Avro).await,
+            SchemaRef::Guid(guid) => {
+                get_schema_by_guid_and_type(&guid.to_string(), &self.settings, SchemaType::Avro).await
+            }
+        };
+        let registered = registered.map_err(|error| judge(&error, &reference.to_string(), false))?;
+        let mut texts = Vec::new();
+        let mut seen = BTreeSet::new();
+        let mut open = registered.references;
+        while let Some(next) = open.pop() {
+            if seen.insert((next.subject.clone(), next.version)) {
+                let what = format!("{} version {}, which {reference} refers to", next.subject, next.version);
+                let found = get_referenced_schema(&self.settings, &next).await;
+                let found = found.map_err(|error| judge(&error, &what, false))?;
+                open.extend(found.references);
+                texts.push(found.schema);
+            }
+        }
+        Schema::parse_with(&registered.schema, &texts).map_err(|error| RegistryError::Unusable(error.to_string()))
     }
 
     /// Whether it answers.
@@ -128,9 +137,7 @@ fn judge(error: &SRCError, what: &str, writing: bool) -> RegistryError {
     let transient = chain.iter().any(|cause| cause.downcast_ref::<SRCError>().is_some_and(|error| error.retriable));
     // An answer that is not the registry's JSON comes from something in between.
     let foreign = chain.iter().any(|cause| {
-        cause
-            .downcast_ref::<SRCError>()
-            .is_some_and(|error| error.error.contains("could not parse to RawRegisteredSchema"))
+        cause.downcast_ref::<SRCError>().is_some_and(|error| error.error.starts_with("could not parse to "))
     });
     match (status, code) {
         (Some(408 | 429 | 500..), _) => RegistryError::Away(told(error)),

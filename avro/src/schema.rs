@@ -127,15 +127,21 @@ impl Schema {
             .map_err(|error| SchemaError { what: format!("not JSON: {error}"), line: Some(error.line()) })?;
         let parsed =
             Parsed::parse(&json).map_err(|error| SchemaError { what: format!("not Avro: {error}"), line: None })?;
-        Self::from_avro(&parsed)
+        Self::resolve(&parsed, &[])
     }
 
-    /// Resolves the names of a parsed schema.
+    /// Reads a schema that refers to types which `others` define.
     ///
     /// # Errors
-    /// A name that nothing in the schema defines.
-    pub fn from_avro(parsed: &Parsed) -> Result<Self, SchemaError> {
-        let (nodes, root) = arena::nodes(parsed)?;
+    /// As for [`Schema::parse`], and a name that none of them defines.
+    pub fn parse_with(text: &str, others: &[String]) -> Result<Self, SchemaError> {
+        let (parsed, others) = Parsed::parse_str_with_list(text, others)
+            .map_err(|error| SchemaError { what: format!("not Avro: {error}"), line: None })?;
+        Self::resolve(&parsed, &others)
+    }
+
+    fn resolve(parsed: &Parsed, others: &[Parsed]) -> Result<Self, SchemaError> {
+        let (nodes, root) = arena::nodes(parsed, others)?;
         let mut schema = Self { least: vec![0; nodes.len()], nodes, root };
         schema.measure();
         Ok(schema)

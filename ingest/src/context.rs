@@ -16,6 +16,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use crate::consumer::End;
 use crate::positions::{Claim, Found, Positions, Refusal, TopicPartition};
+use crate::settings::{BrokerKind, Subscription};
 use crate::topic_id::topic_ids;
 
 /// How long one question to the broker may take inside the callback.
@@ -85,6 +86,7 @@ impl Ownership {
 pub(crate) struct Context {
     positions: Arc<dyn Positions>,
     brokers: String,
+    kind: BrokerKind,
     pub(crate) ownership: Ownership,
     /// Counts rebalances, so that the poll loop notices that claims have changed.
     changes: AtomicU64,
@@ -99,8 +101,9 @@ struct State {
 }
 
 impl Context {
-    pub(crate) fn new(positions: Arc<dyn Positions>, ownership: Ownership, brokers: String) -> Self {
-        Self { positions, brokers, ownership, changes: AtomicU64::new(0), state: Mutex::default() }
+    pub(crate) fn new(positions: Arc<dyn Positions>, ownership: Ownership, subscription: &Subscription) -> Self {
+        let (brokers, kind) = (subscription.kafka.brokers.clone(), subscription.broker);
+        Self { positions, brokers, kind, ownership, changes: AtomicU64::new(0), state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -121,8 +124,20 @@ impl Context {
         std::mem::take(&mut self.state().claimed)
     }
 
+    /// The ids that the topics have now, see [`topic_ids`].
+    pub(crate) fn topic_ids(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        topics: &[String],
+    ) -> Result<HashMap<String, String>, String> {
+        match self.kind {
+            BrokerKind::Kafka => topic_ids(consumer.client(), topics, BROKER_TIMEOUT),
+            BrokerKind::Mock => Ok(topics.iter().map(|topic| (topic.clone(), String::new())).collect()),
+        }
+    }
+
     /// The ids under which the owned topics were claimed.
-    pub(crate) fn topic_ids(&self) -> HashMap<String, String> {
+    pub(crate) fn claimed_topic_ids(&self) -> HashMap<String, String> {
         self.state().topic_ids.clone()
     }
 
@@ -155,7 +170,7 @@ impl Context {
         let mut topics: Vec<String> = keys.iter().map(|(topic, _)| topic.to_string()).collect();
         topics.sort();
         topics.dedup();
-        let ids = topic_ids(consumer.client(), &topics, BROKER_TIMEOUT).map_err(world)?;
+        let ids = self.topic_ids(consumer, &topics).map_err(world)?;
         keys.iter()
             .map(|(topic, partition)| {
                 let topic_id = ids.get(&**topic).cloned();

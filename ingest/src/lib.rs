@@ -15,4 +15,4 @@ pub use consumer::{Consumer, End};
 pub use context::Ownership;
 pub use positions::{Claim, Found, Positions, Refusal, TopicPartition};
 pub use poll::{lost_offsets, recreated};
-pub use settings::{GroupProtocol, KafkaSettings, Subscription, owned_property};
+pub use settings::{BrokerKind, KafkaSettings, Subscription, owned_property};

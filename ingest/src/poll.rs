@@ -18,7 +18,6 @@ use crate::consumer::End;
 use crate::context::{Context, Ownership};
 use crate::positions::{Positions, TopicPartition};
 use crate::settings::Subscription;
-use crate::topic_id::topic_ids;
 
 const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest that the thread waits in one poll, and so the delay of a command.
@@ -66,7 +65,7 @@ impl Poll {
         commands: mpsc::Receiver<Command>,
         runtime: Handle,
     ) -> Result<Self, End> {
-        let context = Context::new(positions, ownership, subscription.kafka.brokers.clone());
+        let context = Context::new(positions, ownership, &subscription);
         let consumer = BaseConsumer::from_config_and_context(&subscription.consumer(), context)
             .map_err(|error| End::Stop(format!("kafka.properties: {error}")))?;
         let now = Instant::now();
@@ -328,9 +327,10 @@ impl Poll {
 
     /// Whether the topics are still those that were claimed. False: the broker did not say, so the batch waits.
     fn same_topics(&mut self) -> Result<bool, End> {
-        let claimed = self.consumer.context().topic_ids();
+        let context = self.consumer.context();
+        let claimed = context.claimed_topic_ids();
         let names: Vec<String> = claimed.keys().cloned().collect();
-        let Ok(found) = topic_ids(self.consumer.client(), &names, BROKER_TIMEOUT) else { return Ok(false) };
+        let Ok(found) = context.topic_ids(&self.consumer, &names) else { return Ok(false) };
         for (topic, id) in &claimed {
             if found.get(topic).is_some_and(|now| now != id) {
                 return Err(End::Stop(recreated(topic)));

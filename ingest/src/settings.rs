@@ -14,13 +14,15 @@ pub struct KafkaSettings {
     pub properties: BTreeMap<String, String>,
 }
 
-/// The group protocol of the consumers. Classic until librdkafka's KIP-848 client is past its known faults
-/// (librdkafka #5488, #5541); the mock cluster of the demo joins twenty times as fast with `Consumer`.
+/// What the brokers are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum GroupProtocol {
+pub enum BrokerKind {
+    /// Consumers use the classic group protocol until librdkafka's client of KIP-848 is past its known faults (librdkafka
+    /// #5488, #5541).
     #[default]
-    Classic,
-    Consumer,
+    Kafka,
+    /// librdkafka's mock cluster: it joins twenty times as fast with KIP-848, and knows no topic ids.
+    Mock,
 }
 
 /// What one worker consumes, and how its batches close.
@@ -28,7 +30,7 @@ pub enum GroupProtocol {
 pub struct Subscription {
     pub kafka: KafkaSettings,
     pub group: String,
-    pub protocol: GroupProtocol,
+    pub broker: BrokerKind,
     pub client_id: String,
     pub topics: Vec<String>,
     /// Metadata of every mirrored commit; begins with `vitrina;`.
@@ -91,7 +93,7 @@ impl Subscription {
             ("fetch.queue.backoff.ms", "10"),
             ("topic.metadata.refresh.interval.ms", "10000"),
         ];
-        if self.protocol == GroupProtocol::Classic {
+        if self.broker == BrokerKind::Kafka {
             defaults.extend([("session.timeout.ms", "30000"), ("heartbeat.interval.ms", "500")]);
         }
         let mut config = self.kafka.client();
@@ -102,9 +104,9 @@ impl Subscription {
         }
         config.set("group.id", &self.group);
         config.set("client.id", &self.client_id);
-        match self.protocol {
-            GroupProtocol::Classic => config.set("partition.assignment.strategy", "cooperative-sticky"),
-            GroupProtocol::Consumer => config.set("group.protocol", "consumer"),
+        match self.broker {
+            BrokerKind::Kafka => config.set("partition.assignment.strategy", "cooperative-sticky"),
+            BrokerKind::Mock => config.set("group.protocol", "consumer"),
         };
         config.set("enable.auto.commit", "false");
         config.set("enable.auto.offset.store", "false");

@@ -27,16 +27,22 @@ pub(crate) struct Stage {
 impl Stage {
     /// Decodes until either side hangs up, or a record cannot be decoded.
     pub(crate) async fn run(mut self, mut batches: mpsc::Receiver<Batch>, out: mpsc::Sender<Decoded>) {
-        while let Some(batch) = batches.recv().await {
+        loop {
             let decoded = tokio::select! {
-                decoded = self.decode(&batch) => decoded,
+                decoded = self.next(&mut batches) => decoded,
                 () = out.closed() => return,
             };
+            let Some(decoded) = decoded else { return };
             let last = decoded.refused.is_some();
             if out.send(decoded).await.is_err() || last {
                 return;
             }
         }
+    }
+
+    async fn next(&mut self, batches: &mut mpsc::Receiver<Batch>) -> Option<Decoded> {
+        let batch = batches.recv().await?;
+        Some(self.decode(&batch).await)
     }
 
     async fn decode(&mut self, batch: &Batch) -> Decoded {

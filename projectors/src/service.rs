@@ -8,7 +8,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use vitrina_avro::{Decoder, Registry};
-use vitrina_ingest::{End, GroupProtocol, KafkaSettings, Subscription};
+use vitrina_ingest::{End, BrokerKind, KafkaSettings, Subscription};
 
 use crate::backoff::Backoff;
 use crate::claims::Claims;
@@ -35,7 +35,7 @@ pub struct ModelSettings {
 /// What all models of an instance share.
 pub struct Service {
     pub kafka: KafkaSettings,
-    pub protocol: GroupProtocol,
+    pub broker: BrokerKind,
     pub group_prefix: String,
     pub postgres: PgConnectOptions,
     pub pool: PgPool,
@@ -119,7 +119,7 @@ impl Service {
         let subscription = Subscription {
             kafka: self.kafka.clone(),
             group: format!("{}.{model}", self.group_prefix),
-            protocol: self.protocol,
+            broker: self.broker,
             client_id: format!("vitrina-{model}-{}", self.instance),
             topics: definition.topics(),
             tag: format!("vitrina;1;model={model};generation={}", generation.number),

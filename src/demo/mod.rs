@@ -15,7 +15,7 @@ use rdkafka::mocking::MockCluster;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use vitrina_avro::RegistrySettings;
-use vitrina_ingest::{Cluster, GroupProtocol, KafkaSettings};
+use vitrina_ingest::{Cluster, BrokerKind, KafkaSettings};
 use vitrina_projectors::Definitions;
 
 use crate::config::Config;
@@ -73,7 +73,7 @@ async fn play(
     let models: Vec<(String, Vec<String>)> =
         definitions.models.iter().map(|model| (model.model.name.clone(), model.topics())).collect();
     let instance =
-        Instance { config: config.clone(), protocol: GroupProtocol::Consumer, queries: true, shutdown: shutdown.clone() };
+        Instance { config: config.clone(), broker: BrokerKind::Mock, queries: true, shutdown: shutdown.clone() };
     let service = async {
         let served = instance.run(Some(definitions)).await;
         shutdown.cancel();
@@ -107,6 +107,9 @@ async fn produce(
         return Ok(());
     }
     wait_until_applied(config, pool, models, shutdown).await?;
+    if shutdown.is_cancelled() {
+        return Err(Failure::No("ended before the views held all events".into()));
+    }
     print_summary(pool, models, &fed, started.elapsed()).await
 }
 

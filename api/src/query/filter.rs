@@ -36,14 +36,18 @@ impl<'v> Filter<'v> {
             None => (false, text),
         };
         let (operator, value) = test.split_once('.').unwrap_or((test, ""));
-        let refuse = |detail: String, allowed: &[&str]| {
-            Problem::of(Kind::BadValue, parameter, detail, allowed.iter().copied())
-        };
+        let refuse =
+            |detail: String, allowed: &[&str]| Problem::of(Kind::BadValue, parameter, detail, allowed.iter().copied());
         let test = match operator {
-            "in" => Test::In(list(value).map_err(|why| refuse(format!("`{parameter}=in.{value}` {why}"), &["in.(a,\"b,c\")"]))?),
-            "is" => Test::Is(literal(column, value).map_err(|why| refuse(format!("`{parameter}=is.{value}` {why}"), &LITERALS))?),
+            "in" => Test::In(
+                list(value).map_err(|why| refuse(format!("`{parameter}=in.{value}` {why}"), &["in.(a,\"b,c\")"]))?,
+            ),
+            "is" => Test::Is(
+                literal(column, value).map_err(|why| refuse(format!("`{parameter}=is.{value}` {why}"), &LITERALS))?,
+            ),
             "like" | "ilike" => {
-                let pattern = pattern(column, value).map_err(|why| refuse(format!("`{parameter}={test}` {why}"), &[]))?;
+                let pattern =
+                    pattern(column, value).map_err(|why| refuse(format!("`{parameter}={test}` {why}"), &[]))?;
                 Test::Like(if operator == "like" { "LIKE" } else { "ILIKE" }, pattern)
             }
             _ => match COMPARISONS.iter().find(|(name, _)| *name == operator && test.contains('.')) {
@@ -102,9 +106,10 @@ impl<'v> Filter<'v> {
 
 fn literal(column: &Column, value: &str) -> Result<&'static str, String> {
     match LITERALS.into_iter().find(|literal| *literal == value) {
-        Some(literal @ ("true" | "false")) if column.cast != "boolean" => {
-            Err(format!("asks a column of type {} for {literal}: only a boolean is true or false, `is.null` goes for all.", column.display))
-        }
+        Some(literal @ ("true" | "false")) if column.cast != "boolean" => Err(format!(
+            "asks a column of type {} for {literal}: only a boolean is true or false, `is.null` goes for all.",
+            column.display
+        )),
         Some(literal) => Ok(literal),
         None => Err("asks for something that nothing is: write `is.null`, `is.true` or `is.false`.".into()),
     }

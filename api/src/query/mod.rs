@@ -23,7 +23,8 @@ pub(crate) fn selected<'v>(view: &'v View, select: Option<&str>) -> Result<Vec<&
     let mut columns: Vec<&Column> = Vec::new();
     for (name, rest) in name::list("select", list)? {
         if !rest.is_empty() {
-            let detail = format!("`{name}` in `select` is followed by `{rest}`: `select` takes column names, as `select=a,b`.");
+            let detail =
+                format!("`{name}` in `select` is followed by `{rest}`: `select` takes column names, as `select=a,b`.");
             return Err(Problem::of(Kind::BadValue, "select", detail, view.column_names()));
         }
         let column = column(view, "select", &name)?;

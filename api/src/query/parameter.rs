@@ -50,10 +50,12 @@ impl Parameters {
     pub(crate) fn filters<'v>(&self, view: &'v View) -> Result<Vec<Filter<'v>>, Problem> {
         let others = self.0.iter().filter(|parameter| !RESERVED.contains(&parameter.name.as_str()));
         let filter = |parameter: &Parameter| {
-            let quoted = name::first(&parameter.name).filter(|(_, rest)| parameter.name.starts_with('"') && rest.is_empty());
+            let quoted =
+                name::first(&parameter.name).filter(|(_, rest)| parameter.name.starts_with('"') && rest.is_empty());
             let name = quoted.map_or_else(|| parameter.name.clone(), |(name, _)| name);
             let column = view.column(&name).ok_or_else(|| {
-                let allowed = RESERVED.into_iter().chain(view.column_names());
+                let columns = view.column_names().map(as_parameter);
+                let allowed = RESERVED.into_iter().map(str::to_owned).chain(columns);
                 unknown(&parameter.name, &format!("`{}`", view.name), allowed.collect())
             })?;
             Filter::parse(&parameter.name, column, &parameter.value)
@@ -64,7 +66,9 @@ impl Parameters {
     /// Refuses whatever is not among `allowed`, on a route that takes no filters.
     pub(crate) fn only(&self, place: &str, allowed: &[&str]) -> Result<(), Problem> {
         match self.0.iter().find(|parameter| !allowed.contains(&parameter.name.as_str())) {
-            Some(parameter) => Err(unknown(&parameter.name, place, allowed.to_vec())),
+            Some(parameter) => {
+                Err(unknown(&parameter.name, place, allowed.iter().map(|&name| name.to_owned()).collect()))
+            }
             None => Ok(()),
         }
     }
@@ -79,13 +83,23 @@ impl Parameters {
     /// The caller's own query string, with another cursor.
     pub(crate) fn with_cursor(&self, cursor: &str) -> String {
         let cursor = format!("cursor={cursor}");
-        let others = self.0.iter().filter(|parameter| parameter.name != "cursor").map(|parameter| parameter.raw.as_str());
+        let others =
+            self.0.iter().filter(|parameter| parameter.name != "cursor").map(|parameter| parameter.raw.as_str());
         others.chain([cursor.as_str()]).collect::<Vec<_>>().join("&")
     }
 }
 
-fn unknown(name: &str, place: &str, allowed: Vec<&str>) -> Problem {
-    let near = suggestion(name, allowed.iter().copied());
+/// The name under which a column is filtered.
+fn as_parameter(column: &str) -> String {
+    if RESERVED.contains(&column) || column.starts_with('"') {
+        format!("\"{}\"", column.replace('"', "\"\""))
+    } else {
+        column.to_owned()
+    }
+}
+
+fn unknown(name: &str, place: &str, allowed: Vec<String>) -> Problem {
+    let near = suggestion(name, allowed.iter().map(String::as_str));
     let detail = match allowed.is_empty() {
         true => format!("`{name}` is not a parameter of {place}, which takes none."),
         false => format!("`{name}` is not a parameter of {place}.{near}"),
@@ -111,7 +125,8 @@ pub(crate) fn decode(text: &str, what: &str) -> Result<String, Problem> {
         bytes.push(high << 4 | low);
         rest = after;
     }
-    let decoded = String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8: encode it as UTF-8, then percent-encode."))?;
+    let decoded =
+        String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8: encode it as UTF-8, then percent-encode."))?;
     if decoded.contains('\0') {
         return Err(refuse("holds a NUL character, which no value in Postgres has: leave it out."));
     }

@@ -35,7 +35,9 @@ async fn a_swap_is_followed_by_the_very_next_request() {
     let list = stage.get("/v1/views/flight").await.json();
     assert_eq!((&list["data"], &list["meta"]["generation"]), (&json!([{ "number": 7 }]), &json!(2)));
     // Gone at once: the statement fails and is made again from a new catalogue.
-    stage.generation("flight", 3, r#"CREATE TABLE flight (number int PRIMARY KEY); DROP SCHEMA "flight@2" CASCADE"#).await;
+    stage
+        .generation("flight", 3, r#"CREATE TABLE flight (number int PRIMARY KEY); DROP SCHEMA "flight@2" CASCADE"#)
+        .await;
     assert_eq!(stage.get("/v1/views/flight/7").await.problem("row", 404, "not-found")["status"], 404);
     // The model itself gone.
     stage.run("DELETE FROM vitrina.generation; DELETE FROM vitrina.model").await;

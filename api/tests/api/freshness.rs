@@ -41,14 +41,20 @@ async fn lag(stage: &Stage) -> Value {
 #[tokio::test]
 async fn positions_and_lag_are_told() {
     let mut stage = Stage::flight().await;
-    assert_eq!(meta(&stage).await, json!({ "view": "flight", "generation": 1, "as_of": null, "lag_ms": null, "position": "" }));
+    assert_eq!(
+        meta(&stage).await,
+        json!({ "view": "flight", "generation": 1, "as_of": null, "lag_ms": null, "position": "" })
+    );
     position(&mut stage, 10, 0, 5).await;
     position(&mut stage, 2, 100, 1843).await;
     position(&mut stage, 3, 7, 7).await;
     let list = stage.get("/v1/views/flight").await;
     assert_eq!(list.header("projection-position"), "air.events;p=2;o=1842, air.events;p=10;o=4");
     assert_eq!(list.json()["meta"]["position"], "air.events;p=2;o=1842, air.events;p=10;o=4");
-    assert_eq!(stage.get("/v1/views/flight/F9").await.header("projection-position"), list.header("projection-position"));
+    assert_eq!(
+        stage.get("/v1/views/flight/F9").await.header("projection-position"),
+        list.header("projection-position")
+    );
     assert_eq!(lag(&stage).await, json!({ "events": null, "ms": null }));
 
     // One worker says nothing of partition 3, so nobody knows how far behind the model is.
@@ -86,7 +92,12 @@ async fn caught_up_is_as_fresh_as_the_oldest_word_of_a_partition() {
 async fn a_tag_holds_until_a_position_moves() {
     let mut stage = Stage::flight().await;
     position(&mut stage, 1, 0, 5).await;
-    for uri in ["/v1/views/flight", "/v1/views/flight?carrier=eq.KL&limit=1", "/v1/views/flight/F1", "/v1/views/flight/F1?select=fare"] {
+    for uri in [
+        "/v1/views/flight",
+        "/v1/views/flight?carrier=eq.KL&limit=1",
+        "/v1/views/flight/F1",
+        "/v1/views/flight/F1?select=fare",
+    ] {
         let first = stage.get(uri).await;
         let tag = first.header("etag");
         assert!(tag.starts_with("W/\""), "{uri}: {tag}");
@@ -101,11 +112,17 @@ async fn a_tag_holds_until_a_position_moves() {
     }
     let same = stage.get("/v1/views/flight?limit=1&carrier=eq.KL").await;
     let tag = same.header("etag");
-    assert_eq!(conditional(&stage, "/v1/views/flight?carrier=eq.KL&limit=1", tag).await.status, StatusCode::NOT_MODIFIED);
+    assert_eq!(
+        conditional(&stage, "/v1/views/flight?carrier=eq.KL&limit=1", tag).await.status,
+        StatusCode::NOT_MODIFIED
+    );
     assert_eq!(conditional(&stage, "/v1/views/flight?carrier=eq.BA&limit=1", tag).await.status, StatusCode::OK);
     // A worker's word changes the meta, not the data.
     worker(&mut stage, "a", json!([end(1, 9)]), "5", 0).await;
-    assert_eq!(conditional(&stage, "/v1/views/flight?limit=1&carrier=eq.KL", tag).await.status, StatusCode::NOT_MODIFIED);
+    assert_eq!(
+        conditional(&stage, "/v1/views/flight?limit=1&carrier=eq.KL", tag).await.status,
+        StatusCode::NOT_MODIFIED
+    );
     position(&mut stage, 1, 0, 6).await;
     assert_eq!(conditional(&stage, "/v1/views/flight?limit=1&carrier=eq.KL", tag).await.status, StatusCode::OK);
 }

@@ -32,7 +32,10 @@ pub(crate) async fn database() -> String {
 
 /// Runs a script of statements.
 pub(crate) async fn run(connection: &mut PgConnection, script: &str) {
-    sqlx::raw_sql(AssertSqlSafe(script)).execute(connection).await.unwrap_or_else(|error| panic!("{error}\nin {script}"));
+    sqlx::raw_sql(AssertSqlSafe(script))
+        .execute(connection)
+        .await
+        .unwrap_or_else(|error| panic!("{error}\nin {script}"));
 }
 
 impl Cluster {

@@ -20,7 +20,8 @@ async fn ask(router: &axum::Router, uri: &str) -> Answer {
 async fn ready_needs_definitions_and_control_tables_live_needs_nothing() {
     let stage = Stage::empty().await;
     let loaded = Arc::new(AtomicBool::new(false));
-    let router = Api::new(ApiSettings { definitions_loaded: loaded.clone(), ..ApiSettings::new(&stage.url) }).unwrap().router();
+    let router =
+        Api::new(ApiSettings { definitions_loaded: loaded.clone(), ..ApiSettings::new(&stage.url) }).unwrap().router();
     ask(&router, "/readyz").await.problem("readyz", 503, "not-ready");
     loaded.store(true, Ordering::Relaxed);
     assert_eq!(ask(&router, "/readyz").await.status, 200);
@@ -55,7 +56,12 @@ async fn what_is_not_ours_is_a_problem_too() {
 #[tokio::test]
 async fn overload_is_said_at_once_and_does_not_reach_the_probes() {
     let mut stage = Stage::flight().await;
-    let settings = ApiSettings { max_concurrent: 1, pool: 1, statement_timeout: Duration::from_secs(30), ..ApiSettings::new(&stage.url) };
+    let settings = ApiSettings {
+        max_concurrent: 1,
+        pool: 1,
+        statement_timeout: Duration::from_secs(30),
+        ..ApiSettings::new(&stage.url)
+    };
     let router = Api::new(settings).unwrap().router();
     assert_eq!(ask(&router, "/v1/views/flight").await.status, 200);
     stage.run(r#"BEGIN; LOCK "flight@1".flight"#).await;

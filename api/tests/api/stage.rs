@@ -65,7 +65,11 @@ impl Stage {
         let url = postgres::database().await;
         let mut postgres = PgConnection::connect(&url).await.unwrap();
         let control = include_str!("../../../projectors/migrations/0001_control.sql");
-        postgres::run(&mut postgres, &format!("CREATE SCHEMA vitrina; SET search_path = vitrina; {control}; RESET search_path")).await;
+        postgres::run(
+            &mut postgres,
+            &format!("CREATE SCHEMA vitrina; SET search_path = vitrina; {control}; RESET search_path"),
+        )
+        .await;
         let router = Api::new(ApiSettings::new(&url)).unwrap().router();
         Self { url, router, postgres }
     }
@@ -132,9 +136,19 @@ impl Answer {
     }
 
     pub(crate) fn problem(&self, uri: &str, status: u16, slug: &str) -> Value {
-        assert_eq!((self.status.as_u16(), self.header("content-type")), (status, "application/problem+json"), "{uri}: {}", self.text);
+        assert_eq!(
+            (self.status.as_u16(), self.header("content-type")),
+            (status, "application/problem+json"),
+            "{uri}: {}",
+            self.text
+        );
         let problem = self.json();
-        assert_eq!((&problem["type"], &problem["status"]), (&format!("/problems/{slug}").into(), &status.into()), "{uri}: {}", self.text);
+        assert_eq!(
+            (&problem["type"], &problem["status"]),
+            (&format!("/problems/{slug}").into(), &status.into()),
+            "{uri}: {}",
+            self.text
+        );
         problem
     }
 }

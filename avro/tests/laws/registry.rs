@@ -103,7 +103,7 @@ fn a_schema_registered_later_is_found_and_then_remembered() {
 fn references_are_put_in_and_guids_are_asked_for() {
     let asked = block_on(async {
         let line = json!({"type": "record", "name": "shop.Line", "fields": [{"name": "sku", "type": "string"}]});
-        let schema = placed(r#"{"name":"line","type":"shop.Line"}"#);
+        let schema = placed(r#"{"name":"one","type":"shop.Line"},{"name":"two","type":["null","Line"]}"#);
         let reference = json!([{"name": "shop.Line", "subject": "line", "version": 1}]);
         let answers = vec![
             (200, json!({"schema": schema, "references": reference}).to_string()),

@@ -76,7 +76,7 @@ fn nothing_wanted_is_still_a_relation() {
 
 /// What an unwritten field of v2 becomes.
 fn carried(old: &str, new: &str) -> String {
-    let [v1, v2] = [old, new].map(|fields| placed(fields));
+    let [v1, v2] = [old, new].map(placed);
     let sql = layout(&[&v1, &v2], &["SELECT id FROM v1"], &["x"]).relation_sql(1);
     let (_, rest) = sql.split_once("FROM (SELECT ").unwrap();
     rest.split_once(" AS \"x\"").unwrap().0.to_owned()
@@ -108,6 +108,7 @@ fn defaults_are_literals_of_the_columns_type() {
         (r#""string""#, r#""it's""#, "'it''s'::text"),
         (r#"["null","long"]"#, "null", "NULL::int8"),
         (r#""bytes""#, r#""hi\u00ff""#, r"'\x6869ff'::bytea"),
+        (MONEY, r#""\u0004\u00e2""#, "'12.50'::numeric(12,2)"),
         (r#"{"type":"int","logicalType":"date"}"#, "0", "'1970-01-01'::date"),
         (r#"{"type":"long","logicalType":"timestamp-millis"}"#, "1500", "'1970-01-01 00:00:01.5+00'::timestamptz"),
         (r#"{"type":"enum","name":"E","symbols":["A"]}"#, r#""A""#, "'A'::text"),
