@@ -1,5 +1,5 @@
-//! From the parser's tree of named types to nodes that know one another by number: every type is defined once, and every
-//! mention of its name or of an alias is its number.
+//! From the parser's tree of named types to nodes that know one another by number: every type is defined once, and
+//! every mention of its name or of an alias is its number.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,5 @@
-//! Days and microseconds as Postgres counts them, from 2000-01-01 in the proleptic Gregorian calendar, and the texts it
-//! writes and reads for them. A moment that Postgres cannot hold never gets past here.
+//! Days and microseconds as Postgres counts them, from 2000-01-01 in the proleptic Gregorian calendar, and the texts
+//! it writes and reads for them. A moment that Postgres cannot hold never gets past here.
 
 use std::io::Write;
 
@@ -226,10 +226,7 @@ mod tests {
     fn texts_are_those_of_postgres() {
         assert_eq!(stamp(0), "2000-01-01T00:00:00+00:00");
         assert_eq!(stamp(-1), "1999-12-31T23:59:59.999999+00:00");
-        assert_eq!(
-            stamp(timestamp(i64::from(date(0).unwrap()) - i64::from(date(0).unwrap()), Unit::Micros).unwrap()),
-            "1970-01-01T00:00:00+00:00"
-        );
+        assert_eq!(stamp(timestamp(0, Unit::Micros).unwrap()), "1970-01-01T00:00:00+00:00");
         assert_eq!(stamp(FIRST_DAY * MICROS_PER_DAY), "4714-11-24T00:00:00+00:00 BC");
         assert_eq!(stamp(AFTER_LAST_TIMESTAMP - 1), "294276-12-31T23:59:59.999999+00:00");
         assert_eq!(timestamp(i64::MAX, Unit::Millis), None);

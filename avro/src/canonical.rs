@@ -1,5 +1,5 @@
-//! A schema as one line of text, equal exactly when two schemas mean the same: field order, names, types, logical types.
-//! Documentation and custom properties never count; aliases and defaults only where they are asked for.
+//! A schema as one line of text, equal exactly when two schemas mean the same: field order, names, types, logical
+//! types. Documentation and custom properties never count; aliases and defaults only where they are asked for.
 
 use std::collections::HashSet;
 use std::fmt::Write;

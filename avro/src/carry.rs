@@ -1,5 +1,5 @@
-//! What a column that an upcast does not mention becomes: the same value by Avro's promotions, written in SQL. It means
-//! exactly what decoding the old bytes as the new version would; where SQL cannot say that, it must be written.
+//! What a column that an upcast does not mention becomes: the same value by Avro's promotions, written in SQL. It
+//! means exactly what decoding the old bytes as the new version would; where SQL cannot say that, it must be written.
 
 use std::sync::Arc;
 
@@ -35,16 +35,19 @@ impl Carry<'_> {
             _ if is.ty == ColumnType::Jsonb && was.ty == ColumnType::Jsonb => self.json(old.node, new.node, &name, 0),
             _ => None,
         };
-        let same = was.ty == is.ty;
-        carried.map(|sql| if same && sql == name { sql } else { format!("({sql})::{}", is.ty.sql()) }).ok_or_else(
-            || {
-                format!(
-                    "was {} and is {}, which is no promotion",
-                    self.describe(self.old, old),
-                    self.describe(self.new, new)
-                )
-            },
-        )
+        match carried {
+            Some(sql) if was.ty == is.ty && sql == name => Ok(sql),
+            Some(sql) => Ok(format!("({sql})::{}", is.ty.sql())),
+            None => Err(self.refusal(old, new)),
+        }
+    }
+
+    fn refusal(&self, old: &Field, new: &Field) -> String {
+        let (was, is) = (self.describe(self.old, old), self.describe(self.new, new));
+        if was == is {
+            return format!("was {was} of parts that do not promote to those of this version");
+        }
+        format!("was {was} and is {is}, which is no promotion")
     }
 
     fn describe(&self, schema: &Schema, field: &Field) -> String {

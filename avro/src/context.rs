@@ -1,5 +1,5 @@
-//! `context.toml`: the topic of a bounded context, its key, and where its events' ids and times are found. Every key is
-//! known, every field that it names is there and has a fitting type, or there is a finding.
+//! `context.toml`: the topic of a bounded context, its key, and where its events' ids and times are found. Every key
+//! is known, every field that it names is there and has a fitting type, or there is a finding.
 
 use toml::de::DeTable;
 use vitrina_sql::Finding;

@@ -150,8 +150,8 @@ impl Version {
     }
 }
 
-/// The expression with single spaces outside of its literals; as it is where literals cannot be told by their quotes, which
-/// at worst makes one meaning two.
+/// The expression with single spaces outside of its literals; as it is where literals cannot be told by their quotes,
+/// which at worst makes one meaning two.
 fn respaced(sql: &str) -> String {
     if ["$", "\\", "--", "/*"].iter().any(|mark| sql.contains(mark)) {
         return sql.to_owned();

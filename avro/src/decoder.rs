@@ -1,5 +1,5 @@
-//! All that one model decodes with. Bytes of a record go in, a row of one version's columns comes out, or the reason why
-//! not; a record whose type no layout names is ignored by name, never in silence.
+//! All that one model decodes with. Bytes of a record go in, a row of one version's columns comes out, or the reason
+//! why not; a record whose type no layout names is ignored by name, never in silence.
 
 use std::collections::HashMap;
 use std::sync::Arc;

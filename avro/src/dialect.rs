@@ -1,5 +1,5 @@
-//! The scalars of JSON in Avro's bytes, in the two dialects in which people and schemas write them. A value that is not of
-//! its type writes nothing and says what is due.
+//! The scalars of JSON in Avro's bytes, in the two dialects in which people and schemas write them. A value that is
+//! not of its type writes nothing and says what is due.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;

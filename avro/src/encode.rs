@@ -1,5 +1,6 @@
-//! JSON to Avro, by the schema. Two dialects: plain, as people write it (untagged unions, decimals as numbers, moments as
-//! ISO texts, bytes as base64), and Avro's own for defaults. What is not of its type is refused with its path.
+//! JSON to Avro, by the schema. Two dialects: plain, as people write it (untagged unions, decimals as numbers,
+//! moments as ISO texts, bytes as base64), and Avro's own for defaults. What is not of its type is refused with its
+//! path.
 
 use serde_json::{Map, Value as Json};
 
@@ -23,8 +24,8 @@ pub struct EncodeError {
 
 pub(crate) type Encoded = Result<(), Box<EncodeError>>;
 
-/// Encodes one plain JSON object as an event of this version: the datum alone, without framing. Fields that are left out
-/// take their default, or null.
+/// Encodes one plain JSON object as an event of this version: the datum alone, without framing. Fields that are left
+/// out take their default, or null.
 ///
 /// # Errors
 /// The first field that is unknown, missing, or not of its type.

@@ -1,5 +1,5 @@
-//! The two pieces of JSON text that are written by hand: strings and hexadecimal digits. What `write_string` writes, any
-//! JSON reader reads back unchanged.
+//! The two pieces of JSON text that are written by hand: strings and hexadecimal digits. What `write_string` writes,
+//! any JSON reader reads back unchanged.
 
 /// Appends `text` in quotes. NUL is written too; Postgres refuses it, which is an error of the record.
 pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {

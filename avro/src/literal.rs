@@ -1,5 +1,5 @@
-//! A schema's own values (defaults, keys) as Postgres would write them. They take the same way as events: encoded, then
-//! decoded, so a default and an event with the same value never differ.
+//! A schema's own values (defaults, keys) as Postgres would write them. They take the same way as events: encoded,
+//! then decoded, so a default and an event with the same value never differ.
 
 use std::sync::Arc;
 

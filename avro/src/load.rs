@@ -1,5 +1,5 @@
-//! Contracts from their files. Everything that can be refused before a record arrives is refused here, all of it at once,
-//! with file and line; a context comes back only if none of its findings is an error.
+//! Contracts from their files. Everything that can be refused before a record arrives is refused here, all of it at
+//! once, with file and line; a context comes back only if none of its findings is an error.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -29,8 +29,8 @@ struct EventFiles<'a> {
 }
 
 impl Contracts {
-    /// Reads all contracts below `root`, the shown folder: `root/CONTEXT/context.toml`, `root/CONTEXT/EVENT/vN.avsc` and
-    /// `vN.sql`. All findings come at once; contexts without errors come back.
+    /// Reads all contracts below `root`, the shown folder: `root/CONTEXT/context.toml`, `root/CONTEXT/EVENT/vN.avsc`
+    /// and `vN.sql`. All findings come at once; contexts without errors come back.
     pub fn load(files: &Files, root: &str) -> (Self, Vec<Finding>) {
         let mut findings = Vec::new();
         let mut contracts = Self::default();

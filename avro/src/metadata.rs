@@ -1,5 +1,5 @@
-//! What a record says besides its payload: id, time, key, headers. Each comes from the first of its sources that has it,
-//! and an id that is missing or empty is no id: such an event is never a duplicate.
+//! What a record says besides its payload: id, time, key, headers. Each comes from the first of its sources that has
+//! it, and an id that is missing or empty is no id: such an event is never a duplicate.
 
 use crate::calendar;
 use crate::column::Values;

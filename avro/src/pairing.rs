@@ -1,5 +1,5 @@
-//! Whether one type's values may stand for another's, and the shapes to read them by. Nothing is made up on the way: no
-//! defaults, no guesses; a pair either promotes in all its parts or is refused by the first that does not.
+//! Whether one type's values may stand for another's, and the shapes to read them by. Nothing is made up on the way:
+//! no defaults, no guesses; a pair either promotes in all its parts or is refused by the first that does not.
 
 use std::collections::HashMap;
 use std::sync::Arc;

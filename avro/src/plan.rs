@@ -10,7 +10,7 @@ use crate::layout::VersionLayout;
 use crate::matching::Fit;
 use crate::metadata::{self, Envelope, FACTS, Facts};
 use crate::rows::Rows;
-use crate::schema::NodeId;
+use crate::schema::{Field, NodeId};
 use crate::shape::{self, ShapeId, Shapes};
 use crate::value::Value;
 
@@ -60,7 +60,7 @@ impl Plan {
         let version = &contract.versions[fit.version];
         let layout = &layouts[fit.version];
         let written = fit.shapes.writer.record(node).map_or(&[][..], |record| &record.fields);
-        let step = |(field, read): (&crate::schema::Field, &Option<(usize, ShapeId)>)| {
+        let step = |(field, read): (&Field, &Option<(usize, ShapeId)>)| {
             let take = read.map_or(Take::Skip(field.node), |(place, shape)| {
                 let column = layout.fields.iter().position(|&wanted| wanted == place);
                 let holds =
@@ -86,8 +86,8 @@ impl Plan {
         }
     }
 
-    /// Decodes one event into the next row, with `ordinal` as its place; gives its time in microseconds since 2000. On an
-    /// error some columns may be longer than others: the caller takes the row back.
+    /// Decodes one event into the next row, with `ordinal` as its place; gives its time in microseconds since 2000.
+    /// On an error some columns may be longer than others: the caller takes the row back.
     pub(crate) fn decode<'a>(
         &'a self,
         record: &Record<'a>,

@@ -1,5 +1,5 @@
-//! The schema registry. What it says for good (a schema) is remembered; what may change (unknown, away, refused) is asked
-//! again, so a schema that is registered later is found by the next try.
+//! The schema registry. What it says for good (a schema) is remembered; what may change (unknown, away, refused) is
+//! asked again, so a schema that is registered later is found by the next try.
 
 use std::collections::{BTreeSet, HashMap};
 use std::error::Error;

@@ -1,5 +1,6 @@
-//! How a writer's value is read as a contract's: one shape for each pair of types, in a graph, so that types which hold
-//! themselves are loops. A walk over the bytes follows the shapes; what has none is skipped by the writer's schema.
+//! How a writer's value is read as a contract's: one shape for each pair of types, in a graph, so that types which
+//! hold themselves are loops. A walk over the bytes follows the shapes; what has none is skipped by the writer's
+//! schema.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! How each version becomes the next: every column has exactly one source, written, carried over or the schema's default,
-//! and a column without one is a finding.
+//! How each version becomes the next: every column has exactly one source, written, carried over or the schema's
+//! default, and a column without one is a finding.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,8 @@ pub(crate) struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// The sources of the newer version's columns, in their order, and the items that were written; all findings at once.
+    /// The sources of the newer version's columns, in their order, and the items that were written; all findings at
+    /// once.
     pub(crate) fn sources(&self, text: &str) -> (Vec<Source>, Vec<UpcastItem>, Vec<Finding>) {
         let from = format!("v{}", self.older.number);
         let known: Vec<String> = self.older.columns.iter().map(|column| column.name.clone()).collect();

@@ -1,5 +1,5 @@
-//! One version of a contract from its `vN.avsc` and `vN.sql`: a record whose fields can be columns, and a source for each
-//! of them in the version before.
+//! One version of a contract from its `vN.avsc` and `vN.sql`: a record whose fields can be columns, and a source for
+//! each of them in the version before.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
-//! Random schemas and values: apache-avro writes the bytes, and an independent rendering of the same value says what must
-//! be read. One oracle for columns, in the layout that Postgres's `*_recv` functions read, and one for nested JSON.
+//! Random schemas and values: apache-avro writes the bytes, and an independent rendering of the same value says what
+//! must be read. One oracle for columns, in the layout that Postgres's `*_recv` functions read, and one for nested
+//! JSON.
 
 use std::fmt::Write;
 

@@ -1,0 +1,9 @@
+//! The real binary on a real broker, registry and Postgres: `make test` starts the services.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod bank;
+mod definitions;
+mod exactly_once;
+mod main_job;
+mod refusals;
+mod support;

@@ -1,0 +1,177 @@
+//! What cannot be applied stops its model alone, says where and why, and loses nothing before it.
+
+use serde_json::{Value, json};
+
+use crate::bank::{Bank, MOVED, moved};
+use crate::support::{Database, Message, PATIENCE, Producer, Writer, create_topic, delete_topic, eventually};
+
+/// Waits until the model is in `state`, and gives its reason.
+async fn reason_for(bank: &Bank, model: &str, state: &str) -> String {
+    eventually(PATIENCE, async || {
+        let status = bank.folder.run(&["status", "--json"]);
+        if status.status != Some(0) {
+            return Err(status.stderr);
+        }
+        let status = status.json();
+        let models = status["models"].as_array().unwrap().clone();
+        let found = models.into_iter().find(|found| found["model"] == model).unwrap_or_default();
+        match found["state"] == state {
+            true => Ok(found["reason"].as_str().unwrap_or_default().to_owned()),
+            false => Err(format!("{model} is not {state}: {status}")),
+        }
+    })
+    .await
+}
+
+async fn events(database: &Database) -> Value {
+    database.rows("SELECT events FROM balance.balance ORDER BY account_id").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_cannot_be_decoded_stops_the_model_behind_what_came_before() {
+    let database = Database::create().await;
+    let bank = Bank::new(&database, 1).await;
+    let writer = bank.writer(MOVED).await;
+    let broken = writer.bytes("a", &[2, b'a', 0x80]);
+    let messages = [moved(&writer, "a", 1, 5), moved(&writer, "b", 1, 5), broken, moved(&writer, "a", 2, 5)];
+    Producer::new().send_all(&messages).await;
+    let vitrina = bank.folder.serve();
+    let reason = reason_for(&bank, "balance", "stopped").await;
+    for part in [&bank.topic[..], "partition 0 offset 2", &format!("schema {}", writer.id)] {
+        assert!(reason.contains(part), "{part}: {reason}");
+    }
+    assert_eq!(events(&database).await, json!([{"events": 1}, {"events": 1}]));
+    let position = database.rows("SELECT next_offset FROM vitrina.position").await;
+    assert_eq!(position, json!([{"next_offset": 2}]));
+    assert_eq!(vitrina.get("/v1/views/balance/a").await.status, 200);
+    assert_eq!(vitrina.get("/readyz").await.status, 200);
+    assert!(vitrina.terminate().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_postgres_refuses_stops_the_model_behind_what_came_before() {
+    let database = Database::create().await;
+    let bank = Bank::new(&database, 1).await;
+    let bank = Bank {
+        folder: bank.folder.write(
+            "models/strict.sql",
+            "CREATE TABLE strict (account_id text PRIMARY KEY, amount numeric CHECK (amount < 1));\n\n\
+             INSERT INTO strict SELECT e.account_id, e.amount FROM bank.amount_moved e ON CONFLICT DO NOTHING;\n",
+        ),
+        ..bank
+    };
+    let writer = bank.writer(MOVED).await;
+    let messages = [moved(&writer, "a", 1, 5), moved(&writer, "b", 1, 500), moved(&writer, "c", 1, 5)];
+    Producer::new().send_all(&messages).await;
+    let vitrina = bank.folder.serve();
+    let reason = reason_for(&bank, "strict", "stopped").await;
+    for part in ["partition 0 offset 1", "models/strict.sql:3", "23514"] {
+        assert!(reason.contains(part), "{part}: {reason}");
+    }
+    assert_eq!(database.rows("SELECT account_id FROM strict.strict").await, json!([{"account_id": "a"}]));
+    database.eventually("SELECT count(*) AS n FROM balance.balance", &json!([{"n": 3}])).await;
+    assert!(vitrina.terminate().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_model_does_not_start_and_the_others_run() {
+    let database = Database::create().await;
+    let bank = Bank::new(&database, 1).await;
+    let vitrina = bank.folder.serve();
+    reason_for(&bank, "balance", "live").await;
+    assert!(vitrina.terminate().await.success());
+    let reformatted = crate::bank::MODEL.replace("SELECT e.account_id", "-- a comment\nSELECT  e.account_id");
+    let bank = Bank { folder: bank.folder.write("models/balance.sql", &reformatted), ..bank };
+    let vitrina = bank.folder.serve();
+    reason_for(&bank, "balance", "live").await;
+    assert!(vitrina.terminate().await.success());
+    let changed = crate::bank::MODEL.replace("b.events + 1", "b.events + 2");
+    let other = "CREATE TABLE seen (account_id text PRIMARY KEY);\n\
+                 INSERT INTO seen SELECT e.account_id FROM bank.amount_moved e ON CONFLICT DO NOTHING;\n";
+    let folder = bank.folder.write("models/balance.sql", &changed).write("models/seen.sql", other);
+    let bank = Bank { folder, ..bank };
+    let vitrina = bank.folder.serve();
+    let reason = reason_for(&bank, "balance", "stopped").await;
+    assert!(reason.contains("new generation") && reason.contains("models/balance.sql"), "{reason}");
+    reason_for(&bank, "seen", "live").await;
+    assert!(vitrina.terminate().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_topic_is_waited_for() {
+    let database = Database::create().await;
+    let bank = Bank::on(&database, crate::support::unique("late"));
+    let vitrina = bank.folder.serve();
+    let reason = reason_for(&bank, "balance", "waiting").await;
+    assert!(reason.contains(&bank.topic), "{reason}");
+    create_topic(&bank.topic, 1).await;
+    let writer = bank.writer(MOVED).await;
+    Producer::new().send(&moved(&writer, "a", 1, 5)).await;
+    database.eventually("SELECT events FROM balance.balance", &json!([{"events": 1}])).await;
+    reason_for(&bank, "balance", "live").await;
+    assert!(vitrina.terminate().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_deployments_database_is_refused() {
+    let database = Database::create().await;
+    let bank = Bank::new(&database, 1).await;
+    let vitrina = bank.folder.serve();
+    reason_for(&bank, "balance", "live").await;
+    assert!(vitrina.terminate().await.success());
+    let other = Bank::on(&database, bank.topic.clone());
+    let refused = other.folder.run(&["serve"]);
+    assert_eq!(refused.status, Some(2), "{refused:?}");
+    assert!(refused.stderr.contains(&bank.folder.group_prefix), "{}", refused.stderr);
+    database.execute("UPDATE vitrina.deployment SET cluster_id = 'elsewhere'").await;
+    let refused = bank.folder.run(&["serve"]);
+    assert_eq!(refused.status, Some(2), "{refused:?}");
+    assert!(refused.stderr.contains("elsewhere"), "{}", refused.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_was_created_again_is_never_continued() {
+    let database = Database::create().await;
+    let bank = Bank::new(&database, 1).await;
+    let writer = bank.writer(MOVED).await;
+    let send = async |first: u64| {
+        let messages: Vec<Message> = (first..first + 3).map(|seq| moved(&writer, "a", seq, 5)).collect();
+        Producer::new().send_all(&messages).await;
+    };
+    send(1).await;
+    let vitrina = bank.folder.serve();
+    database.eventually("SELECT events FROM balance.balance", &json!([{"events": 3}])).await;
+    assert!(vitrina.terminate().await.success());
+    delete_topic(&bank.topic).await;
+    create_topic(&bank.topic, 1).await;
+    send(1).await;
+    send(4).await;
+    let vitrina = bank.folder.serve();
+    let reason = reason_for(&bank, "balance", "stopped").await;
+    assert!(reason.contains("deleted and created again"), "{reason}");
+    assert_eq!(events(&database).await, json!([{"events": 3}]));
+    assert!(vitrina.terminate().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_types_and_null_values_are_ignored_by_name_and_the_position_passes_them() {
+    let database = Database::create().await;
+    let bank = Bank::new(&database, 1).await;
+    let writer = bank.writer(MOVED).await;
+    let other = r#"{"type":"record","name":"Unheard","namespace":"bank","fields":[{"name":"x","type":"long"}]}"#;
+    let other = Writer::register(&bank.topic, other).await;
+    let messages = [
+        other.event("k", &json!({"x": 1})),
+        Message::tombstone(&bank.topic, "a"),
+        moved(&writer, "a", 1, 5),
+        other.event("k", &json!({"x": 2})),
+    ];
+    Producer::new().send_all(&messages).await;
+    let vitrina = bank.folder.serve();
+    database.eventually("SELECT next_offset FROM vitrina.position", &json!([{"next_offset": 4}])).await;
+    assert_eq!(events(&database).await, json!([{"events": 1}]));
+    let metrics = vitrina.get_admin("/metrics").await.body;
+    let ignored = "vitrina_events_total{model=\"balance\",outcome=\"ignored\"} 3";
+    assert!(metrics.as_str().unwrap().contains(ignored), "{metrics}");
+    assert!(vitrina.terminate().await.success());
+}
