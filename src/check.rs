@@ -51,7 +51,11 @@ pub(crate) async fn run(arguments: Arguments, config: Config) -> Result<(), Fail
     findings.dedup();
     let refused = findings.iter().any(Finding::is_error);
     let answer = Answer { findings, rules: rules(&loaded) };
-    if arguments.json { print_json(&answer)? } else { print_lines(&answer, &loaded, arguments.offline) }
+    if arguments.json {
+        print_json(&answer)?
+    } else {
+        print_lines(&answer, &loaded, arguments.offline)
+    }
     if refused { Err(Failure::No(String::new())) } else { Ok(()) }
 }
 

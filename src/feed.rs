@@ -40,7 +40,8 @@ struct Line {
 
 impl Line {
     fn is_played_in(&self, round: u64) -> bool {
-        self.every.is_none_or(|every| round % every == self.at) && self.unless.is_none_or(|unless| round % unless != 0)
+        let left_out = self.unless.is_some_and(|unless| round.is_multiple_of(unless));
+        self.every.is_none_or(|every| round % every == self.at) && !left_out
     }
 }
 

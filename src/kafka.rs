@@ -101,9 +101,10 @@ impl Publisher {
         if self.under_way.len() >= UNDER_WAY {
             self.settle().await?;
         }
-        let headers = record.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
-            headers.insert(Header { key, value: Some(value) })
-        });
+        let headers = record
+            .headers
+            .iter()
+            .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
         let outgoing = FutureRecord::to(&record.topic).key(&record.key).payload(&record.value).headers(headers);
         let sent = self.producer.send_result(outgoing).map_err(|(error, _)| anyhow!("Kafka: {error}"))?;
         self.under_way.push(sent);

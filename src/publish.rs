@@ -72,23 +72,32 @@ fn read_lines(arguments: &Arguments) -> Result<String, Failure> {
     let mut text = String::new();
     match &arguments.file {
         Some(file) => {
-            text = std::fs::read_to_string(file).map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
+            text = std::fs::read_to_string(file)
+                .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
         }
         None => {
-            std::io::stdin().read_to_string(&mut text).map_err(|error| Failure::Usage(format!("standard input: {error}")))?;
+            std::io::stdin()
+                .read_to_string(&mut text)
+                .map_err(|error| Failure::Usage(format!("standard input: {error}")))?;
         }
     }
     Ok(text)
 }
 
-/// Key and datum of each line; every wrong line is named.
-fn encode_lines(text: &str, context: &Context, version: &Version) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Failure> {
+/// An event on its way: the record's key, and the Avro datum.
+struct Encoded {
+    key: Vec<u8>,
+    datum: Vec<u8>,
+}
+
+/// Encodes each line; every wrong one is named.
+fn encode_lines(text: &str, context: &Context, version: &Version) -> Result<Vec<Encoded>, Failure> {
     let (mut events, mut wrong) = (Vec::new(), Vec::new());
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let encoded = serde_json::from_str(line).map_err(|error| format!("not JSON: {error}")).and_then(|json| {
             let datum = encode_json(version, &json).map_err(|error| error.to_string())?;
             let key = key_text(context, version, &json).map_err(|error| error.to_string())?;
-            Ok((key.into_bytes(), datum))
+            Ok(Encoded { key: key.into_bytes(), datum })
         });
         match encoded {
             Ok(event) => events.push(event),
@@ -108,7 +117,7 @@ async fn send(
     context: &Context,
     version: &Version,
     headers: &BTreeMap<String, String>,
-    events: Vec<(Vec<u8>, Vec<u8>)>,
+    events: Vec<Encoded>,
 ) -> Result<(), Failure> {
     let registry = Registry::new(&config.registry)?;
     let mut publisher = Publisher::new(&config.kafka)?;
@@ -116,7 +125,7 @@ async fn send(
         Failure::No(format!("Kafka at {} (kafka.brokers): {error:#}; nothing was sent", config.kafka.brokers))
     })?;
     let mut sent = 0;
-    for (key, datum) in events {
+    for Encoded { key, datum } in events {
         let value = publisher.frame(&registry, &context.topic, version, &datum).await?;
         let mut headers = headers.clone();
         complete(&mut headers);

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use vitrina_api::{Api, ApiSettings};
 use vitrina_avro::Registry;
-use vitrina_ingest::{Cluster, BrokerKind};
+use vitrina_ingest::{BrokerKind, Cluster};
 use vitrina_projectors::control::{self, ControlError};
 use vitrina_projectors::{Backoff, Board, Definition, Definitions, ModelSettings, Service, State, session};
 
@@ -158,8 +158,8 @@ impl Instance {
         let options = session::options(&self.config.postgres_url)
             .map_err(|error| Failure::Usage(format!("postgres.url is not a Postgres URL: {error}")))?;
         let pool = session::control_pool(&options);
-        let registry = Registry::new(&self.config.registry)
-            .map_err(|error| Failure::Usage(format!("registry: {error}")))?;
+        let registry =
+            Registry::new(&self.config.registry).map_err(|error| Failure::Usage(format!("registry: {error}")))?;
         let instance = uuid::Uuid::new_v4().simple().to_string();
         let board = Board::new(&instance);
         tokio::select! {
@@ -217,9 +217,8 @@ impl Instance {
     async fn meet_once(&self, pool: &sqlx::PgPool) -> Result<(), Meeting> {
         control::migrate(pool).await.map_err(|error| self.judge(error))?;
         let kafka = self.config.kafka.clone();
-        let id = tokio::task::spawn_blocking(move || {
-            Cluster::new(&kafka).map(|cluster| cluster.id(Duration::from_secs(5)))
-        });
+        let id =
+            tokio::task::spawn_blocking(move || Cluster::new(&kafka).map(|cluster| cluster.id(Duration::from_secs(5))));
         let id = id.await.map_err(|error| Meeting::NotYet(error.to_string()))?;
         let id = id.map_err(|error| Meeting::Never(format!("kafka.properties: {error}")))?;
         let brokers = &self.config.kafka.brokers;

@@ -100,7 +100,11 @@ pub(crate) async fn run(arguments: Arguments, config: Config) -> Result<(), Fail
     let topics: Vec<String> = positions.iter().map(|position| position.topic.clone()).collect();
     let ends = ends(&config, topics).await;
     let answer = Answer { models: models.into_iter().map(|model| status(model, &positions, &ends)).collect() };
-    if arguments.json { print_json(&answer) } else { print_lines(&answer) }
+    if arguments.json {
+        print_json(&answer)
+    } else {
+        print_lines(&answer)
+    }
     Ok(())
 }
 

@@ -95,5 +95,4 @@ impl Oracle {
 }
 
 /// The model's rows in the oracle's form.
-pub(crate) const WITNESS: &str =
-    "SELECT account_id, (amount * 100)::bigint AS cents, events, chain FROM balance.balance ORDER BY account_id COLLATE \"C\"";
+pub(crate) const WITNESS: &str = "SELECT account_id, (amount * 100)::bigint AS cents, events, chain FROM balance.balance ORDER BY account_id COLLATE \"C\"";

@@ -14,7 +14,8 @@ async fn events_of_all_versions_become_rows_behind_http() {
     assert_eq!(first.status, Some(0), "{first:?}");
     let lines = "{\"account_id\":\"a2\",\"holder\":\"Bob\",\"country\":\"FR\"}\n\n{\"account_id\":\"a/3\",\"holder\":\"Eve\",\"country\":\"ES\"}\n";
     assert_eq!(folder.run_with(&["publish", "bank.account_opened"], lines).status, Some(0));
-    let moves = "{\"account_id\":\"a1\",\"seq\":1,\"amount\":\"12.50\"}\n{\"account_id\":\"a1\",\"seq\":2,\"amount\":-2.25}\n";
+    let moves =
+        "{\"account_id\":\"a1\",\"seq\":1,\"amount\":\"12.50\"}\n{\"account_id\":\"a1\",\"seq\":2,\"amount\":-2.25}\n";
     assert_eq!(folder.run_with(&["publish", "bank.amount_moved", "--header", "x=y"], moves).status, Some(0));
 
     let vitrina = folder.serve();

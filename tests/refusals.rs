@@ -15,8 +15,10 @@ async fn reason_for(bank: &Bank, model: &str, state: &str) -> String {
         let status = status.json();
         let models = status["models"].as_array().unwrap().clone();
         let found = models.into_iter().find(|found| found["model"] == model).unwrap_or_default();
-        match found["state"] == state {
-            true => Ok(found["reason"].as_str().unwrap_or_default().to_owned()),
+        let reason = found["reason"].as_str().unwrap_or_default().to_owned();
+        // Between two instances a model is stopped as well.
+        match found["state"] == state && reason != "no instance runs it" {
+            true => Ok(reason),
             false => Err(format!("{model} is not {state}: {status}")),
         }
     })

@@ -48,10 +48,7 @@ pub struct Consumer {
 impl Consumer {
     /// Starts the poll thread, and gives its batches. When the batches end, [`Self::close`] says why. Must be called
     /// within a tokio runtime.
-    pub fn start(
-        subscription: Subscription,
-        positions: Arc<dyn Positions>,
-    ) -> (Self, tokio_mpsc::Receiver<Batch>) {
+    pub fn start(subscription: Subscription, positions: Arc<dyn Positions>) -> (Self, tokio_mpsc::Receiver<Batch>) {
         let (batch_sender, batches) = tokio_mpsc::channel(1);
         let (commands, command_receiver) = mpsc::channel();
         let (end_sender, ended) = oneshot::channel();

@@ -231,11 +231,7 @@ impl ConsumerContext for Context {
             list.elements().iter().map(|element| (Arc::from(element.topic()), element.partition())).collect();
         let assigned = event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         tracing::info!(assigned, partitions = ?partitions, "partitions change hands");
-        let done = if assigned {
-            self.assign(consumer, &partitions)
-        } else {
-            self.revoke(consumer, list, &partitions)
-        };
+        let done = if assigned { self.assign(consumer, &partitions) } else { self.revoke(consumer, list, &partitions) };
         self.changes.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = done {
             self.state().end.get_or_insert(End::World(format!("the assignment failed: {error}")));

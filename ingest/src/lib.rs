@@ -13,6 +13,6 @@ pub use batch::{Batch, Span};
 pub use cluster::{Cluster, TopicEnds};
 pub use consumer::{Consumer, End};
 pub use context::Ownership;
-pub use positions::{Claim, Found, Positions, Refusal, TopicPartition};
 pub use poll::{lost_offsets, recreated};
+pub use positions::{Claim, Found, Positions, Refusal, TopicPartition};
 pub use settings::{BrokerKind, KafkaSettings, Subscription, owned_property};

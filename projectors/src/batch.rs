@@ -109,15 +109,10 @@ mod tests {
     use super::*;
 
     fn batch() -> Decoded {
-        let span = |partition, from, to| Span {
-            topic: Arc::from("t"),
-            partition,
-            epoch: 1,
-            from,
-            to,
-            last_timestamp: None,
-        };
-        let event = |span, offset| Event { span, offset, layout: 0, version: 0, row: 0, identity: None, duplicate: false };
+        let span =
+            |partition, from, to| Span { topic: Arc::from("t"), partition, epoch: 1, from, to, last_timestamp: None };
+        let event =
+            |span, offset| Event { span, offset, layout: 0, version: 0, row: 0, identity: None, duplicate: false };
         Decoded {
             spans: vec![span(0, 10, 20), span(1, 5, 9), span(2, 0, 3)],
             events: vec![event(0, 10), event(1, 6), event(0, 12), event(1, 7), event(1, 8)],
@@ -141,6 +136,9 @@ mod tests {
         let mut kept = batch();
         kept.retain_spans(|span| span.partition != 0);
         assert_eq!(kept.spans.iter().map(|span| span.partition).collect::<Vec<_>>(), [1, 2]);
-        assert_eq!(kept.events.iter().map(|event| (event.span, event.offset)).collect::<Vec<_>>(), [(0, 6), (0, 7), (0, 8)]);
+        assert_eq!(
+            kept.events.iter().map(|event| (event.span, event.offset)).collect::<Vec<_>>(),
+            [(0, 6), (0, 7), (0, 8)]
+        );
     }
 }

@@ -49,7 +49,8 @@ impl Definitions {
             match model {
                 Some(model) => models.push(Definition::new(model, files, roots, &contracts)),
                 None => {
-                    broken.insert(name.to_owned(), found.iter().filter(|finding| finding.is_error()).cloned().collect());
+                    broken
+                        .insert(name.to_owned(), found.iter().filter(|finding| finding.is_error()).cloned().collect());
                 }
             }
             findings.extend(found);
@@ -65,7 +66,8 @@ impl Definition {
         let layouts: Vec<Layout> = named.map(|contract| layout(&model, contract)).collect();
         let contract_root = roots.contracts.trim_end_matches('/');
         let belongs = |path: &str| {
-            path == model.file || used.iter().any(|(context, _)| path.starts_with(&format!("{contract_root}/{context}/")))
+            path == model.file
+                || used.iter().any(|(context, _)| path.starts_with(&format!("{contract_root}/{context}/")))
         };
         let own = files.0.iter().filter(|(path, _)| belongs(path)).map(|(path, text)| (path.clone(), text.clone()));
         let files = Files(own.collect());
@@ -76,8 +78,10 @@ impl Definition {
     /// The topics of the contracts that the rules name.
     pub fn topics(&self) -> Vec<String> {
         let contexts = self.layouts.iter().map(|layout| &layout.contract.context);
-        let mut topics: Vec<String> =
-            contexts.filter_map(|context| self.contracts.contexts.get(context)).map(|context| context.topic.clone()).collect();
+        let mut topics: Vec<String> = contexts
+            .filter_map(|context| self.contracts.contexts.get(context))
+            .map(|context| context.topic.clone())
+            .collect();
         topics.sort();
         topics.dedup();
         topics
@@ -107,7 +111,10 @@ fn meaning(model: &Model, layouts: &[Layout], contracts: &Contracts) -> Vec<u8> 
         part(&contract.meaning());
         if let Some(context) = contracts.contexts.get(&contract.context) {
             part(&context.topic);
-            part(&format!("{:?} {:?} {:?} {:?}", context.event_id, context.time, context.correlation_id, context.causation_id));
+            part(&format!(
+                "{:?} {:?} {:?} {:?}",
+                context.event_id, context.time, context.correlation_id, context.causation_id
+            ));
         }
     }
     hash.finalize().to_vec()

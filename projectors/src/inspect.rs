@@ -49,7 +49,12 @@ impl Inspection<'_> {
         match create_tables(&mut self.connection, model, &self.schema).await {
             Ok(()) => {}
             Err(Fault::Stop(reason)) => {
-                self.findings.push(Finding::error(&model.file, 1, reason, "change the declaration so that Postgres accepts it"));
+                self.findings.push(Finding::error(
+                    &model.file,
+                    1,
+                    reason,
+                    "change the declaration so that Postgres accepts it",
+                ));
                 return Ok(());
             }
             Err(other) => return Err(other),
@@ -172,7 +177,8 @@ impl Inspection<'_> {
         let tree = match self.analyse(&text.sql).await {
             Ok(tree) => tree,
             Err(sqlx::Error::Database(error)) => {
-                let position = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().and_then(|error| error.position());
+                let position =
+                    error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().and_then(|error| error.position());
                 let line = text.line + self.lines_before(&text.sql, position);
                 let what = format!("Postgres refuses this statement: {}", error.message());
                 self.findings.push(Finding::error(text.file, line, what, "change it so that Postgres accepts it"));
@@ -238,7 +244,10 @@ impl Inspection<'_> {
             let (what, help) = if let Some(refusal) = listed {
                 (format!("{name}(): {}", refusal.what), refusal.help.to_owned())
             } else if volatility == "v" {
-                (format!("{name}() is VOLATILE: two runs could give other rows"), "compute it from the event".to_owned())
+                (
+                    format!("{name}() is VOLATILE: two runs could give other rows"),
+                    "compute it from the event".to_owned(),
+                )
             } else if !builtin && volatility != "i" {
                 let help = "declare it IMMUTABLE if it is, or compute the value from the event".to_owned();
                 (format!("{schema}.{name}() is not IMMUTABLE: two runs could give other rows"), help)

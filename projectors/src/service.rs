@@ -8,7 +8,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use vitrina_avro::{Decoder, Registry};
-use vitrina_ingest::{End, BrokerKind, KafkaSettings, Subscription};
+use vitrina_ingest::{BrokerKind, End, KafkaSettings, Subscription};
 
 use crate::backoff::Backoff;
 use crate::claims::Claims;

@@ -216,7 +216,9 @@ impl Entry {
         };
         let partitions = ends
             .into_iter()
-            .filter_map(|((topic, partition), end)| Some(PartitionEnd { topic: topic.to_string(), partition, end: end? }))
+            .filter_map(|((topic, partition), end)| {
+                Some(PartitionEnd { topic: topic.to_string(), partition, end: end? })
+            })
             .collect();
         Report {
             model: model.to_owned(),

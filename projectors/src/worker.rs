@@ -138,9 +138,7 @@ impl Worker {
                         () = self.backoff.wait() => {}
                         () = shutdown.cancelled() => return Err(None),
                     }
-                    batch.retain_spans(|span| {
-                        consumer.ownership.is_current(&span.topic, span.partition, span.epoch)
-                    });
+                    batch.retain_spans(|span| consumer.ownership.is_current(&span.topic, span.partition, span.epoch));
                 }
                 Err(Fault::Record { event, rule, reason, sqlstate }) => {
                     batch.refused = Some(refused(batch, event, rule, reason, sqlstate));

@@ -139,7 +139,9 @@ impl Writer {
         .map_err(world)?;
         let fenced: Vec<TopicPartition> = spans
             .iter()
-            .filter(|span| !moved.iter().any(|(topic, partition)| **topic == *span.topic && *partition == span.partition))
+            .filter(|span| {
+                !moved.iter().any(|(topic, partition)| **topic == *span.topic && *partition == span.partition)
+            })
             .map(|span| (span.topic.clone(), span.partition))
             .collect();
         if fenced.is_empty() { Ok(()) } else { Err(Fault::Fenced(fenced)) }
@@ -216,9 +218,12 @@ impl Writer {
         .fetch_all(self.connected().await?)
         .await
         .map_err(world)?;
-        let found: HashMap<(&str, i32), (i64, i64)> =
-            found.iter().map(|(topic, partition, epoch, next)| ((topic.as_str(), *partition), (*epoch, *next))).collect();
-        let stands = |span: &Span, offset: i64| found.get(&(&*span.topic, span.partition)) == Some(&(span.epoch, offset));
+        let found: HashMap<(&str, i32), (i64, i64)> = found
+            .iter()
+            .map(|(topic, partition, epoch, next)| ((topic.as_str(), *partition), (*epoch, *next)))
+            .collect();
+        let stands =
+            |span: &Span, offset: i64| found.get(&(&*span.topic, span.partition)) == Some(&(span.epoch, offset));
         if batch.spans.iter().all(|span| stands(span, span.to)) {
             return Ok(true);
         }

@@ -170,14 +170,17 @@ mod tests {
         assert_eq!(url(&[]), "postgres://file/a");
         assert_eq!(url(&[("DATABASE_URL", "postgres://env/b")]), "postgres://env/b");
         assert_eq!(url(&[("DATABASE_URL", "x"), ("VITRINA_POSTGRES__URL", "postgres://v/c")]), "postgres://v/c");
-        let config = load(file, &[("VITRINA_KAFKA__BROKERS", "env:2"), ("VITRINA_MODELS__a_b__ENABLED", "false")]).unwrap();
+        let config =
+            load(file, &[("VITRINA_KAFKA__BROKERS", "env:2"), ("VITRINA_MODELS__a_b__ENABLED", "false")]).unwrap();
         assert_eq!(config.kafka.brokers, "env:2");
         assert!(config.model("a_b").is_none());
     }
 
     #[test]
     fn one_model_overrides_the_defaults() {
-        let config = load("[model]\nmax_events = 10\nlinger = \"1s\"\n[models.a]\nmax_events = 2\nmax_bytes = \"64KiB\"\n", &[]).unwrap();
+        let config =
+            load("[model]\nmax_events = 10\nlinger = \"1s\"\n[models.a]\nmax_events = 2\nmax_bytes = \"64KiB\"\n", &[])
+                .unwrap();
         let model = config.model("a").unwrap();
         assert_eq!((model.max_events, model.max_bytes, model.linger), (2, 65_536, Duration::from_secs(1)));
         assert_eq!(config.model("b").unwrap().max_events, 10);
@@ -189,7 +192,7 @@ mod tests {
             "[kafka]\nbrokrs = \"x\"\n\n[modle]\n[model]\nmax_events = \"lots\"\nlinger = 5\n[kafka.properties]\n\"group.id\" = \"g\"\n",
             &[("VITRINA_REGISTRY__URI", "x"), ("VITRINA_HTTP__LISTEN", "here")],
         )
-        .unwrap_err();
+        .err().unwrap();
         let all = found.join("\n");
         assert!(all.contains("vitrina.toml:2: unknown key `brokrs` in [kafka]: did you mean `brokers`?"), "{all}");
         assert!(all.contains("vitrina.toml:4: unknown section [modle]: did you mean [model]?"), "{all}");

@@ -31,14 +31,18 @@ impl Source {
     pub(super) fn read(file: Option<&Path>) -> Result<Self, Vec<String>> {
         let named = file.map(Path::to_path_buf).or_else(|| std::env::var_os("VITRINA_CONFIG").map(PathBuf::from));
         let default = PathBuf::from("vitrina.toml");
-        let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let environment =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let path = match named {
             Some(path) => path,
             None if default.exists() => default,
             None => return Ok(Self::parse("", "", PathBuf::new(), environment)),
         };
         let text = std::fs::read_to_string(&path).map_err(|error| {
-            vec![format!("{}: the configuration cannot be read: {error}; name another file with --config", path.display())]
+            vec![format!(
+                "{}: the configuration cannot be read: {error}; name another file with --config",
+                path.display()
+            )]
         })?;
         let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
         Ok(Self::parse(&path.display().to_string(), &text, folder, environment))
@@ -65,7 +69,8 @@ impl Source {
     fn take_table(&mut self, file: &str, text: &str, prefix: &str, table: &DeTable<'_>) {
         for (key, value) in table {
             let place = format!("{file}:{}", line_at(text, key.span().start));
-            let path = if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
+            let path =
+                if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
             match value.get_ref() {
                 DeValue::Table(inner) if self.known(&place, prefix, key.get_ref(), true) => {
                     self.take_table(file, text, &path, inner);
@@ -92,7 +97,8 @@ impl Source {
         if keys.contains(&key) && (prefix.is_empty() == table || key == "properties") {
             return true;
         }
-        let nearest = keys.iter().min_by_key(|known| strsim::damerau_levenshtein(known, key)).copied().unwrap_or_default();
+        let nearest =
+            keys.iter().min_by_key(|known| strsim::damerau_levenshtein(known, key)).copied().unwrap_or_default();
         self.findings.push(if prefix.is_empty() {
             format!("{place}: unknown section [{key}]: did you mean [{nearest}]?")
         } else {

@@ -15,7 +15,7 @@ use rdkafka::mocking::MockCluster;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use vitrina_avro::RegistrySettings;
-use vitrina_ingest::{Cluster, BrokerKind, KafkaSettings};
+use vitrina_ingest::{BrokerKind, Cluster, KafkaSettings};
 use vitrina_projectors::Definitions;
 
 use crate::config::Config;
@@ -54,7 +54,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         broker.create_topic(topic, PARTITIONS, 1).context("the embedded broker")?;
     }
     let kafka = KafkaSettings { brokers: broker.bootstrap_servers(), properties: BTreeMap::new() };
-    let config = Config::embedded(kafka, RegistrySettings { url: registry, ..RegistrySettings::default() }, &postgres.url, arguments.listen);
+    let config = Config::embedded(
+        kafka,
+        RegistrySettings { url: registry, ..RegistrySettings::default() },
+        &postgres.url,
+        arguments.listen,
+    );
     let done = play(&arguments, config, definitions, shutdown.clone()).await;
     shutdown.cancel();
     postgres.stop().await;
