@@ -83,9 +83,15 @@ async fn a_changed_model_does_not_start_and_the_others_run() {
     reason_for(&bank, "balance", "live").await;
     assert!(vitrina.terminate().await.success());
     let reformatted = crate::bank::MODEL.replace("SELECT e.account_id", "-- a comment\nSELECT  e.account_id");
-    let bank = Bank { folder: bank.folder.write("models/balance.sql", &reformatted), ..bank };
+    let furnished = reformatted.replace("(country, amount DESC)", "(country, holder DESC)")
+        + "CREATE VIEW rich AS SELECT account_id FROM balance WHERE amount > 100;\n";
+    let bank = Bank { folder: bank.folder.write("models/balance.sql", &furnished), ..bank };
     let vitrina = bank.folder.serve();
     reason_for(&bank, "balance", "live").await;
+    let indexes = "SELECT indexdef FROM pg_indexes WHERE schemaname = 'balance@1' AND indexdef LIKE '%country%'";
+    let indexes = database.rows(indexes).await.to_string();
+    assert!(indexes.contains("(country, holder DESC)") && !indexes.contains("amount"), "{indexes}");
+    assert_eq!(vitrina.get("/v1/views/balance.rich").await.status, 200);
     assert!(vitrina.terminate().await.success());
     let changed = crate::bank::MODEL.replace("b.events + 1", "b.events + 2");
     let other = "CREATE TABLE seen (account_id text PRIMARY KEY);\n\

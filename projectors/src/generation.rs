@@ -3,10 +3,11 @@
 
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, Connection, Executor};
-use vitrina_sql::Model;
+use vitrina_sql::{Files, Model};
 
 use crate::definition::Definition;
 use crate::fault::Fault;
+use crate::furnish::refurnish;
 use crate::{generation_schema, quote};
 
 /// The generation that runs.
@@ -38,8 +39,8 @@ async fn open_on(
     // Instances start together; one of them makes the generation.
     let lock = format!("BEGIN; SELECT pg_advisory_xact_lock({})", lock_key(&model.name));
     connection.execute(AssertSqlSafe(lock)).await.map_err(judge)?;
-    let live: Option<(i32, Vec<u8>, i32)> = sqlx::query_as(
-        "SELECT g.generation, g.meaning, g.duplicate_window
+    let live: Option<(i32, Vec<u8>, i32, sqlx::types::Json<Files>)> = sqlx::query_as(
+        "SELECT g.generation, g.meaning, g.duplicate_window, g.definition -> 'files'
          FROM vitrina.model m JOIN vitrina.generation g ON g.model = m.model AND g.generation = m.live
          WHERE m.model = $1",
     )
@@ -48,7 +49,10 @@ async fn open_on(
     .await
     .map_err(judge)?;
     let generation = match live {
-        Some((number, meaning, window)) if meaning == definition.meaning => {
+        Some((number, meaning, window, files)) if meaning == definition.meaning => {
+            if *files != definition.files {
+                renew(connection, definition, number).await?;
+            }
             Generation { number, duplicate_window: window.max(0) as u32 }
         }
         Some((number, ..)) => {
@@ -95,6 +99,23 @@ async fn create(connection: &mut PgConnection, definition: &Definition, duplicat
     Ok(())
 }
 
+/// The texts are new, their meaning is not: indexes, views and comments follow them.
+async fn renew(connection: &mut PgConnection, definition: &Definition, number: i32) -> Result<(), Fault> {
+    let model = &definition.model;
+    refurnish(connection, model, &generation_schema(&model.name, number)).await?;
+    sqlx::query(
+        "UPDATE vitrina.generation SET definition = jsonb_build_object('files', $3::jsonb)
+         WHERE model = $1 AND generation = $2",
+    )
+    .bind(&model.name)
+    .bind(number)
+    .bind(sqlx::types::Json(&definition.files))
+    .execute(connection)
+    .await
+    .map_err(judge)?;
+    Ok(())
+}
+
 async fn refuse_foreign(connection: &mut PgConnection, schema: &str) -> Result<(), Fault> {
     let exists: Option<(i32,)> = sqlx::query_as("SELECT 1 FROM pg_namespace WHERE nspname = $1")
         .bind(schema)
@@ -128,8 +149,16 @@ pub(crate) async fn create_tables(connection: &mut PgConnection, model: &Model, 
 
 /// The stable schema: a view over each served table and view, with the declared columns.
 async fn create_stable(connection: &mut PgConnection, model: &Model, schema: &str) -> Result<(), Fault> {
+    run(connection, format!("CREATE SCHEMA {}", quote(&model.name))).await?;
+    create_stable_views(connection, model, schema).await
+}
+
+pub(crate) async fn create_stable_views(
+    connection: &mut PgConnection,
+    model: &Model,
+    schema: &str,
+) -> Result<(), Fault> {
     let stable = quote(&model.name);
-    run(connection, format!("CREATE SCHEMA {stable}")).await?;
     let tables = model.tables.iter().map(|table| &table.name);
     let names = tables.chain(model.views.iter().map(|view| &view.name));
     for name in names.filter(|name| !name.starts_with('_')) {
@@ -139,11 +168,11 @@ async fn create_stable(connection: &mut PgConnection, model: &Model, schema: &st
     Ok(())
 }
 
-async fn run(connection: &mut PgConnection, sql: String) -> Result<(), Fault> {
+pub(crate) async fn run(connection: &mut PgConnection, sql: String) -> Result<(), Fault> {
     connection.execute(AssertSqlSafe(sql)).await.map(|_| ()).map_err(judge)
 }
 
-fn judge(error: sqlx::Error) -> Fault {
+pub(crate) fn judge(error: sqlx::Error) -> Fault {
     Fault::of(&error, None)
 }
 

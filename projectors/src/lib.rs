@@ -7,6 +7,7 @@ pub mod control;
 mod decode;
 mod definition;
 mod fault;
+mod furnish;
 pub mod generation;
 mod inspect;
 pub mod metrics;
