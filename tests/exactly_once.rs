@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
 use crate::bank::{Bank, MOVED, Oracle, WITNESS, moved};
-use crate::support::{Database, Message, Producer, Vitrina, eventually};
+use crate::support::{Database, Message, Producer, Stack, Vitrina, Writer, eventually, unique};
 
 const EVENTS: usize = 20_000;
 const ACCOUNTS: u32 = 40;
 
 /// Events over 40 accounts, one in a hundred sent twice, and what they come to.
-fn ledger(writer: &crate::support::Writer, seed: u64) -> (Vec<Message>, Oracle) {
+fn ledger(writer: &Writer, seed: u64) -> (Vec<Message>, Oracle) {
     let mut random = SmallRng::seed_from_u64(seed);
     let (mut messages, mut oracle) = (Vec::new(), Oracle::default());
     let mut sequence = vec![0; ACCOUNTS as usize];
@@ -68,4 +70,54 @@ async fn two_instances_under_kills_equal_a_fold_by_hand() {
 async fn position(database: &Database) -> i64 {
     let rows = database.try_rows("SELECT coalesce(sum(next_offset), 0)::bigint AS at FROM vitrina.position").await;
     rows.ok().and_then(|rows| rows[0]["at"].as_i64()).unwrap_or(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn aborted_transactions_are_never_applied_and_markers_are_passed() {
+    let database = Database::create().await;
+    let bank = Bank::new(&database, 1).await;
+    let writer = bank.writer(MOVED).await;
+    let vitrina = bank.folder.serve();
+    let mut oracle = Oracle::default();
+    let transactional = TransactionalProducer::new();
+    for (first, commit) in [(1, true), (4, false), (7, true), (10, false)] {
+        let messages: Vec<Message> = (first..first + 3).map(|seq| moved(&writer, "a", seq, 100)).collect();
+        if commit {
+            (first..first + 3).for_each(|seq| oracle.moved("a", seq, 100));
+        }
+        let transactional = transactional.clone();
+        tokio::task::spawn_blocking(move || transactional.send(&messages, commit)).await.unwrap();
+    }
+    // Four transactions of three records, each with its marker.
+    database.eventually("SELECT next_offset FROM vitrina.position", &serde_json::json!([{"next_offset": 16}])).await;
+    assert_eq!(database.rows(WITNESS).await, oracle.rows());
+    assert!(vitrina.terminate().await.success());
+}
+
+#[derive(Clone)]
+struct TransactionalProducer(std::sync::Arc<BaseProducer>);
+
+impl TransactionalProducer {
+    fn new() -> Self {
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", &Stack::get().kafka)
+            .set("transactional.id", unique("transaction"))
+            .create()
+            .unwrap();
+        producer.init_transactions(Duration::from_secs(30)).unwrap();
+        Self(std::sync::Arc::new(producer))
+    }
+
+    fn send(&self, messages: &[Message], commit: bool) {
+        self.0.begin_transaction().unwrap();
+        for message in messages {
+            let (key, value) = (message.key.as_deref().unwrap(), message.value.as_deref().unwrap());
+            self.0.send(BaseRecord::to(&message.topic).key(key).payload(value)).map_err(|(error, _)| error).unwrap();
+        }
+        self.0.flush(Duration::from_secs(30)).unwrap();
+        match commit {
+            true => self.0.commit_transaction(Duration::from_secs(30)).unwrap(),
+            false => self.0.abort_transaction(Duration::from_secs(30)).unwrap(),
+        }
+    }
 }

@@ -5,5 +5,6 @@ mod bank;
 mod definitions;
 mod exactly_once;
 mod main_job;
+mod reference;
 mod refusals;
 mod support;
