@@ -66,6 +66,19 @@ impl Layout {
         self.versions.iter().map(|version| version.columns.len()).sum()
     }
 
+    /// Where, among a version's stored columns, the newest version's column lies unchanged: carried over from version to
+    /// version with the same type, or metadata. `None` where some upcast computes it.
+    pub fn carried(&self, version: usize, column: &str) -> Option<usize> {
+        let place = self.versions[version].columns.iter().position(|stored| stored.name == column)?;
+        let ty = self.versions[version].columns[place].ty;
+        let metadata = METADATA.iter().any(|(name, _)| *name == column);
+        let unchanged = |newer: &Version| {
+            let same = newer.columns.iter().any(|other| other.name == column && other.ty == ty);
+            same && !newer.written.iter().any(|item| item.name == column)
+        };
+        (metadata || self.contract.versions[version + 1..].iter().all(unchanged)).then_some(place)
+    }
+
     /// Empty rows for each version.
     pub fn rows(&self) -> Vec<Rows> {
         self.versions.iter().map(Rows::new).collect()
