@@ -16,6 +16,8 @@ use tokio::sync::mpsc as tokio_mpsc;
 use crate::batch::{Batch, Span};
 use crate::consumer::End;
 use crate::context::{Context, Ownership};
+use crate::joining;
+use crate::loss::{lost_offsets, recreated};
 use crate::positions::{Positions, TopicPartition};
 use crate::settings::Subscription;
 
@@ -85,57 +87,10 @@ impl Poll {
             idled: now,
             identified: now,
         };
-        poll.look_around()?;
+        joining::look_around(&poll.consumer, &poll.subscription)?;
         let topics: Vec<&str> = poll.subscription.topics.iter().map(String::as_str).collect();
         poll.consumer.subscribe(&topics)?;
         Ok(poll)
-    }
-
-    /// Before joining: which topics are missing, and which of the group's offsets somebody else has set.
-    fn look_around(&self) -> Result<(), End> {
-        let partitions = self.existing_partitions()?;
-        if partitions.count() > 0 { self.name_resets(partitions) } else { Ok(()) }
-    }
-
-    /// The partitions of the subscription's topics; topics that do not exist are named and waited for.
-    fn existing_partitions(&self) -> Result<TopicPartitionList, End> {
-        let mut partitions = TopicPartitionList::new();
-        let mut missing = Vec::new();
-        for topic in &self.subscription.topics {
-            let metadata = self.consumer.fetch_metadata(Some(topic), BROKER_TIMEOUT).map_err(|error| {
-                let brokers = &self.subscription.kafka.brokers;
-                End::World(format!("Kafka at {brokers} (kafka.brokers) does not answer: {error}"))
-            })?;
-            let count = metadata.topics().iter().map(|topic| topic.partitions().len()).sum::<usize>();
-            match count {
-                0 => missing.push(topic.clone()),
-                _ => partitions.add_partition_range(topic, 0, count as i32 - 1),
-            }
-        }
-        if !missing.is_empty() {
-            tracing::warn!(topics = ?missing, "topics do not exist yet and are waited for");
-        }
-        self.consumer.context().ownership.set_missing(missing);
-        Ok(partitions)
-    }
-
-    /// The stock reset tool writes empty metadata whatever the offset is, so a missing tag is a reset.
-    fn name_resets(&self, partitions: TopicPartitionList) -> Result<(), End> {
-        let committed = self.consumer.committed_offsets(partitions, BROKER_TIMEOUT)?;
-        for element in committed.elements() {
-            let Offset::Offset(offset) = element.offset() else { continue };
-            if !element.metadata().starts_with("vitrina;") {
-                tracing::warn!(
-                    group = %self.subscription.group,
-                    topic = element.topic(),
-                    partition = element.partition(),
-                    offset,
-                    "the group's offset was set by somebody else; Postgres's position wins \
-                     (a rebuild by resetting offsets is not built yet)"
-                );
-            }
-        }
-        Ok(())
     }
 
     pub(crate) fn run(mut self) -> End {
@@ -244,7 +199,9 @@ impl Poll {
             KafkaError::MessageConsumptionFatal(_) => Err(End::World(format!("Kafka: {error}"))),
             _ => match error.rdkafka_error_code() {
                 Some(RDKafkaErrorCode::AutoOffsetReset) => Err(self.lost_log()),
-                Some(RDKafkaErrorCode::UnknownTopicOrPartition) => self.existing_partitions().map(|_| ()),
+                Some(RDKafkaErrorCode::UnknownTopicOrPartition) => {
+                    joining::existing_partitions(&self.consumer, &self.subscription).map(|_| ())
+                }
                 Some(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed) => {
                     Err(End::Stop(format!("Kafka refuses group {}: {error}", self.subscription.group)))
                 }
@@ -388,27 +345,5 @@ impl Poll {
         let claimed = context.claim(&self.consumer, &partitions)?;
         self.consumer.incremental_assign(&claimed)?;
         Ok(self.consumer.resume(&claimed)?)
-    }
-}
-
-pub fn recreated(topic: &str) -> String {
-    format!(
-        "topic {topic} was deleted and created again: its offsets now count another log, so the model cannot go on \
-         from its position; rebuild it, or restore the topic"
-    )
-}
-
-pub fn lost_offsets(topic: &str, partition: i32, next: i64, start: i64, end: i64) -> String {
-    if next < start {
-        format!(
-            "topic {topic} partition {partition}: the next offset to read is {next}, but the log begins at {start}; \
-             {} records were deleted before they were read (retention?); rebuild the model to go on",
-            start - next
-        )
-    } else {
-        format!(
-            "topic {topic} partition {partition}: the next offset to read is {next}, but the log ends at {end}; \
-             the topic was re-created or lost records; rebuild the model, or restore the topic"
-        )
     }
 }

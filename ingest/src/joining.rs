@@ -1,0 +1,66 @@
+//! Before a consumer joins its group: which topics are missing, and which of the group's offsets somebody else has set.
+//! Nothing is decided here; what is found is named.
+
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::consumer::End;
+use crate::context::Context;
+use crate::settings::Subscription;
+
+const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
+
+pub(crate) fn look_around(consumer: &BaseConsumer<Context>, subscription: &Subscription) -> Result<(), End> {
+    let partitions = existing_partitions(consumer, subscription)?;
+    if partitions.count() > 0 { name_resets(consumer, subscription, partitions) } else { Ok(()) }
+}
+
+/// The partitions of the subscription's topics; topics that do not exist are named and waited for.
+pub(crate) fn existing_partitions(
+    consumer: &BaseConsumer<Context>,
+    subscription: &Subscription,
+) -> Result<TopicPartitionList, End> {
+    let mut partitions = TopicPartitionList::new();
+    let mut missing = Vec::new();
+    for topic in &subscription.topics {
+        let metadata = consumer.fetch_metadata(Some(topic), BROKER_TIMEOUT).map_err(|error| {
+            let brokers = &subscription.kafka.brokers;
+            End::World(format!("Kafka at {brokers} (kafka.brokers) does not answer: {error}"))
+        })?;
+        let count = metadata.topics().iter().map(|topic| topic.partitions().len()).sum::<usize>();
+        match count {
+            0 => missing.push(topic.clone()),
+            _ => partitions.add_partition_range(topic, 0, count as i32 - 1),
+        }
+    }
+    if !missing.is_empty() {
+        tracing::warn!(topics = ?missing, "topics do not exist yet and are waited for");
+    }
+    consumer.context().ownership.set_missing(missing);
+    Ok(partitions)
+}
+
+/// The stock reset tool writes empty metadata whatever the offset is, so a missing tag is a reset.
+fn name_resets(
+    consumer: &BaseConsumer<Context>,
+    subscription: &Subscription,
+    partitions: TopicPartitionList,
+) -> Result<(), End> {
+    let committed = consumer.committed_offsets(partitions, BROKER_TIMEOUT)?;
+    for element in committed.elements() {
+        let Offset::Offset(offset) = element.offset() else { continue };
+        if !element.metadata().starts_with("vitrina;") {
+            tracing::warn!(
+                group = %subscription.group,
+                topic = element.topic(),
+                partition = element.partition(),
+                offset,
+                "the group's offset was set by somebody else; Postgres's position wins \
+                 (a rebuild by resetting offsets is not built yet)"
+            );
+        }
+    }
+    Ok(())
+}
