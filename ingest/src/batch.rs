@@ -20,6 +20,9 @@ pub struct Span {
     pub last_timestamp: Option<i64>,
 }
 
+/// A producer's timestamp may be any number; later ones say nothing about lag, and Postgres has no such year.
+const YEAR_9999: i64 = 253_402_300_799_999;
+
 #[derive(Debug, Default)]
 pub struct Batch {
     arena: Vec<u8>,
@@ -92,7 +95,7 @@ impl Batch {
         self.records.push(Stored { span: span as u32, offset: message.offset(), timestamp, key, value, headers });
         let span = &mut self.spans[span];
         span.to = message.offset() + 1;
-        span.last_timestamp = timestamp.or(span.last_timestamp);
+        span.last_timestamp = timestamp.filter(|millis| *millis <= YEAR_9999).or(span.last_timestamp);
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Range<u32> {

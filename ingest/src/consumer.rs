@@ -42,6 +42,7 @@ impl From<KafkaError> for End {
 pub struct Consumer {
     commands: mpsc::Sender<Command>,
     ended: oneshot::Receiver<End>,
+    left: oneshot::Receiver<()>,
     pub ownership: Ownership,
 }
 
@@ -52,17 +53,18 @@ impl Consumer {
         let (batch_sender, batches) = tokio_mpsc::channel(1);
         let (commands, command_receiver) = mpsc::channel();
         let (end_sender, ended) = oneshot::channel();
+        let (left_sender, left) = oneshot::channel();
         let ownership = Ownership::default();
         let owned = ownership.clone();
         let runtime = tokio::runtime::Handle::current();
         std::thread::spawn(move || {
-            let end = match Poll::new(subscription, positions, owned, batch_sender, command_receiver, runtime) {
-                Ok(poll) => poll.run(),
-                Err(end) => end,
-            };
-            let _ = end_sender.send(end);
+            match Poll::new(subscription, positions, owned, batch_sender, command_receiver, runtime) {
+                Ok(poll) => poll.run(end_sender),
+                Err(end) => drop(end_sender.send(end)),
+            }
+            let _ = left_sender.send(());
         });
-        (Self { commands, ended, ownership }, batches)
+        (Self { commands, ended, left, ownership }, batches)
     }
 
     /// Mirrors positions that Postgres holds to the group's offsets: soon, best effort.
@@ -70,21 +72,20 @@ impl Consumer {
         let _ = self.commands.send(Command::Mirror(positions));
     }
 
-    /// Claims partitions again whose claim turned out not to be the newest, if the group still assigns them here.
-    pub fn reclaim(&self, partitions: Vec<TopicPartition>) {
-        let _ = self.commands.send(Command::Reclaim(partitions));
+    /// Claims partitions again whose claim, of this epoch, turned out not to be the newest, if the group still assigns
+    /// them here.
+    pub fn reclaim(&self, fenced: Vec<(TopicPartition, i64)>) {
+        let _ = self.commands.send(Command::Reclaim(fenced));
     }
 
     /// Mirrors what is left, leaves the group, and says why the consumer ended. After `patience` it is left behind.
-    pub async fn close(mut self, patience: Duration) -> End {
+    pub async fn close(self, patience: Duration) -> End {
         let _ = self.commands.send(Command::Close);
-        match tokio::time::timeout(patience, &mut self.ended).await {
-            Ok(Ok(end)) => end,
-            Ok(Err(_)) => End::World("the poll thread died".into()),
-            Err(_) => {
-                tracing::warn!("the consumer did not leave its group in time");
-                End::Closed
-            }
+        let end = tokio::time::timeout(patience, self.ended).await;
+        let end = end.unwrap_or(Ok(End::Closed)).unwrap_or_else(|_| End::World("the poll thread died".into()));
+        if tokio::time::timeout(patience, self.left).await.is_err() {
+            tracing::warn!("the consumer did not leave its group in time");
         }
+        end
     }
 }

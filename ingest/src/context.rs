@@ -15,6 +15,7 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::consumer::End;
+use crate::loss::recreated;
 use crate::positions::{Claim, Found, Positions, Refusal, TopicPartition};
 use crate::settings::{BrokerKind, Subscription};
 use crate::topic_id::topic_ids;
@@ -98,6 +99,7 @@ struct State {
     topic_ids: HashMap<String, String>,
     end: Option<End>,
     claimed: Vec<(TopicPartition, i64)>,
+    mirror_failed: bool,
 }
 
 impl Context {
@@ -117,6 +119,11 @@ impl Context {
     /// What a callback decided that the consumer must end with.
     pub(crate) fn end(&self) -> Option<End> {
         self.state().end.take()
+    }
+
+    /// Whether a mirror commit has failed since the last call.
+    pub(crate) fn mirror_failed(&self) -> bool {
+        std::mem::take(&mut self.state().mirror_failed)
     }
 
     /// The starts of claims made since the last call, to be mirrored before any record.
@@ -148,10 +155,17 @@ impl Context {
         partitions: &[TopicPartition],
     ) -> Result<TopicPartitionList, Refusal> {
         let found = self.look_at(consumer, partitions)?;
-        let cluster_id = consumer.client().fetch_cluster_id(BROKER_TIMEOUT);
+        // Cooperative assignments are often empty; they need neither the broker nor a connection to Postgres.
+        let cluster_id = if found.is_empty() { None } else { consumer.client().fetch_cluster_id(BROKER_TIMEOUT) };
         let claims = self.positions.claim(cluster_id.as_deref(), &found)?;
         let mut list = TopicPartitionList::new();
         let mut state = self.state();
+        for found in &found {
+            let before = state.topic_ids.get(&*found.topic).filter(|id| !id.is_empty());
+            if before.is_some_and(|before| *before != found.topic_id) {
+                return Err(Refusal::Stop(recreated(&found.topic)));
+            }
+        }
         let mut owned = self.ownership.lock();
         for (found, claim) in found.into_iter().zip(claims) {
             list.add_partition_offset(&found.topic, found.partition, Offset::Offset(claim.next_offset))
@@ -167,8 +181,13 @@ impl Context {
 
     fn look_at(&self, consumer: &BaseConsumer<Self>, keys: &[TopicPartition]) -> Result<Vec<Found>, Refusal> {
         let world = |what: String| Refusal::World(format!("Kafka at {} (kafka.brokers): {what}", self.brokers));
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        // In one order everywhere, so that two instances' claims cannot wait for each other.
+        let mut keys = keys.to_vec();
+        keys.sort();
         let mut topics: Vec<String> = keys.iter().map(|(topic, _)| topic.to_string()).collect();
-        topics.sort();
         topics.dedup();
         let ids = self.topic_ids(consumer, &topics).map_err(world)?;
         keys.iter()
@@ -185,6 +204,7 @@ impl Context {
     }
 
     pub(crate) fn disown(&self, partitions: &[TopicPartition]) {
+        self.changes.fetch_add(1, Ordering::Relaxed);
         let mut owned = self.ownership.lock();
         for key in partitions {
             owned.claims.remove(key);
@@ -226,6 +246,13 @@ impl Context {
 }
 
 impl ConsumerContext for Context {
+    fn commit_callback(&self, result: Result<(), KafkaError>, _: &TopicPartitionList) {
+        if let Err(error) = result {
+            tracing::debug!(%error, "the mirror of the positions was not committed; it is sent again");
+            self.state().mirror_failed = true;
+        }
+    }
+
     fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, list: &mut TopicPartitionList) {
         let partitions: Vec<TopicPartition> =
             list.elements().iter().map(|element| (Arc::from(element.topic()), element.partition())).collect();

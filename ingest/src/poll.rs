@@ -11,7 +11,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc as tokio_mpsc;
+use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 
 use crate::batch::{Batch, Span};
 use crate::consumer::End;
@@ -21,7 +21,8 @@ use crate::loss::{lost_offsets, recreated};
 use crate::positions::{Positions, TopicPartition};
 use crate::settings::Subscription;
 
-const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Nothing else is polled while the broker is asked.
+const BROKER_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest that the thread waits in one poll, and so the delay of a command.
 const TICK: Duration = Duration::from_millis(50);
 /// How long to wait for more records when a batch is due and its taker is busy.
@@ -35,7 +36,8 @@ const IDENTITY_AGE: Duration = Duration::from_secs(5);
 
 pub(crate) enum Command {
     Mirror(Vec<(TopicPartition, i64)>),
-    Reclaim(Vec<TopicPartition>),
+    /// Partitions, and the epochs of the claims that are not the newest any more.
+    Reclaim(Vec<(TopicPartition, i64)>),
     Close,
 }
 
@@ -52,10 +54,13 @@ pub(crate) struct Poll {
     changes: u64,
     blocked: Option<Instant>,
     paused: bool,
+    /// Positions to be committed, and all that were, in case a commit fails.
     mirror: HashMap<TopicPartition, i64>,
+    mirror_sent: HashMap<TopicPartition, i64>,
     mirrored: Instant,
     idled: Instant,
-    identified: Instant,
+    /// When the topics' ids were last compared.
+    identified: Option<Instant>,
 }
 
 impl Poll {
@@ -83,9 +88,10 @@ impl Poll {
             blocked: None,
             paused: false,
             mirror: HashMap::new(),
+            mirror_sent: HashMap::new(),
             mirrored: now,
             idled: now,
-            identified: now,
+            identified: None,
         };
         joining::look_around(&poll.consumer, &poll.subscription)?;
         let topics: Vec<&str> = poll.subscription.topics.iter().map(String::as_str).collect();
@@ -93,20 +99,31 @@ impl Poll {
         Ok(poll)
     }
 
-    pub(crate) fn run(mut self) -> End {
+    /// Polls until there is a reason to end. It is told at once: leaving the group may take as long as the broker likes.
+    pub(crate) fn run(mut self, ended: oneshot::Sender<End>) {
         let end = loop {
-            match self.turn() {
-                Ok(()) => {}
-                Err(end) => break end,
+            if let Err(end) = self.turn() {
+                break end;
             }
         };
-        self.commit_mirror(CommitMode::Sync);
-        end
+        let reachable = self.consumer.context().ownership.trouble().is_none();
+        drop(self.out);
+        let _ = ended.send(end);
+        self.batch = Batch::default();
+        let list = mirror_list(&self.subscription.tag, self.mirror);
+        if reachable && list.count() > 0 {
+            let _ = self.consumer.commit(&list, CommitMode::Sync);
+        }
     }
 
     fn turn(&mut self) -> Result<(), End> {
-        while let Ok(command) = self.commands.try_recv() {
-            self.obey(command)?;
+        loop {
+            match self.commands.try_recv() {
+                Ok(command) => self.obey(command)?,
+                Err(mpsc::TryRecvError::Empty) => break,
+                // Whoever applied the batches is gone.
+                Err(mpsc::TryRecvError::Disconnected) => return Err(End::Closed),
+            }
         }
         self.poll_once()?;
         if let Some(end) = self.consumer.context().end() {
@@ -118,7 +135,7 @@ impl Poll {
             self.hand_over()?;
         }
         if self.mirrored.elapsed() >= PACE {
-            self.commit_mirror(CommitMode::Async);
+            self.commit_mirror();
         }
         if self.idled.elapsed() >= PACE && self.batch.spans.is_empty() {
             self.follow_idle_positions()?;
@@ -194,8 +211,12 @@ impl Poll {
     }
 
     fn judge(&mut self, error: &KafkaError) -> Result<(), End> {
+        if matches!(error, KafkaError::PartitionEOF(_)) {
+            return Ok(());
+        }
+        // Whatever happened, the topics may not be the same afterwards.
+        self.identified = None;
         match error {
-            KafkaError::PartitionEOF(_) => Ok(()),
             KafkaError::MessageConsumptionFatal(_) => Err(End::World(format!("Kafka: {error}"))),
             _ => match error.rdkafka_error_code() {
                 Some(RDKafkaErrorCode::AutoOffsetReset) => Err(self.lost_log()),
@@ -237,7 +258,7 @@ impl Poll {
     /// Sends the batch if its taker is ready. A full one waits a little; a taker that stays behind pauses the
     /// partitions, so that rebalances go on being served.
     fn hand_over(&mut self) -> Result<(), End> {
-        if self.identified.elapsed() >= IDENTITY_AGE && !self.same_topics()? {
+        if self.identified.is_none_or(|at| at.elapsed() >= IDENTITY_AGE) && !self.same_topics()? {
             return Ok(());
         }
         if self.out.is_closed() {
@@ -254,7 +275,7 @@ impl Poll {
             return self.resume();
         }
         let blocked = *self.blocked.get_or_insert_with(Instant::now);
-        if blocked.elapsed() >= PATIENCE { self.pause() } else { Ok(()) }
+        if blocked.elapsed() >= PATIENCE && self.batch_is_full() { self.pause() } else { Ok(()) }
     }
 
     fn close_batch(&mut self) -> Batch {
@@ -293,20 +314,27 @@ impl Poll {
                 return Err(End::Stop(recreated(topic)));
             }
         }
-        self.identified = Instant::now();
+        self.identified = Some(Instant::now());
         Ok(true)
     }
 
-    fn commit_mirror(&mut self, mode: CommitMode) {
+    fn commit_mirror(&mut self) {
         self.mirrored = Instant::now();
-        let mut list = TopicPartitionList::new();
-        for ((topic, partition), offset) in self.mirror.drain() {
-            let mut element = list.add_partition(&topic, partition);
-            element.set_metadata(format!("{};next={offset}", self.subscription.tag));
-            let _ = element.set_offset(Offset::Offset(offset));
+        let context = self.consumer.context();
+        if context.mirror_failed() {
+            for (key, offset) in &self.mirror_sent {
+                self.mirror.entry(key.clone()).or_insert(*offset);
+            }
         }
+        // A commit for a partition that somebody else owns by now could move the group's offset back.
+        let owned = |key: &TopicPartition| context.ownership.claim_of(key).is_some();
+        self.mirror.retain(|key, _| owned(key));
+        self.mirror_sent.retain(|key, _| owned(key));
+        let mirror = std::mem::take(&mut self.mirror);
+        self.mirror_sent.extend(mirror.iter().map(|(key, offset)| (key.clone(), *offset)));
+        let list = mirror_list(&self.subscription.tag, mirror);
         if list.count() > 0
-            && let Err(error) = self.consumer.commit(&list, mode)
+            && let Err(error) = self.consumer.commit(&list, CommitMode::Async)
         {
             tracing::debug!(%error, "the mirror of the positions was not committed");
         }
@@ -330,20 +358,28 @@ impl Poll {
         Ok(())
     }
 
-    fn reclaim(&mut self, mut partitions: Vec<TopicPartition>) -> Result<(), End> {
+    /// Claims again what is still assigned here under the claims that were fenced, and reads on from the new starts.
+    fn reclaim(&mut self, fenced: Vec<(TopicPartition, i64)>) -> Result<(), End> {
         let context = self.consumer.context().clone();
-        partitions.retain(|key| context.ownership.claim_of(key).is_some());
+        let current = |key: &TopicPartition| context.ownership.claim_of(key).map(|claim| claim.epoch);
+        let fenced = fenced.into_iter().filter(|(key, epoch)| current(key) == Some(*epoch));
+        let partitions: Vec<TopicPartition> = fenced.map(|(key, _)| key).collect();
         if partitions.is_empty() {
             return Ok(());
         }
-        let mut list = TopicPartitionList::new();
-        for (topic, partition) in &partitions {
-            list.add_partition(topic, *partition);
-        }
         context.disown(&partitions);
-        self.consumer.incremental_unassign(&list)?;
         let claimed = context.claim(&self.consumer, &partitions)?;
-        self.consumer.incremental_assign(&claimed)?;
-        Ok(self.consumer.resume(&claimed)?)
+        let sought = self.consumer.seek_partitions(claimed, BROKER_TIMEOUT)?;
+        Ok(sought.elements().iter().try_for_each(|element| element.error())?)
     }
+}
+
+fn mirror_list(tag: &str, positions: HashMap<TopicPartition, i64>) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    for ((topic, partition), offset) in positions {
+        let mut element = list.add_partition(&topic, partition);
+        element.set_metadata(format!("{tag};next={offset}"));
+        let _ = element.set_offset(Offset::Offset(offset));
+    }
+    list
 }

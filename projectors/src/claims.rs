@@ -16,6 +16,8 @@ use crate::window::Window;
 
 /// How long a revoked partition waits for the transaction that moves it.
 const RELEASE: Duration = Duration::from_secs(5);
+/// How long a claim may take.
+const CLAIM: Duration = Duration::from_secs(20);
 
 /// The positions of one generation, in Postgres.
 pub(crate) struct Claims {
@@ -58,10 +60,15 @@ impl Claims {
     }
 
     async fn claim_all(&self, cluster_id: Option<&str>, found: &[Found]) -> Result<Vec<Claim>, ClaimError> {
+        if found.is_empty() {
+            return Ok(Vec::new());
+        }
         if let Some(cluster_id) = cluster_id {
             control::belong(&self.pool, cluster_id, &self.group_prefix).await?;
         }
         let mut transaction = self.pool.begin().await?;
+        // The owner before may be in a long batch; the poll thread must not wait for it longer than a member may be silent.
+        sqlx::query("SET LOCAL lock_timeout = '10s'").execute(&mut *transaction).await?;
         let mut claims = Vec::with_capacity(found.len());
         let mut windows = Vec::with_capacity(found.len());
         for found in found {
@@ -80,12 +87,15 @@ impl Claims {
         transaction: &mut Transaction<'static, Postgres>,
         found: &Found,
     ) -> Result<Claim, ClaimError> {
-        let (epoch, next_offset, topic_id): (i64, i64, String) = sqlx::query_as(
+        self.compare_topic(transaction, found).await?;
+        let (epoch, next_offset): (i64, i64) = sqlx::query_as(
             "INSERT INTO vitrina.position AS p
                  (model, generation, topic, partition, topic_id, epoch, next_offset, first_offset)
              VALUES ($1, $2, $3, $4, $5, 1, $6, $6)
-             ON CONFLICT (model, generation, topic, partition) DO UPDATE SET epoch = p.epoch + 1
-             RETURNING p.epoch, p.next_offset, p.topic_id",
+             ON CONFLICT (model, generation, topic, partition) DO UPDATE
+             SET epoch = p.epoch + 1,
+                 topic_id = CASE WHEN p.topic_id = '' THEN EXCLUDED.topic_id ELSE p.topic_id END
+             RETURNING p.epoch, p.next_offset",
         )
         .bind(&self.model)
         .bind(self.generation)
@@ -95,14 +105,31 @@ impl Claims {
         .bind(found.log_start)
         .fetch_one(&mut **transaction)
         .await?;
-        if !topic_id.is_empty() && !found.topic_id.is_empty() && topic_id != found.topic_id {
-            return Err(ClaimError::Log(recreated(&found.topic)));
-        }
         if !(found.log_start..=found.log_end).contains(&next_offset) {
             let (start, end) = (found.log_start, found.log_end);
             return Err(ClaimError::Log(lost_offsets(&found.topic, found.partition, next_offset, start, end)));
         }
         Ok(Claim { epoch, next_offset })
+    }
+
+    /// Any partition of the topic that was read under another id tells that the topic is another one.
+    async fn compare_topic(
+        &self,
+        transaction: &mut Transaction<'static, Postgres>,
+        found: &Found,
+    ) -> Result<(), ClaimError> {
+        let other: bool = sqlx::query_scalar(
+            "SELECT EXISTS (
+                 SELECT FROM vitrina.position
+                 WHERE model = $1 AND generation = $2 AND topic = $3 AND topic_id NOT IN ('', $4) AND $4 <> '')",
+        )
+        .bind(&self.model)
+        .bind(self.generation)
+        .bind(&*found.topic)
+        .bind(&found.topic_id)
+        .fetch_one(&mut **transaction)
+        .await?;
+        if other { Err(ClaimError::Log(recreated(&found.topic))) } else { Ok(()) }
     }
 
     async fn window(
@@ -152,7 +179,10 @@ impl From<ClaimError> for Refusal {
 
 impl Positions for Claims {
     fn claim(&self, cluster_id: Option<&str>, found: &[Found]) -> Result<Vec<Claim>, Refusal> {
-        let claims = self.runtime.block_on(self.claim_all(cluster_id, found))?;
+        let claiming = async { tokio::time::timeout(CLAIM, self.claim_all(cluster_id, found)).await };
+        let claims = self.runtime.block_on(claiming).map_err(|_| {
+            Refusal::World(format!("Postgres (postgres.url) did not answer a claim within {} s", CLAIM.as_secs()))
+        })??;
         let starts = found.iter().zip(&claims);
         let starts = starts.map(|(found, claim)| ((found.topic.clone(), found.partition), claim.next_offset));
         self.board.claimed(&self.model, starts);

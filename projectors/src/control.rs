@@ -11,7 +11,7 @@ pub enum ControlError {
     #[error(transparent)]
     Postgres(#[from] sqlx::Error),
     #[error("the control tables cannot be migrated: {0}")]
-    Migration(#[from] sqlx::migrate::MigrateError),
+    Migration(sqlx::migrate::MigrateError),
     /// The database says that it belongs to other Kafka cluster or group prefix.
     #[error("{0}")]
     OtherDeployment(String),
@@ -24,9 +24,20 @@ pub enum ControlError {
 pub async fn migrate(pool: &PgPool) -> Result<(), ControlError> {
     let mut connection = pool.acquire().await?.detach();
     sqlx::query("SELECT pg_advisory_lock($1)").bind(MIGRATION_LOCK).execute(&mut connection).await?;
-    connection.execute("CREATE SCHEMA IF NOT EXISTS vitrina; SET search_path = vitrina").await?;
+    let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'vitrina')")
+        .fetch_one(&mut connection)
+        .await?;
+    if !exists {
+        connection.execute("CREATE SCHEMA vitrina").await?;
+    }
+    connection.execute("SET search_path = vitrina").await?;
     // An older binary of a rolling deployment finds migrations that it does not know, and leaves them alone.
-    sqlx::migrate!("./migrations").set_ignore_missing(true).run(&mut connection).await?;
+    sqlx::migrate!("./migrations").set_ignore_missing(true).run(&mut connection).await.map_err(|error| match error {
+        sqlx::migrate::MigrateError::Execute(error) | sqlx::migrate::MigrateError::ExecuteMigration(error, _) => {
+            ControlError::Postgres(error)
+        }
+        other => ControlError::Migration(other),
+    })?;
     connection.close().await?;
     Ok(())
 }
@@ -37,10 +48,8 @@ pub async fn migrate(pool: &PgPool) -> Result<(), ControlError> {
 /// [`ControlError::OtherDeployment`] where they differ.
 pub async fn belong(pool: &PgPool, cluster_id: &str, group_prefix: &str) -> Result<(), ControlError> {
     let (cluster, prefix): (String, String) = sqlx::query_as(
-        "WITH made AS (
-             INSERT INTO vitrina.deployment (cluster_id, group_prefix) VALUES ($1, $2)
-             ON CONFLICT DO NOTHING RETURNING cluster_id, group_prefix)
-         SELECT * FROM made UNION ALL SELECT cluster_id, group_prefix FROM vitrina.deployment LIMIT 1",
+        "INSERT INTO vitrina.deployment (cluster_id, group_prefix) VALUES ($1, $2)
+         ON CONFLICT (only_row) DO UPDATE SET only_row = true RETURNING cluster_id, group_prefix",
     )
     .bind(cluster_id)
     .bind(group_prefix)

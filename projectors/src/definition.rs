@@ -45,7 +45,14 @@ impl Definitions {
         let prefix = format!("{}/", roots.models.trim_end_matches('/'));
         for (path, text) in &files.0 {
             let Some(name) = path.strip_prefix(&prefix).and_then(|file| file.strip_suffix(".sql")) else { continue };
-            let (model, found) = Model::parse(name, path, text, &*contracts);
+            let (model, mut found) = Model::parse(name, path, text, &*contracts);
+            let model = model.filter(|model| {
+                if model.rules.is_empty() {
+                    let help = "write one (INSERT … SELECT … FROM context.event), or take the file away";
+                    found.push(Finding::error(path, 1, "the model has no rule, so its tables would stay empty", help));
+                }
+                !model.rules.is_empty()
+            });
             match model {
                 Some(model) => models.push(Definition::new(model, files, roots, &contracts)),
                 None => {

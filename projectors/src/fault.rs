@@ -29,9 +29,8 @@ const CLASSES: &[(&str, Class)] = &[
     ("40001", Class::World),
     ("40P01", Class::World),
     ("55P03", Class::World), // lock time-out
-    ("57P01", Class::World),
-    ("57P02", Class::World),
-    ("57P03", Class::World),
+    ("40003", Class::World),
+    ("57P", Class::World), // shut down, starting, idle too long
     ("57014", Class::World), // statement time-out
     ("25P03", Class::World), // idle in transaction too long: this process was frozen
     ("25P04", Class::World),
@@ -86,7 +85,7 @@ mod tests {
 
     #[test]
     fn known_states() {
-        for state in ["08006", "40P01", "53100", "53300", "57P01", "25006", "55P03", "57014"] {
+        for state in ["08006", "40P01", "53100", "53300", "57P01", "57P05", "25006", "55P03", "57014"] {
             assert_eq!(class(state), Class::World, "{state}");
         }
         for state in ["22003", "22P02", "21000", "23505", "23514", "54000"] {

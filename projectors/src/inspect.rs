@@ -125,8 +125,24 @@ impl Inspection<'_> {
         for rule in &model.rules {
             let Some(relation) = self.relation(rule) else { continue };
             let sql = rule.with_relation(&relation);
-            self.inspect_text(&Text { file: &model.file, line: rule.line, sql }).await?;
+            let found = self.findings.len();
+            self.inspect_text(&Text { file: &model.file, line: rule.line, sql: sql.clone() }).await?;
+            if self.findings.len() == found {
+                self.plan(rule, &sql).await?;
+            }
         }
+        Ok(())
+    }
+
+    /// Some refusals, such as of an ON CONFLICT that no index fits, come only when Postgres plans the statement.
+    async fn plan(&mut self, rule: &Rule, sql: &str) -> Result<(), Fault> {
+        self.execute("SAVEPOINT plan".into()).await?;
+        let planned = self.connection.execute(AssertSqlSafe(format!("EXPLAIN {sql}"))).await;
+        self.execute("ROLLBACK TO SAVEPOINT plan".into()).await?;
+        let Err(sqlx::Error::Database(error)) = planned else { return Ok(()) };
+        let what = format!("Postgres refuses this statement: {}", error.message());
+        let help = "change it so that Postgres accepts it";
+        self.findings.push(Finding::error(&self.definition.model.file, rule.line, what, help));
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! All models of an instance. Each has its own worker, consumer and group, so each fails, waits and stops alone; one that
 //! the world holds up is begun again, one that stopped stays so until a restart.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,13 +50,18 @@ impl Service {
     /// Runs the models until `shutdown`, and returns when each has finished its batch and left its group.
     pub async fn run(self: Arc<Self>, models: Vec<(Definition, ModelSettings)>, shutdown: CancellationToken) {
         let mut workers = JoinSet::new();
+        let mut names = HashMap::new();
         for (definition, settings) in models {
             let (service, shutdown) = (self.clone(), shutdown.clone());
-            workers.spawn(async move { service.supervise(&definition, &settings, &shutdown).await });
+            let name = definition.model.name.clone();
+            let task = workers.spawn(async move { service.supervise(&definition, &settings, &shutdown).await });
+            names.insert(task.id(), name);
         }
-        while let Some(ended) = workers.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "a model's task ended abnormally");
+        while let Some(ended) = workers.join_next_with_id().await {
+            if let Err(error) = ended
+                && let Some(model) = names.get(&error.id())
+            {
+                self.board.set(model, State::Stopped, Some(format!("the worker failed: {error}; please report it")));
             }
         }
     }

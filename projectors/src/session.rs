@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, Executor as _};
 
 /// The session that writes: `rules.md` §3 names what must be pinned.
 const PINNED: &[(&str, &str)] = &[
@@ -26,8 +26,31 @@ const PINNED: &[(&str, &str)] = &[
 ];
 
 /// A batch that hangs must not hold its locks for ever: these are the server's own limits.
-const LIMITS: &[(&str, &str)] =
-    &[("lock_timeout", "10s"), ("statement_timeout", "60s"), ("idle_in_transaction_session_timeout", "10s")];
+const LIMITS: &[(&str, &str)] = &[
+    ("lock_timeout", "20s"),
+    ("statement_timeout", "30s"),
+    ("idle_in_transaction_session_timeout", "10s"),
+    ("idle_session_timeout", "0"),
+];
+
+/// How long one round trip may take: longer than the server's own limit, so only a server that has gone silent runs into
+/// it (no keepalive would tell within hours).
+pub(crate) const ROUND_TRIP: Duration = Duration::from_secs(35);
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Runs `work` on a connection for at most `limit`. A connection whose work was cut short must not be used again.
+///
+/// # Errors
+/// Those of `work`, and a time-out as an I/O error.
+pub(crate) async fn within<T>(limit: Duration, work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(done) => done,
+        Err(_) => {
+            let silent = format!("no answer within {} s", limit.as_secs());
+            Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, silent)))
+        }
+    }
+}
 
 /// Array parameters give the planner no row counts, so it is kept on indexes (`rules.md` §5).
 const PLANNER: &[(&str, &str)] = &[("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off")];
@@ -46,14 +69,24 @@ pub async fn writer(options: &PgConnectOptions, schema: &str, statements: usize)
     let search_path = format!("{}, pg_catalog, pg_temp", crate::quote(schema));
     let settings = PINNED.iter().chain(LIMITS).chain(PLANNER).copied().chain([("search_path", search_path.as_str())]);
     let options = options.clone().statement_cache_capacity(statements.max(100));
-    let mut connection = PgConnection::connect_with(&options).await?;
-    for (name, value) in settings {
-        sqlx::query("SELECT set_config($1, $2, false)").bind(name).bind(value).execute(&mut connection).await?;
-    }
-    Ok(connection)
+    within(CONNECT, async {
+        let mut connection = PgConnection::connect_with(&options).await?;
+        for (name, value) in settings {
+            sqlx::query("SELECT set_config($1, $2, false)").bind(name).bind(value).execute(&mut connection).await?;
+        }
+        Ok(connection)
+    })
+    .await
 }
 
-/// A small pool for the control tables. Nobody cancels what runs on it (sqlx #4393).
-pub fn control_pool(options: &PgConnectOptions) -> PgPool {
-    PgPoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(5)).connect_lazy_with(options.clone())
+/// A pool for the control tables. What runs on it may be cut short by a time-out, and a cancelled BEGIN would leave the
+/// connection in a transaction (sqlx #4393): so each is rolled back when it comes home.
+pub fn control_pool(options: &PgConnectOptions, connections: u32) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(CONNECT)
+        .after_release(|connection, _| {
+            Box::pin(async move { connection.execute("ROLLBACK").await.map(|_| true) })
+        })
+        .connect_lazy_with(options.clone())
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use vitrina_ingest::{Consumer, End, Subscription, TopicPartition};
+use vitrina_ingest::{Consumer, End, Span, Subscription, TopicPartition};
 
 use crate::backoff::Backoff;
 use crate::batch::{Decoded, Refused};
@@ -56,10 +56,13 @@ impl Worker {
         let decoding = tokio::spawn(stage.run(batches, sender));
         let stopped = self.consume(&consumer, &mut decoded, shutdown).await;
         drop(decoded);
-        let _ = decoding.await;
+        let decoded = decoding.await;
         self.writer.close().await;
         let ended = consumer.close(LEAVE).await;
-        stopped.unwrap_or(ended)
+        match decoded {
+            Err(error) if error.is_panic() => End::Stop(format!("the decoder failed: {error}; please report it")),
+            _ => stopped.unwrap_or(ended),
+        }
     }
 
     /// `None`: the shutdown, or the consumer ended by itself.
@@ -86,7 +89,9 @@ impl Worker {
                 Err(end) => return end,
             }
             if let Some(refused) = batch.refused {
-                return Some(End::Stop(refused.to_string()));
+                // Another instance's, by now: it will find the same record.
+                let ours = |span: &Span| *span.topic == *refused.topic && span.partition == refused.partition;
+                return batch.spans.iter().any(ours).then(|| End::Stop(refused.to_string()));
             }
         }
     }
@@ -164,16 +169,18 @@ impl Worker {
     async fn fence(&mut self, consumer: &Consumer, batch: &mut Decoded, partitions: Vec<TopicPartition>) {
         metrics::fenced(&self.model, partitions.len());
         tracing::warn!(model = %self.model, ?partitions, "fenced: another instance has claimed these partitions");
+        let mut fenced = Vec::new();
         for span in &batch.spans {
             let key = (span.topic.clone(), span.partition);
             if partitions.contains(&key) {
                 self.windows.remove(&key);
-                self.fenced.insert((key, span.epoch));
+                fenced.push((key, span.epoch));
             }
         }
+        self.fenced.extend(fenced.iter().cloned());
         batch.retain_spans(|span| !partitions.contains(&(span.topic.clone(), span.partition)));
         Backoff::new(Duration::from_millis(500), Duration::from_millis(500)).wait().await;
-        consumer.reclaim(partitions);
+        consumer.reclaim(fenced);
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection, Executor};
@@ -13,9 +14,12 @@ use vitrina_ingest::{Span, TopicPartition};
 
 use crate::batch::{Decoded, Event};
 use crate::fault::Fault;
-use crate::session;
+use crate::session::{self, ROUND_TRIP, within};
 use crate::statement::Statement;
 use crate::window;
+
+/// How long a connection may take to roll back, or to close, before it is given up.
+const ROLLBACK: Duration = Duration::from_secs(2);
 
 /// What a batch did.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +74,7 @@ impl Writer {
         let statements = self.statements.clone();
         let begin = format!("BEGIN; SELECT pg_advisory_xact_lock({})", lock_key(&self.model, self.generation));
         let connection = self.connected().await?;
-        connection.execute(AssertSqlSafe(begin)).await.map_err(world)?;
+        within(ROUND_TRIP, connection.execute(AssertSqlSafe(begin))).await.map_err(world)?;
         self.move_positions(&batch.spans).await?;
         let mut written = Written::default();
         for (index, event) in batch.events.iter().enumerate().filter(|(_, event)| !event.duplicate) {
@@ -92,7 +96,8 @@ impl Writer {
         picked[event.version] = &row;
         let arguments = statement.arguments(versions, &picked).map_err(sqlx::Error::Encode)?;
         let connection = self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)?;
-        Ok(sqlx::query_with(statement.sql(), arguments).execute(connection).await?.rows_affected())
+        let run = sqlx::query_with(statement.sql(), arguments).execute(connection);
+        Ok(within(ROUND_TRIP, run).await?.rows_affected())
     }
 
     async fn connected(&mut self) -> Result<&mut PgConnection, Fault> {
@@ -116,7 +121,7 @@ impl Writer {
         let to: Vec<i64> = spans.iter().map(|span| span.to).collect();
         let times: Vec<Option<i64>> = spans.iter().map(|span| span.last_timestamp).collect();
         let (model, generation) = (self.model.clone(), self.generation);
-        let moved: Vec<(String, i32)> = sqlx::query_as(
+        let moved = sqlx::query_as(
             "UPDATE vitrina.position p
              SET next_offset = n.upto, updated_at = now(),
                  event_time = coalesce(to_timestamp(n.millis / 1000.0), p.event_time)
@@ -134,9 +139,8 @@ impl Writer {
         .bind(from)
         .bind(to)
         .bind(times)
-        .fetch_all(self.connected().await?)
-        .await
-        .map_err(world)?;
+        .fetch_all(self.connected().await?);
+        let moved: Vec<(String, i32)> = within(ROUND_TRIP, moved).await.map_err(world)?;
         let fenced: Vec<TopicPartition> = spans
             .iter()
             .filter(|span| {
@@ -162,7 +166,7 @@ impl Writer {
         let partitions: Vec<i32> = batch.spans.iter().map(|span| span.partition).collect();
         let last: Vec<i64> = batch.spans.iter().map(|span| span.to - 1).collect();
         let (model, generation, length) = (self.model.clone(), self.generation, i64::from(self.duplicate_window));
-        sqlx::query(
+        let stored = sqlx::query(
             "WITH n AS (
                  SELECT * FROM unnest($3::text[], $4::int4[], $5::int8[], $6::bytea[])
                      AS n(topic, partition, last_offset, identities)
@@ -181,14 +185,14 @@ impl Writer {
         .bind(last)
         .bind(identities)
         .bind(length)
-        .execute(self.connected().await?)
-        .await
-        .map_err(world)?;
+        .execute(self.connected().await?);
+        within(ROUND_TRIP, stored).await.map_err(world)?;
         Ok(())
     }
 
     async fn commit(&mut self, batch: &Decoded) -> Result<(), Fault> {
-        let Err(error) = self.connected().await?.execute("COMMIT").await else { return Ok(()) };
+        let commit = self.connected().await?.execute("COMMIT");
+        let Err(error) = within(ROUND_TRIP, commit).await else { return Ok(()) };
         if matches!(error, sqlx::Error::Database(_)) {
             return Err(Fault::of(&error, None));
         }
@@ -205,7 +209,7 @@ impl Writer {
         let (model, generation) = (self.model.clone(), self.generation);
         let topics: Vec<&str> = batch.spans.iter().map(|span| &*span.topic).collect();
         let partitions: Vec<i32> = batch.spans.iter().map(|span| span.partition).collect();
-        let found: Vec<(String, i32, i64, i64)> = sqlx::query_as(
+        let found = sqlx::query_as(
             "SELECT p.topic, p.partition, p.epoch, p.next_offset FROM vitrina.position p
              WHERE p.model = $1 AND p.generation = $2
                AND (p.topic, p.partition) IN (SELECT * FROM unnest($3::text[], $4::int4[]))
@@ -215,9 +219,8 @@ impl Writer {
         .bind(generation)
         .bind(topics)
         .bind(partitions)
-        .fetch_all(self.connected().await?)
-        .await
-        .map_err(world)?;
+        .fetch_all(self.connected().await?);
+        let found: Vec<(String, i32, i64, i64)> = within(ROUND_TRIP, found).await.map_err(world)?;
         let found: HashMap<(&str, i32), (i64, i64)> = found
             .iter()
             .map(|(topic, partition, epoch, next)| ((topic.as_str(), *partition), (*epoch, *next)))
@@ -237,7 +240,7 @@ impl Writer {
     /// Rolls back; a connection that cannot even do that is given up, and the server rolls back.
     async fn roll_back(&mut self) {
         if let Some(mut connection) = self.connection.take()
-            && connection.execute("ROLLBACK").await.is_ok()
+            && within(ROLLBACK, connection.execute("ROLLBACK")).await.is_ok()
         {
             self.connection = Some(connection);
         }
@@ -245,7 +248,7 @@ impl Writer {
 
     pub(crate) async fn close(self) {
         if let Some(connection) = self.connection {
-            let _ = connection.close().await;
+            let _ = within(ROLLBACK, connection.close()).await;
         }
     }
 }
