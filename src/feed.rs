@@ -13,13 +13,13 @@ use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde::Deserialize;
 use serde_json::{Number, Value};
-use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use vitrina_avro::{Contracts, Registry, encode_json, key_text};
 use vitrina_projectors::Definitions;
 
 use crate::Failure;
 use crate::config::Config;
+use crate::demo::Views;
 use crate::kafka::{Outgoing, Publisher, complete};
 
 /// One event in so many is sent twice, as a producer's retry would.
@@ -78,7 +78,7 @@ impl Feed {
         mut self,
         rate: u32,
         events: Option<u64>,
-        pool: &PgPool,
+        views: &Views,
         shutdown: &CancellationToken,
     ) -> Result<Fed, Failure> {
         let mut fed = Fed::default();
@@ -102,8 +102,9 @@ impl Feed {
                 }
                 allowed -= 1;
                 self.play(index, round, &mut fed).await?;
-                if (fed.distinct + fed.duplicates).is_multiple_of(AHEAD / 4) {
-                    wait_for_views(pool, fed.distinct + fed.duplicates, shutdown).await?;
+                if fed.distinct.is_multiple_of(AHEAD / 4) {
+                    self.publisher.settle().await?;
+                    wait_for_views(views, shutdown).await?;
                 }
             }
         }
@@ -138,18 +139,10 @@ impl Feed {
     }
 }
 
-/// Until the positions are not too far behind what was sent.
-async fn wait_for_views(pool: &PgPool, sent: u64, shutdown: &CancellationToken) -> anyhow::Result<()> {
+/// Until the views are not too far behind.
+async fn wait_for_views(views: &Views, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let mut pace = tokio::time::interval(Duration::from_millis(20));
-    while !shutdown.is_cancelled() {
-        let applied: Option<i64> = sqlx::query_scalar(
-            "SELECT min(total)::int8 FROM (SELECT sum(next_offset) AS total FROM vitrina.position GROUP BY model) models",
-        )
-        .fetch_one(pool)
-        .await?;
-        if applied.is_none_or(|applied| sent.saturating_sub(applied as u64) < AHEAD) {
-            break;
-        }
+    while !shutdown.is_cancelled() && views.behind().await? > AHEAD as i64 {
         pace.tick().await;
     }
     Ok(())

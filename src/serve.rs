@@ -17,6 +17,9 @@ use vitrina_projectors::{Backoff, Board, Definition, Definitions, ModelSettings,
 use crate::config::Config;
 use crate::{Failure, definitions, telemetry};
 
+/// How long a shutdown may take, short of the 30 seconds after which orchestrators kill.
+const SHUTDOWN: Duration = Duration::from_secs(25);
+
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Only the consumers, or only the API.
@@ -80,8 +83,13 @@ pub(crate) fn shutdown_on_signals() -> anyhow::Result<CancellationToken> {
                 // The second signal: somebody is in a hurry.
                 std::process::exit(1);
             }
-            tracing::info!("shutting down: the batches under way are finished");
+            tracing::info!("shutting down: what is under way is finished");
             token.cancel();
+            tokio::spawn(async {
+                tokio::time::sleep(SHUTDOWN).await;
+                tracing::warn!("the shutdown took too long; what is not committed is read again by whoever comes next");
+                std::process::exit(1);
+            });
         }
     });
     Ok(shutdown)
@@ -157,68 +165,88 @@ impl Instance {
     async fn project(&self, definitions: Definitions, ready: &AtomicBool) -> Result<(), Failure> {
         let options = session::options(&self.config.postgres_url)
             .map_err(|error| Failure::Usage(format!("postgres.url is not a Postgres URL: {error}")))?;
-        let pool = session::control_pool(&options);
-        let registry =
-            Registry::new(&self.config.registry).map_err(|error| Failure::Usage(format!("registry: {error}")))?;
+        let models = self.enabled(&definitions);
+        let pool = session::control_pool(&options, models.len() as u32 + 4);
+        let registry = Registry::new(&self.config.registry)
+            .map_err(|error| Failure::Usage(format!("registry.url: {error}")))?;
         let instance = uuid::Uuid::new_v4().simple().to_string();
         let board = Board::new(&instance);
-        tokio::select! {
-            found = self.meet(&pool) => found?,
-            () = self.shutdown.cancelled() => return Ok(()),
-        }
-        let publishing = tokio::spawn(board.clone().publish(pool.clone(), self.shutdown.clone()));
         for (model, findings) in &definitions.broken {
             let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
             board.set(model, State::Stopped, Some(findings.join("\n")));
         }
-        let service = Arc::new(Service {
-            kafka: self.config.kafka.clone(),
-            broker: self.broker,
-            group_prefix: self.config.group_prefix.clone(),
-            postgres: options,
-            pool,
-            registry: Arc::new(registry),
-            board,
-            instance,
-        });
         ready.store(true, Ordering::Relaxed);
-        service.run(self.enabled(definitions), self.shutdown.clone()).await;
-        // Models may all have stopped; the API and the states stay until somebody ends the process.
-        self.shutdown.cancelled().await;
+        if !self.meet(&models, &board, async || self.meet_postgres(&pool).await).await? {
+            return Ok(());
+        }
+        let publishing = tokio::spawn(board.clone().publish(pool.clone(), self.shutdown.clone()));
+        if self.meet(&models, &board, async || self.meet_kafka(&pool).await).await? {
+            let service = Arc::new(Service {
+                kafka: self.config.kafka.clone(),
+                broker: self.broker,
+                group_prefix: self.config.group_prefix.clone(),
+                postgres: options,
+                pool,
+                registry: Arc::new(registry),
+                board,
+                instance,
+            });
+            service.run(models, self.shutdown.clone()).await;
+            // Models may all have stopped; the API and the states stay until somebody ends the process.
+            self.shutdown.cancelled().await;
+        }
         let _ = publishing.await;
         Ok(())
     }
 
-    fn enabled(&self, definitions: Definitions) -> Vec<(Definition, ModelSettings)> {
-        let with_settings = |definition: Definition| {
+    fn enabled(&self, definitions: &Definitions) -> Vec<(Definition, ModelSettings)> {
+        let with_settings = |definition: &Definition| {
             let settings = self.config.model(&definition.model.name);
             if settings.is_none() {
                 tracing::info!(model = %definition.model.name, "not enabled");
             }
-            Some((definition, settings?))
+            Some((definition.clone(), settings?))
         };
-        definitions.models.into_iter().filter_map(with_settings).collect()
+        definitions.models.iter().filter_map(with_settings).collect()
     }
 
-    /// Waits for Postgres and Kafka, and compares whose database this is.
-    async fn meet(&self, pool: &sqlx::PgPool) -> Result<(), Failure> {
+    /// Asks again and again until the answer is yes; false: the shutdown came first. What is waited for is every model's
+    /// state meanwhile.
+    async fn meet(
+        &self,
+        models: &[(Definition, ModelSettings)],
+        board: &Board,
+        ask: impl AsyncFn() -> Result<(), Meeting>,
+    ) -> Result<bool, Failure> {
         let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
         loop {
-            let waiting = match self.meet_once(pool).await {
-                Ok(()) => return Ok(()),
-                Err(Meeting::Never(reason)) => return Err(Failure::Usage(reason)),
+            let waiting = match ask().await {
+                Ok(()) => return Ok(true),
+                Err(Meeting::Never(reason)) => {
+                    self.shutdown.cancel();
+                    return Err(Failure::Usage(reason));
+                }
                 Err(Meeting::NotYet(reason)) => reason,
             };
-            tracing::warn!("waiting: {waiting}");
-            backoff.wait().await;
+            for (definition, _) in models {
+                board.set(&definition.model.name, State::Waiting, Some(waiting.clone()));
+            }
+            tokio::select! {
+                () = backoff.wait() => {}
+                () = self.shutdown.cancelled() => return Ok(false),
+            }
         }
     }
 
-    async fn meet_once(&self, pool: &sqlx::PgPool) -> Result<(), Meeting> {
-        control::migrate(pool).await.map_err(|error| self.judge(error))?;
+    async fn meet_postgres(&self, pool: &sqlx::PgPool) -> Result<(), Meeting> {
+        control::migrate(pool).await.map_err(|error| self.judge(error))
+    }
+
+    async fn meet_kafka(&self, pool: &sqlx::PgPool) -> Result<(), Meeting> {
         let kafka = self.config.kafka.clone();
-        let id =
-            tokio::task::spawn_blocking(move || Cluster::new(&kafka).map(|cluster| cluster.id(Duration::from_secs(5))));
+        let id = tokio::task::spawn_blocking(move || {
+            Cluster::new(&kafka).map(|cluster| cluster.id(Duration::from_secs(5)))
+        });
         let id = id.await.map_err(|error| Meeting::NotYet(error.to_string()))?;
         let id = id.map_err(|error| Meeting::Never(format!("kafka.properties: {error}")))?;
         let brokers = &self.config.kafka.brokers;
@@ -248,7 +276,7 @@ enum Meeting {
 
 /// States of a server that is starting, stopping or full.
 fn passing(sqlstate: Option<&str>) -> bool {
-    sqlstate.is_some_and(|state| ["57P", "53", "08", "25006"].iter().any(|prefix| state.starts_with(prefix)))
+    sqlstate.is_some_and(|state| ["57P", "53", "08", "40", "55P03", "25006"].iter().any(|prefix| state.starts_with(prefix)))
 }
 
 /// The URL without what stands before `@`.

@@ -82,6 +82,12 @@ impl Definition {
         Self { files, model, contracts: contracts.clone(), layouts, meaning }
     }
 
+    /// SHA-256 of the model's own text, in hexadecimal digits.
+    pub(crate) fn text_hash(&self) -> String {
+        let text = self.files.0.get(&self.model.file).map_or("", String::as_str);
+        Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// The topics of the contracts that the rules name.
     pub fn topics(&self) -> Vec<String> {
         let contexts = self.layouts.iter().map(|layout| &layout.contract.context);

@@ -1,5 +1,6 @@
 //! What a generation's rows do not depend on, plain indexes, views and comments, follows the model's file in place: a
-//! missing index must not cost a rebuild.
+//! missing index must not cost a rebuild. Only what Vitrina made is ever dropped, and nothing that others have built on
+//! it: a grant or a report on a stable view outlives the edit of a comment.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +8,7 @@ use sqlx::postgres::PgConnection;
 use vitrina_sql::Model;
 
 use crate::fault::Fault;
-use crate::generation::{create_stable_views, create_tables, judge, run};
+use crate::generation::{create_tables, judge, run};
 use crate::quote;
 
 /// A plain index: its table and everything after `USING`.
@@ -18,25 +19,63 @@ struct PlainIndex {
     name: String,
 }
 
-/// Brings `schema` to the declarations of `model`, whose meaning is the one that it was made from.
+/// The names of a schema's plain indexes.
+pub(crate) async fn index_names(connection: &mut PgConnection, schema: &str) -> Result<Vec<String>, Fault> {
+    Ok(indexes(connection, schema).await?.into_iter().map(|index| index.name).collect())
+}
+
+/// Brings `schema` to the declarations of `model`, whose meaning is the one that it was made from. `ours` are the plain
+/// indexes that Vitrina made; the answer is what they are afterwards.
 ///
 /// # Errors
-/// [`Fault::Stop`] where Postgres refuses a declaration.
-pub(crate) async fn refurnish(connection: &mut PgConnection, model: &Model, schema: &str) -> Result<(), Fault> {
+/// [`Fault::Stop`] where Postgres refuses a declaration, or something of others depends on a view that must go.
+pub(crate) async fn refurnish(
+    connection: &mut PgConnection,
+    model: &Model,
+    schema: &str,
+    ours: &[String],
+) -> Result<Vec<String>, Fault> {
+    run(connection, "SET LOCAL lock_timeout = '5s'".into()).await?;
+    let ours = follow_indexes(connection, model, schema, ours).await?;
+    run(connection, "SAVEPOINT views".into()).await?;
+    if replace_views(connection, model, schema).await.is_err() {
+        run(connection, "ROLLBACK TO SAVEPOINT views".into()).await?;
+        drop_views(connection, model, schema).await?;
+        replace_views(connection, model, schema).await?;
+    }
+    run(connection, format!("SET LOCAL search_path = {}, pg_catalog, pg_temp", quote(schema))).await?;
+    for comment in &model.comments {
+        run(connection, comment.sql.clone()).await?;
+    }
+    Ok(ours)
+}
+
+async fn follow_indexes(
+    connection: &mut PgConnection,
+    model: &Model,
+    schema: &str,
+    ours: &[String],
+) -> Result<Vec<String>, Fault> {
     let fresh = format!("{}@furnish", model.name);
     create_tables(connection, model, &fresh).await?;
     let wanted = indexes(connection, &fresh).await?;
     run(connection, format!("DROP SCHEMA {} CASCADE", quote(&fresh))).await?;
-    let (schema_name, found) = (quote(schema), indexes(connection, schema).await?);
+    let found = indexes(connection, schema).await?;
     let same = |one: &PlainIndex, other: &PlainIndex| one.table == other.table && one.definition == other.definition;
-    for gone in found.iter().filter(|index| !wanted.iter().any(|other| same(index, other))) {
-        run(connection, format!("DROP INDEX {schema_name}.{}", quote(&gone.name))).await?;
+    let (mut kept, schema) = (Vec::new(), quote(schema));
+    for index in found.iter().filter(|index| ours.contains(&index.name)) {
+        if wanted.iter().any(|other| same(index, other)) {
+            kept.push(index.name.clone());
+        } else {
+            run(connection, format!("DROP INDEX {schema}.{}", quote(&index.name))).await?;
+        }
     }
-    for index in wanted.iter().filter(|index| !found.iter().any(|other| same(index, other))) {
+    for index in wanted.into_iter().filter(|index| !found.iter().any(|other| same(index, other))) {
         let (name, table) = (quote(&index.name), quote(&index.table));
-        run(connection, format!("CREATE INDEX {name} ON {schema_name}.{table}{}", index.definition)).await?;
+        run(connection, format!("CREATE INDEX {name} ON {schema}.{table}{}", index.definition)).await?;
+        kept.push(index.name);
     }
-    renew_views(connection, model, schema).await
+    Ok(kept)
 }
 
 async fn indexes(connection: &mut PgConnection, schema: &str) -> Result<BTreeSet<PlainIndex>, Fault> {
@@ -53,22 +92,48 @@ async fn indexes(connection: &mut PgConnection, schema: &str) -> Result<BTreeSet
     Ok(found.into_iter().collect())
 }
 
-/// Views and comments are made anew, together with the stable schema's views that stand on them.
-async fn renew_views(connection: &mut PgConnection, model: &Model, schema: &str) -> Result<(), Fault> {
-    let views: Vec<(String, String)> =
-        sqlx::query_as("SELECT schemaname::text, viewname::text FROM pg_views WHERE schemaname IN ($1, $2)")
-            .bind(&model.name)
-            .bind(schema)
-            .fetch_all(&mut *connection)
-            .await
-            .map_err(judge)?;
-    for (in_schema, name) in views {
-        run(connection, format!("DROP VIEW IF EXISTS {}.{} CASCADE", quote(&in_schema), quote(&name))).await?;
+/// Views keep their identity where Postgres can replace them, which it can unless columns go or change.
+async fn replace_views(connection: &mut PgConnection, model: &Model, schema: &str) -> Result<(), Fault> {
+    let (generation, stable) = (quote(schema), quote(&model.name));
+    run(connection, format!("SET LOCAL search_path = {generation}, pg_catalog, pg_temp")).await?;
+    for view in &model.views {
+        let name = quote(&view.name);
+        let columns: Vec<String> = view.columns.iter().map(|column| quote(column)).collect();
+        let columns = if columns.is_empty() { String::new() } else { format!(" ({})", columns.join(", ")) };
+        run(connection, format!("CREATE OR REPLACE VIEW {name}{columns} AS {}", view.query)).await?;
+        if !view.name.starts_with('_') {
+            let select = format!("SELECT * FROM {generation}.{name}");
+            run(connection, format!("CREATE OR REPLACE VIEW {stable}.{name} AS {select}")).await?;
+        }
     }
-    run(connection, format!("SET LOCAL search_path = {}, pg_catalog, pg_temp", quote(schema))).await?;
-    let views = model.views.iter().map(|view| &view.sql);
-    for sql in views.chain(model.comments.iter().map(|comment| &comment.sql)) {
-        run(connection, sql.clone()).await?;
+    let gone = views(connection, schema).await?;
+    for name in gone.into_iter().filter(|name| !model.views.iter().any(|view| view.name == *name)) {
+        drop_view(connection, &stable, &generation, &name).await?;
     }
-    create_stable_views(connection, model, schema).await
+    Ok(())
+}
+
+async fn drop_views(connection: &mut PgConnection, model: &Model, schema: &str) -> Result<(), Fault> {
+    let (generation, stable) = (quote(schema), quote(&model.name));
+    for name in views(connection, schema).await? {
+        drop_view(connection, &stable, &generation, &name).await?;
+    }
+    Ok(())
+}
+
+/// Views of a schema, the newest first, so that each goes before those that it reads.
+async fn views(connection: &mut PgConnection, schema: &str) -> Result<Vec<String>, Fault> {
+    sqlx::query_scalar(
+        "SELECT relname::text FROM pg_class WHERE relnamespace = $1::regnamespace AND relkind = 'v' ORDER BY oid DESC",
+    )
+    .bind(quote(schema))
+    .fetch_all(connection)
+    .await
+    .map_err(judge)
+}
+
+async fn drop_view(connection: &mut PgConnection, stable: &str, generation: &str, name: &str) -> Result<(), Fault> {
+    let name = quote(name);
+    run(connection, format!("DROP VIEW IF EXISTS {stable}.{name}")).await?;
+    run(connection, format!("DROP VIEW {generation}.{name}")).await
 }

@@ -1,14 +1,28 @@
 //! A generation: a model's tables in a schema of their own, made from one definition that is kept beside them. Readers
 //! go through the stable schema, whose views point to the live one.
 
+use serde::{Deserialize, Serialize};
 use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use vitrina_sql::{Files, Model};
 
 use crate::definition::Definition;
 use crate::fault::Fault;
-use crate::furnish::refurnish;
+use crate::furnish::{index_names, refurnish};
 use crate::{generation_schema, quote};
+
+/// What `vitrina.generation.definition` holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Stored {
+    /// The texts that it was made from, or that have followed them.
+    files: Files,
+    /// SHA-256 of every text of the model that was used; a text comes into effect once, so that old and new binaries
+    /// running side by side do not undo each other.
+    used: Vec<String>,
+    /// The plain indexes that Vitrina made.
+    indexes: Vec<String>,
+}
 
 /// The generation that runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +53,8 @@ async fn open_on(
     // Instances start together; one of them makes the generation.
     let lock = format!("BEGIN; SELECT pg_advisory_xact_lock({})", lock_key(&model.name));
     connection.execute(AssertSqlSafe(lock)).await.map_err(judge)?;
-    let live: Option<(i32, Vec<u8>, i32, sqlx::types::Json<Files>)> = sqlx::query_as(
-        "SELECT g.generation, g.meaning, g.duplicate_window, g.definition -> 'files'
+    let live: Option<(i32, Vec<u8>, i32, Json<Stored>)> = sqlx::query_as(
+        "SELECT g.generation, g.meaning, g.duplicate_window, g.definition
          FROM vitrina.model m JOIN vitrina.generation g ON g.model = m.model AND g.generation = m.live
          WHERE m.model = $1",
     )
@@ -49,9 +63,9 @@ async fn open_on(
     .await
     .map_err(judge)?;
     let generation = match live {
-        Some((number, meaning, window, files)) if meaning == definition.meaning => {
-            if *files != definition.files {
-                renew(connection, definition, number).await?;
+        Some((number, meaning, window, Json(stored))) if meaning == definition.meaning => {
+            if !stored.used.contains(&definition.text_hash()) {
+                renew(connection, definition, number, stored).await?;
             }
             Generation { number, duplicate_window: window.max(0) as u32 }
         }
@@ -80,6 +94,8 @@ async fn create(connection: &mut PgConnection, definition: &Definition, duplicat
     }
     create_tables(connection, model, &schema).await?;
     create_stable(connection, model, &schema).await?;
+    let indexes = index_names(connection, &schema).await?;
+    let stored = Stored { files: definition.files.clone(), used: vec![definition.text_hash()], indexes };
     sqlx::query("INSERT INTO vitrina.model (model, live) VALUES ($1, 1)")
         .bind(&model.name)
         .execute(&mut *connection)
@@ -87,32 +103,37 @@ async fn create(connection: &mut PgConnection, definition: &Definition, duplicat
         .map_err(judge)?;
     sqlx::query(
         "INSERT INTO vitrina.generation (model, generation, state, definition, meaning, duplicate_window)
-         VALUES ($1, 1, 'live', jsonb_build_object('files', $2::jsonb), $3, $4)",
+         VALUES ($1, 1, 'live', $2, $3, $4)",
     )
     .bind(&model.name)
-    .bind(sqlx::types::Json(&definition.files))
+    .bind(Json(stored))
     .bind(&definition.meaning[..])
-    .bind(duplicate_window as i32)
+    .bind(i32::try_from(duplicate_window).unwrap_or(i32::MAX))
     .execute(connection)
     .await
     .map_err(judge)?;
     Ok(())
 }
 
-/// The texts are new, their meaning is not: indexes, views and comments follow them.
-async fn renew(connection: &mut PgConnection, definition: &Definition, number: i32) -> Result<(), Fault> {
+/// The text is one that was never used, its meaning is not new: indexes, views and comments follow it.
+async fn renew(
+    connection: &mut PgConnection,
+    definition: &Definition,
+    number: i32,
+    mut stored: Stored,
+) -> Result<(), Fault> {
     let model = &definition.model;
-    refurnish(connection, model, &generation_schema(&model.name, number)).await?;
-    sqlx::query(
-        "UPDATE vitrina.generation SET definition = jsonb_build_object('files', $3::jsonb)
-         WHERE model = $1 AND generation = $2",
-    )
-    .bind(&model.name)
-    .bind(number)
-    .bind(sqlx::types::Json(&definition.files))
-    .execute(connection)
-    .await
-    .map_err(judge)?;
+    let schema = generation_schema(&model.name, number);
+    stored.indexes = refurnish(connection, model, &schema, &stored.indexes).await?;
+    stored.used.push(definition.text_hash());
+    stored.files = definition.files.clone();
+    sqlx::query("UPDATE vitrina.generation SET definition = $3 WHERE model = $1 AND generation = $2")
+        .bind(&model.name)
+        .bind(number)
+        .bind(Json(stored))
+        .execute(connection)
+        .await
+        .map_err(judge)?;
     Ok(())
 }
 
@@ -150,14 +171,6 @@ pub(crate) async fn create_tables(connection: &mut PgConnection, model: &Model, 
 /// The stable schema: a view over each served table and view, with the declared columns.
 async fn create_stable(connection: &mut PgConnection, model: &Model, schema: &str) -> Result<(), Fault> {
     run(connection, format!("CREATE SCHEMA {}", quote(&model.name))).await?;
-    create_stable_views(connection, model, schema).await
-}
-
-pub(crate) async fn create_stable_views(
-    connection: &mut PgConnection,
-    model: &Model,
-    schema: &str,
-) -> Result<(), Fault> {
     let stable = quote(&model.name);
     let tables = model.tables.iter().map(|table| &table.name);
     let names = tables.chain(model.views.iter().map(|view| &view.name));

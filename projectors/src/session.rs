@@ -88,5 +88,6 @@ pub fn control_pool(options: &PgConnectOptions, connections: u32) -> PgPool {
         .after_release(|connection, _| {
             Box::pin(async move { connection.execute("ROLLBACK").await.map(|_| true) })
         })
-        .connect_lazy_with(options.clone())
+        // A ROLLBACK outside of a transaction is only worth a notice, and not even that here.
+        .connect_lazy_with(options.clone().options([("client_min_messages", "error")]))
 }

@@ -23,6 +23,8 @@ pub enum State {
 }
 
 impl State {
+    const ALL: [Self; 5] = [Self::Starting, Self::CatchingUp, Self::Live, Self::Waiting, Self::Stopped];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Starting => "starting",
@@ -37,6 +39,7 @@ impl State {
 /// A live model whose last event is older than this, while it is behind, is catching up again.
 const BEHIND: Duration = Duration::from_secs(30);
 const PACE: Duration = Duration::from_secs(1);
+const WRITE: Duration = Duration::from_secs(5);
 
 /// The states of all models of this instance.
 #[derive(Clone)]
@@ -57,7 +60,10 @@ struct Entry {
 #[derive(Clone, Copy)]
 struct Progress {
     next_offset: i64,
+    /// Of the last event, in milliseconds since 1970.
     timestamp: Option<i64>,
+    /// When it was last seen at the log's end.
+    at_end: Option<i64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -107,8 +113,6 @@ impl Board {
             }
             entry.last_error = Some(reason.clone());
         }
-        metrics::state(model, entry.state.name(), false);
-        metrics::state(model, state.name(), true);
         entry.state = state;
         entry.reason = reason;
     }
@@ -125,7 +129,7 @@ impl Board {
     pub(crate) fn claimed(&self, model: &str, starts: impl Iterator<Item = (TopicPartition, i64)>) {
         let mut entries = self.lock();
         let Some(entry) = entries.get_mut(model) else { return };
-        entry.progress.extend(starts.map(|(key, next_offset)| (key, Progress { next_offset, timestamp: None })));
+        entry.progress.extend(starts.map(|(key, next_offset)| (key, Progress { next_offset, timestamp: None, at_end: None })));
         entry.go_on();
     }
 
@@ -135,9 +139,10 @@ impl Board {
         let Some(entry) = entries.get_mut(model) else { return };
         for span in spans {
             let key = (span.topic.clone(), span.partition);
-            let before = entry.progress.get(&key).and_then(|progress| progress.timestamp);
-            let timestamp = span.last_timestamp.or(before);
-            entry.progress.insert(key, Progress { next_offset: span.to, timestamp });
+            let before = entry.progress.get(&key);
+            let timestamp = span.last_timestamp.or(before.and_then(|progress| progress.timestamp));
+            let at_end = before.and_then(|progress| progress.at_end);
+            entry.progress.insert(key, Progress { next_offset: span.to, timestamp, at_end });
         }
         entry.go_on();
     }
@@ -160,15 +165,18 @@ impl Board {
                 () = shutdown.cancelled() => break,
             }
             for report in self.reports() {
-                if let Err(error) = self.write(&pool, report).await {
-                    tracing::debug!(%error, "the state could not be written");
+                let written = tokio::time::timeout(WRITE, self.write(&pool, report)).await;
+                if !matches!(written, Ok(Ok(()))) {
+                    tracing::debug!(?written, "the state could not be written");
                     break;
                 }
             }
         }
-        let gone = sqlx::query("DELETE FROM vitrina.worker WHERE instance = $1").bind(&*self.instance);
-        if let Err(error) = gone.execute(&pool).await {
-            tracing::debug!(%error, "the state could not be taken away");
+        let gone = sqlx::query("DELETE FROM vitrina.worker WHERE instance = $1 OR updated_at < now() - interval '1 hour'")
+            .bind(&*self.instance);
+        let gone = tokio::time::timeout(WRITE, gone.execute(&pool)).await;
+        if !matches!(gone, Ok(Ok(_))) {
+            tracing::debug!(?gone, "the state could not be taken away");
         }
     }
 
@@ -200,6 +208,7 @@ impl Entry {
     /// What was waited for has come.
     fn go_on(&mut self) {
         if self.state == State::Waiting {
+            tracing::info!("goes on");
             self.state = State::CatchingUp;
             self.reason = None;
         }
@@ -214,6 +223,9 @@ impl Entry {
             Some(trouble) => (State::Waiting, Some(trouble)),
             None => (self.state, self.reason.clone()),
         };
+        for other in State::ALL {
+            metrics::state(model, other.name(), other == state);
+        }
         let partitions = ends
             .into_iter()
             .filter_map(|((topic, partition), end)| {
@@ -232,19 +244,25 @@ impl Entry {
     }
 
     /// How old the state of the views is, in milliseconds: 0 when nothing is left to apply, `None` where it is unknown.
-    fn lag(&self, model: &str, ends: &[(TopicPartition, Option<i64>)]) -> Option<i64> {
+    fn lag(&mut self, model: &str, ends: &[(TopicPartition, Option<i64>)]) -> Option<i64> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_millis() as i64;
-        let mut lag = 0;
+        let mut lag = (!ends.is_empty()).then_some(0);
         for ((topic, partition), end) in ends {
-            let progress = self.progress.get(&(topic.clone(), *partition))?;
-            let behind = (*end)? - progress.next_offset;
-            metrics::lag(model, topic, *partition, behind.max(0));
-            if behind > 0 {
-                lag = lag.max(now - progress.timestamp?);
+            let progress = self.progress.get_mut(&(topic.clone(), *partition))?;
+            let behind = ((*end)? - progress.next_offset).max(0);
+            metrics::lag(model, topic, *partition, behind);
+            if behind == 0 {
+                progress.at_end = Some(now);
+                continue;
             }
+            // After a quiet night the last event is old, but the views were as new as the log until just now.
+            let since = progress.timestamp.max(progress.at_end);
+            lag = lag.zip(since).map(|(lag, since)| lag.max(now - since));
         }
-        metrics::lag_seconds(model, lag as f64 / 1000.0);
-        Some(lag)
+        if let Some(lag) = lag {
+            metrics::lag_seconds(model, lag as f64 / 1000.0);
+        }
+        lag
     }
 
     fn follow_lag(&mut self, lag_ms: Option<i64>, owns: bool) {

@@ -4,6 +4,7 @@
 mod postgres;
 mod registry;
 mod scenario;
+mod views;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,13 +16,14 @@ use rdkafka::mocking::MockCluster;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use vitrina_avro::RegistrySettings;
-use vitrina_ingest::{BrokerKind, Cluster, KafkaSettings};
+use vitrina_ingest::{BrokerKind, KafkaSettings};
 use vitrina_projectors::Definitions;
 
 use crate::config::Config;
 use crate::feed::{Fed, Feed};
 use crate::serve::{Instance, shutdown_on_signals};
 use crate::{Failure, definitions, telemetry};
+pub(crate) use views::Views;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -74,9 +76,7 @@ async fn play(
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
     let feed = Feed::new(&config, &definitions, scenario::SCENARIO)?;
-    let pool = PgPool::connect(&config.postgres_url).await?;
-    let models: Vec<(String, Vec<String>)> =
-        definitions.models.iter().map(|model| (model.model.name.clone(), model.topics())).collect();
+    let views = Views::new(&config, &definitions).await?;
     let instance =
         Instance { config: config.clone(), broker: BrokerKind::Mock, queries: true, shutdown: shutdown.clone() };
     let service = async {
@@ -85,8 +85,8 @@ async fn play(
         served
     };
     let feeding = async {
-        print_welcome(arguments, &config, &models);
-        let fed = produce(arguments, feed, &config, &pool, &models, &shutdown).await;
+        print_welcome(arguments, &config, &views.models);
+        let fed = produce(arguments, feed, &views, &shutdown).await;
         shutdown.cancel();
         fed
     };
@@ -98,24 +98,22 @@ async fn play(
 async fn produce(
     arguments: &Arguments,
     feed: Feed,
-    config: &Config,
-    pool: &PgPool,
-    models: &[(String, Vec<String>)],
+    views: &Views,
     shutdown: &CancellationToken,
 ) -> Result<(), Failure> {
     let started = Instant::now();
-    let fed = feed.run(arguments.rate, arguments.events, pool, shutdown).await?;
+    let fed = feed.run(arguments.rate, arguments.events, views, shutdown).await?;
     if !arguments.exit {
         shutdown.cancelled().await;
     }
     if shutdown.is_cancelled() {
         return Ok(());
     }
-    wait_until_applied(config, pool, models, shutdown).await?;
+    wait_until_applied(views, shutdown).await?;
     if shutdown.is_cancelled() {
         return Err(Failure::No("ended before the views held all events".into()));
     }
-    print_summary(pool, models, &fed, started.elapsed()).await
+    print_summary(views, &fed, started.elapsed()).await
 }
 
 impl Config {
@@ -150,60 +148,28 @@ fn print_welcome(arguments: &Arguments, config: &Config, models: &[(String, Vec<
 }
 
 /// Until each model's positions are at the ends of its topics.
-async fn wait_until_applied(
-    config: &Config,
-    pool: &PgPool,
-    models: &[(String, Vec<String>)],
-    shutdown: &CancellationToken,
-) -> anyhow::Result<()> {
-    let cluster = Cluster::new(&config.kafka)?;
+async fn wait_until_applied(views: &Views, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let mut pace = tokio::time::interval(Duration::from_millis(100));
-    while !shutdown.is_cancelled() && !applied(&cluster, pool, models).await? {
-        stop_if_stopped(pool).await?;
+    while !shutdown.is_cancelled() && views.behind().await? > 0 {
+        stop_if_stopped(&views.pool).await?;
         pace.tick().await;
     }
     Ok(())
 }
 
-async fn applied(cluster: &Cluster, pool: &PgPool, models: &[(String, Vec<String>)]) -> anyhow::Result<bool> {
-    for (model, topics) in models {
-        for topic in topics {
-            for (partition, start, end) in cluster.ends(topic, Duration::from_secs(5))? {
-                let next: Option<i64> = sqlx::query_scalar(
-                    "SELECT next_offset FROM vitrina.position WHERE model = $1 AND topic = $2 AND partition = $3",
-                )
-                .bind(model)
-                .bind(topic)
-                .bind(partition)
-                .fetch_optional(pool)
-                .await?;
-                if end > start && next.is_none_or(|next| next < end) {
-                    return Ok(false);
-                }
-            }
-        }
-    }
-    Ok(true)
-}
-
 async fn stop_if_stopped(pool: &PgPool) -> anyhow::Result<()> {
-    let stopped: Option<(String, Option<String>)> =
+    let stopped: sqlx::Result<Option<(String, Option<String>)>> =
         sqlx::query_as("SELECT model, reason FROM vitrina.worker WHERE state = 'stopped' LIMIT 1")
             .fetch_optional(pool)
-            .await?;
-    match stopped {
-        Some((model, reason)) => anyhow::bail!("{model} has stopped: {}", reason.unwrap_or_default()),
-        None => Ok(()),
+            .await;
+    if let Some((model, reason)) = views::unless_missing(stopped)?.flatten() {
+        anyhow::bail!("{model} has stopped: {}", reason.unwrap_or_default());
     }
+    Ok(())
 }
 
 #[expect(clippy::print_stdout, reason = "the verb's answer")]
-async fn print_summary(
-    pool: &PgPool,
-    models: &[(String, Vec<String>)],
-    fed: &Fed,
-    took: Duration,
-) -> Result<(), Failure> {
+async fn print_summary(views: &Views, fed: &Fed, took: Duration) -> Result<(), Failure> {
     println!(
         "\n{} distinct events produced, {} sent twice; all applied or ignored by name after {:.1} s",
         fed.distinct,
@@ -213,16 +179,16 @@ async fn print_summary(
     for (event, count) in &fed.by_event {
         println!("  {count:>8}  {event}");
     }
-    for (model, _) in models {
+    for (model, _) in &views.models {
         let tables: Vec<String> =
             sqlx::query_scalar("SELECT viewname::text FROM pg_views WHERE schemaname = $1 ORDER BY 1")
                 .bind(model)
-                .fetch_all(pool)
+                .fetch_all(&views.pool)
                 .await?;
         for table in tables {
             let name = format!("{}.{}", vitrina_projectors::quote(model), vitrina_projectors::quote(&table));
             let count = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {name}"));
-            let rows: i64 = sqlx::query_scalar(count).fetch_one(pool).await?;
+            let rows: i64 = sqlx::query_scalar(count).fetch_one(&views.pool).await?;
             println!("  {rows:>8}  rows in {model}.{table}");
         }
     }

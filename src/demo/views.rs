@@ -1,0 +1,60 @@
+//! How far the demo's views are behind its log.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use vitrina_ingest::Cluster;
+use vitrina_projectors::Definitions;
+
+use crate::config::Config;
+
+pub(crate) struct Views {
+    pub(crate) pool: PgPool,
+    /// Each model and its topics.
+    pub(crate) models: Vec<(String, Vec<String>)>,
+    cluster: Cluster,
+}
+
+impl Views {
+    pub(crate) async fn new(config: &Config, definitions: &Definitions) -> anyhow::Result<Self> {
+        let models = definitions.models.iter().map(|model| (model.model.name.clone(), model.topics())).collect();
+        let pool = PgPool::connect(&config.postgres_url).await?;
+        Ok(Self { pool, models, cluster: Cluster::new(&config.kafka)? })
+    }
+
+    /// Records between the positions and the ends, of the model that is furthest behind.
+    pub(crate) async fn behind(&self) -> anyhow::Result<i64> {
+        let mut most = 0;
+        for (model, topics) in &self.models {
+            let mut behind = 0;
+            for topic in topics {
+                for (partition, start, end) in self.cluster.ends(topic, Duration::from_secs(5))? {
+                    behind += end - self.position(model, topic, partition).await?.unwrap_or(start);
+                }
+            }
+            most = most.max(behind);
+        }
+        Ok(most)
+    }
+
+    async fn position(&self, model: &str, topic: &str, partition: i32) -> anyhow::Result<Option<i64>> {
+        let next = sqlx::query_scalar(
+            "SELECT next_offset FROM vitrina.position WHERE model = $1 AND topic = $2 AND partition = $3",
+        )
+        .bind(model)
+        .bind(topic)
+        .bind(partition)
+        .fetch_optional(&self.pool)
+        .await;
+        Ok(unless_missing(next)?.flatten())
+    }
+}
+
+/// `None` while the service has not made its tables yet.
+pub(super) fn unless_missing<T>(answer: sqlx::Result<T>) -> sqlx::Result<Option<T>> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("42P01" | "3F000")) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
