@@ -73,6 +73,41 @@ async fn position(database: &Database) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn fenced_partitions_are_claimed_again_without_a_gap() {
+    let database = Database::create().await;
+    let bank = Bank::new(&database, 2).await;
+    let folder = bank.folder.configure("[model]\nlinger = \"500ms\"\nmax_events = 5000");
+    let bank = Bank { folder, ..bank };
+    let vitrina = bank.folder.serve();
+    let writer = bank.writer(MOVED).await;
+    let (messages, oracle) = ledger(&writer, 11);
+    let producing = tokio::spawn(async move {
+        let producer = Producer::new();
+        for part in messages.chunks(200) {
+            producer.send_all(part).await;
+        }
+    });
+    // As if another instance had claimed: whoever holds the epoch before is fenced, in the middle of its batches.
+    let (mut fences, mut seen) = (0, 0);
+    while fences < 5 || !producing.is_finished() {
+        let before = seen;
+        eventually(Duration::from_secs(60), async || {
+            seen = position(&database).await;
+            let on = seen > before || producing.is_finished();
+            if on { Ok(()) } else { Err(format!("positions stand at {seen}")) }
+        })
+        .await;
+        database.execute("UPDATE vitrina.position SET epoch = epoch + 1 WHERE partition = 0").await;
+        fences += 1;
+    }
+    producing.await.unwrap();
+    database.eventually(WITNESS, &oracle.rows()).await;
+    let metrics = vitrina.get_admin("/metrics").await.body;
+    assert!(metrics.as_str().unwrap().contains("vitrina_fenced_partitions_total{model=\"balance\"}"), "{metrics}");
+    assert!(vitrina.terminate().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn aborted_transactions_are_never_applied_and_markers_are_passed() {
     let database = Database::create().await;
     let bank = Bank::new(&database, 1).await;
