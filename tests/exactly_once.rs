@@ -76,20 +76,20 @@ async fn position(database: &Database) -> i64 {
 async fn fenced_partitions_are_claimed_again_without_a_gap() {
     let database = Database::create().await;
     let bank = Bank::new(&database, 2).await;
-    let folder = bank.folder.configure("[model]\nlinger = \"500ms\"\nmax_events = 5000");
+    let folder = bank.folder.configure("[model]\nlinger = \"3s\"\nmax_events = 5000");
     let bank = Bank { folder, ..bank };
     let vitrina = bank.folder.serve();
     let writer = bank.writer(MOVED).await;
     let (messages, oracle) = ledger(&writer, 11);
     let producing = tokio::spawn(async move {
         let producer = Producer::new();
-        for part in messages.chunks(200) {
+        for part in messages.chunks(10) {
             producer.send_all(part).await;
         }
     });
     // As if another instance had claimed: whoever holds the epoch before is fenced, in the middle of its batches.
     let (mut fences, mut seen) = (0, 0);
-    while fences < 5 || !producing.is_finished() {
+    while fences < 3 || !producing.is_finished() {
         let before = seen;
         eventually(Duration::from_secs(60), async || {
             seen = position(&database).await;

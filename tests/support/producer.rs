@@ -7,7 +7,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde_json::{Value, json};
 
-use super::{Stack, datum};
+use super::{PATIENCE, Stack, datum, eventually};
 
 /// Writes events of one schema to one topic.
 pub struct Writer {
@@ -23,8 +23,12 @@ impl Writer {
         let parsed = Schema::parse_str(schema).unwrap();
         let record = parsed.name().map_or_else(|| "union".to_owned(), |name| name.fullname(None));
         let url = format!("{}/subjects/{topic}-{record}/versions", Stack::get().registry);
-        let answer = reqwest::Client::new().post(url).json(&json!({ "schema": schema })).send().await.unwrap();
-        let answer: Value = answer.error_for_status().unwrap().json().await.unwrap();
+        // The registry, busy with the tests beside this one, drops a connection now and then.
+        let answer: Value = eventually(PATIENCE, async || {
+            let answer = reqwest::Client::new().post(&url).json(&json!({ "schema": schema })).send().await?;
+            answer.error_for_status()?.json().await
+        })
+        .await;
         let id = answer["id"].as_u64().and_then(|id| id.try_into().ok()).unwrap();
         Self { topic: topic.to_owned(), schema: parsed, id }
     }
