@@ -167,8 +167,8 @@ impl Instance {
             .map_err(|error| Failure::Usage(format!("postgres.url is not a Postgres URL: {error}")))?;
         let models = self.enabled(&definitions);
         let pool = session::control_pool(&options, models.len() as u32 + 4);
-        let registry = Registry::new(&self.config.registry)
-            .map_err(|error| Failure::Usage(format!("registry.url: {error}")))?;
+        let registry =
+            Registry::new(&self.config.registry).map_err(|error| Failure::Usage(format!("registry.url: {error}")))?;
         let instance = uuid::Uuid::new_v4().simple().to_string();
         let board = Board::new(&instance);
         for (model, findings) in &definitions.broken {
@@ -244,9 +244,8 @@ impl Instance {
 
     async fn meet_kafka(&self, pool: &sqlx::PgPool) -> Result<(), Meeting> {
         let kafka = self.config.kafka.clone();
-        let id = tokio::task::spawn_blocking(move || {
-            Cluster::new(&kafka).map(|cluster| cluster.id(Duration::from_secs(5)))
-        });
+        let id =
+            tokio::task::spawn_blocking(move || Cluster::new(&kafka).map(|cluster| cluster.id(Duration::from_secs(5))));
         let id = id.await.map_err(|error| Meeting::NotYet(error.to_string()))?;
         let id = id.map_err(|error| Meeting::Never(format!("kafka.properties: {error}")))?;
         let brokers = &self.config.kafka.brokers;
@@ -276,7 +275,8 @@ enum Meeting {
 
 /// States of a server that is starting, stopping or full.
 fn passing(sqlstate: Option<&str>) -> bool {
-    sqlstate.is_some_and(|state| ["57P", "53", "08", "40", "55P03", "25006"].iter().any(|prefix| state.starts_with(prefix)))
+    sqlstate
+        .is_some_and(|state| ["57P", "53", "08", "40", "55P03", "25006"].iter().any(|prefix| state.starts_with(prefix)))
 }
 
 /// The URL without what stands before `@`.

@@ -32,12 +32,14 @@ pub async fn migrate(pool: &PgPool) -> Result<(), ControlError> {
     }
     connection.execute("SET search_path = vitrina").await?;
     // An older binary of a rolling deployment finds migrations that it does not know, and leaves them alone.
-    sqlx::migrate!("./migrations").set_ignore_missing(true).run(&mut connection).await.map_err(|error| match error {
-        sqlx::migrate::MigrateError::Execute(error) | sqlx::migrate::MigrateError::ExecuteMigration(error, _) => {
-            ControlError::Postgres(error)
-        }
-        other => ControlError::Migration(other),
-    })?;
+    sqlx::migrate!("./migrations").set_ignore_missing(true).run(&mut connection).await.map_err(
+        |error| match error {
+            sqlx::migrate::MigrateError::Execute(error) | sqlx::migrate::MigrateError::ExecuteMigration(error, _) => {
+                ControlError::Postgres(error)
+            }
+            other => ControlError::Migration(other),
+        },
+    )?;
     connection.close().await?;
     Ok(())
 }

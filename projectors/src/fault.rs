@@ -30,7 +30,7 @@ const CLASSES: &[(&str, Class)] = &[
     ("40P01", Class::World),
     ("55P03", Class::World), // lock time-out
     ("40003", Class::World),
-    ("57P", Class::World), // shut down, starting, idle too long
+    ("57P", Class::World),   // shut down, starting, idle too long
     ("57014", Class::World), // statement time-out
     ("25P03", Class::World), // idle in transaction too long: this process was frozen
     ("25P04", Class::World),

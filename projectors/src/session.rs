@@ -85,9 +85,7 @@ pub fn control_pool(options: &PgConnectOptions, connections: u32) -> PgPool {
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(CONNECT)
-        .after_release(|connection, _| {
-            Box::pin(async move { connection.execute("ROLLBACK").await.map(|_| true) })
-        })
+        .after_release(|connection, _| Box::pin(async move { connection.execute("ROLLBACK").await.map(|_| true) }))
         // A ROLLBACK outside of a transaction is only worth a notice, and not even that here.
         .connect_lazy_with(options.clone().options([("client_min_messages", "error")]))
 }

@@ -129,7 +129,9 @@ impl Board {
     pub(crate) fn claimed(&self, model: &str, starts: impl Iterator<Item = (TopicPartition, i64)>) {
         let mut entries = self.lock();
         let Some(entry) = entries.get_mut(model) else { return };
-        entry.progress.extend(starts.map(|(key, next_offset)| (key, Progress { next_offset, timestamp: None, at_end: None })));
+        entry
+            .progress
+            .extend(starts.map(|(key, next_offset)| (key, Progress { next_offset, timestamp: None, at_end: None })));
         entry.go_on();
     }
 
@@ -172,8 +174,9 @@ impl Board {
                 }
             }
         }
-        let gone = sqlx::query("DELETE FROM vitrina.worker WHERE instance = $1 OR updated_at < now() - interval '1 hour'")
-            .bind(&*self.instance);
+        let gone =
+            sqlx::query("DELETE FROM vitrina.worker WHERE instance = $1 OR updated_at < now() - interval '1 hour'")
+                .bind(&*self.instance);
         let gone = tokio::time::timeout(WRITE, gone.execute(&pool)).await;
         if !matches!(gone, Ok(Ok(_))) {
             tracing::debug!(?gone, "the state could not be taken away");

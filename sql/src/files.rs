@@ -7,6 +7,8 @@ use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
+use crate::Finding;
+
 /// Path (with `/`, as shown to the user) to text.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -19,24 +21,68 @@ impl Files {
     /// The first folder or file that cannot be read, or that is not UTF-8, by its path.
     pub fn read(folder: &Path, shown: &str, extensions: &[&str]) -> io::Result<Self> {
         let mut files = Self::default();
-        files.read_into(folder, shown, extensions)?;
-        Ok(files)
+        match files.add(folder, shown, extensions)?.first() {
+            Some(finding) => Err(io::Error::new(io::ErrorKind::InvalidData, finding.to_string())),
+            None => Ok(files),
+        }
     }
 
-    fn read_into(&mut self, folder: &Path, shown: &str, extensions: &[&str]) -> io::Result<()> {
+    /// Adds what [`Self::read`] would read. A file that cannot be read is a finding and stands as an empty text, which
+    /// no definition accepts: nothing runs as if that file were not there.
+    ///
+    /// # Errors
+    /// The first folder that cannot be read, by its path.
+    pub fn add(&mut self, folder: &Path, shown: &str, extensions: &[&str]) -> io::Result<Vec<Finding>> {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", folder.display()));
+        let mut findings = Vec::new();
         for entry in fs::read_dir(folder).map_err(named)? {
             let path = entry.map_err(named)?.path();
             let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
             let shown = format!("{}/{name}", shown.trim_end_matches('/'));
             if path.is_dir() {
-                self.read_into(&path, &shown, extensions)?;
+                findings.extend(self.add(&path, &shown, extensions)?);
             } else if extensions.iter().any(|extension| name.ends_with(extension)) {
-                let text = fs::read_to_string(&path)
-                    .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+                let text = text(&path, &shown).unwrap_or_else(|finding| {
+                    findings.push(finding);
+                    String::new()
+                });
                 self.0.insert(shown, text);
             }
         }
-        Ok(())
+        Ok(findings)
+    }
+}
+
+/// The file's text; a finding under the path `shown` where there is none.
+fn text(path: &Path, shown: &str) -> Result<String, Finding> {
+    let bytes = fs::read(path).map_err(|error| {
+        Finding::error(shown, 1, format!("the file cannot be read: {error}"), "let the user that runs Vitrina read it")
+    })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        Finding::error(shown, line, "the file is not UTF-8 from this line on", "save it as UTF-8")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_no_text_hides_no_other() {
+        let folder = std::env::temp_dir().join(format!("vitrina-files-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("a.sql"), b"SELECT 1;\n'\xff'").unwrap();
+        fs::write(folder.join("b.sql"), "SELECT 2;").unwrap();
+        let mut files = Files::default();
+        let findings = files.add(&folder, "models", &[".sql"]).unwrap();
+        let refused = Files::read(&folder, "models", &[".sql"]);
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!((findings.len(), findings[0].file.as_str(), findings[0].line), (1, "models/a.sql", 2));
+        assert_eq!(files.0["models/a.sql"], "");
+        assert_eq!(files.0["models/b.sql"], "SELECT 2;");
+        assert!(refused.is_err());
     }
 }

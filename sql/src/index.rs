@@ -25,6 +25,7 @@ pub struct Index {
     /// Its columns where it is a plain one: no expression, no predicate.
     pub columns: Option<Vec<String>>,
     pub(crate) literals: Vec<Literal>,
+    pub(crate) ast: CreateIndex,
 }
 
 impl Index {
@@ -51,6 +52,7 @@ impl Index {
             name: name.flatten(),
             columns: plain_columns(&create.columns).filter(|_| create.predicate.is_none()),
             literals: Literal::all(fragment),
+            ast: create.clone(),
         })
     }
 }

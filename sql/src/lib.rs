@@ -21,6 +21,7 @@ mod survey;
 mod table;
 mod text;
 mod upcast;
+pub mod waves;
 
 pub use files::Files;
 pub use finding::{Finding, Severity};

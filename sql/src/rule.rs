@@ -61,7 +61,7 @@ pub struct Rule {
 }
 
 /// The name of the batch in a per-event statement; user's names do not begin so.
-const BATCH: &str = "_vitrina_batch";
+pub(crate) const BATCH: &str = "_vitrina_batch";
 
 impl Rule {
     /// The statement as parsed, its locations those of the file.
@@ -94,7 +94,7 @@ impl Rule {
         splice(&self.sql, self.edits(derived_table).chain(literal))
     }
 
-    fn edits(&self, derived_table: &str) -> impl Iterator<Item = (Range<usize>, String)> {
+    pub(crate) fn edits(&self, derived_table: &str) -> impl Iterator<Item = (Range<usize>, String)> {
         self.mentions.iter().map(move |mention| {
             let name = mention.name.as_ref().map(|name| format!(" AS {}", quoted(name))).unwrap_or_default();
             (mention.span.clone(), format!("{derived_table}{name}"))

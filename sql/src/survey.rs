@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query, Select, SelectItem,
-    SetExpr, Spanned, TableFactor, Value, Visit, Visitor,
+    SetExpr, Spanned, TableAlias, TableFactor, Value, Visit, Visitor,
 };
 
 use crate::functions::{self, Refusal};
@@ -136,11 +136,11 @@ impl Survey {
                         return self.relations.push(Named { name, alias, renames_columns });
                     }
                 }
-                alias
+                return self.others.push(called(name, alias.as_ref()));
             }
             TableFactor::Function { name, args, alias, .. } => {
                 self.call(name, args.len());
-                alias
+                return self.others.push(called(name, alias.as_ref()));
             }
             TableFactor::Derived { alias, sample, .. } => {
                 if sample.is_some() {
@@ -227,6 +227,11 @@ impl Survey {
             });
         }
     }
+}
+
+/// The name by which a function in FROM is called, folded.
+fn called(function: &ObjectName, alias: Option<&TableAlias>) -> String {
+    alias.map(|alias| &alias.name).or(parts(function).last().copied()).map(fold).unwrap_or_default()
 }
 
 /// The line where a node begins; 0 where the parser did not keep it.

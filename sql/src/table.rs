@@ -26,6 +26,7 @@ pub struct Table {
     /// Columns of each `UNIQUE` constraint.
     pub unique: Vec<Vec<String>>,
     pub(crate) literals: Vec<Literal>,
+    pub(crate) ast: CreateTable,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +55,7 @@ impl Table {
             key: Vec::new(),
             unique: Vec::new(),
             literals: Literal::all(fragment),
+            ast: create.clone(),
         };
         for column in &create.columns {
             table.read_column(column, report);

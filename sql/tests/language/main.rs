@@ -1,8 +1,11 @@
 //! What the language of models and upcasts accepts, refuses and rewrites, seen from outside.
 #![allow(clippy::unwrap_used)]
 
+mod cutting;
+mod merging;
 mod refusals;
 mod rules;
 mod shop;
 mod splicing;
 mod upcasts;
+mod waves;

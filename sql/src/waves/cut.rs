@@ -1,0 +1,242 @@
+//! Cuts a batch into waves: an event comes after every earlier event that it conflicts with, and never before one that
+//! it is merged with. One pass over the events; hashes that collide make more waves, never fewer.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use super::Waves;
+use super::access::{Access, KeyPart};
+use super::order::{Order, common};
+
+/// Cuts batches of one model. It keeps its memory from batch to batch.
+#[derive(Debug)]
+pub struct Cutter {
+    /// For each relation, what one of its events looks up and leaves.
+    probes: Vec<Vec<Probe>>,
+    views: Vec<View>,
+}
+
+/// A table's rows as told by some of its columns: the ones that two conflicting accesses both know. An access that knows
+/// more is looked at through these alone.
+#[derive(Debug)]
+struct View {
+    table: usize,
+    columns: Vec<usize>,
+    /// How many kinds of access leave marks here.
+    marks: usize,
+    /// Where a key's marks begin.
+    index: HashMap<u64, usize, BuildHasherDefault<Hashed>>,
+    /// For each key and kind, one more than the last wave that holds such an access; 0: none does.
+    last: Vec<u32>,
+}
+
+/// What the accesses of one relation that share a view and a key do there.
+#[derive(Debug)]
+struct Probe {
+    view: usize,
+    /// The relation's keys that make up the view's columns.
+    keys: Vec<usize>,
+    /// Marks that it runs after.
+    after: Vec<usize>,
+    /// Marks that it does not run before.
+    not_before: Vec<usize>,
+    /// Marks that it leaves.
+    leaves: Vec<usize>,
+}
+
+impl Cutter {
+    pub fn new(waves: &Waves) -> Self {
+        let mut plan = Plan::new(waves);
+        plan.pair();
+        plan.finish()
+    }
+
+    /// For each event its relation (as in [`Waves::relations`]) and the hashes of that relation's keys, in the log's
+    /// order; `None` for a NULL. Appends each event's wave, from 0 without gaps, and says how many waves there are.
+    pub fn cut<'a>(
+        &mut self,
+        events: impl IntoIterator<Item = (usize, &'a [Option<u64>])>,
+        waves: &mut Vec<u32>,
+    ) -> u32 {
+        for view in &mut self.views {
+            view.index.clear();
+            view.last.clear();
+        }
+        let mut count = 0;
+        for (relation, keys) in events {
+            let wave = self.place(relation, keys);
+            count = count.max(wave + 1);
+            waves.push(wave);
+        }
+        count
+    }
+
+    fn place(&mut self, relation: usize, keys: &[Option<u64>]) -> u32 {
+        let mut wave = 0;
+        for probe in &self.probes[relation] {
+            let view = &self.views[probe.view];
+            let Some(start) = view.hash(&probe.keys, keys).and_then(|hash| view.index.get(&hash)) else { continue };
+            let last = &view.last[*start..start + view.marks];
+            wave = probe.after.iter().fold(wave, |wave, mark| wave.max(last[*mark]));
+            wave = probe.not_before.iter().fold(wave, |wave, mark| wave.max(last[*mark].saturating_sub(1)));
+        }
+        for probe in &self.probes[relation] {
+            let view = &mut self.views[probe.view];
+            let Some(hash) = view.hash(&probe.keys, keys).filter(|_| !probe.leaves.is_empty()) else { continue };
+            let start = *view.index.entry(hash).or_insert_with(|| {
+                view.last.resize(view.last.len() + view.marks, 0);
+                view.last.len() - view.marks
+            });
+            for mark in &probe.leaves {
+                let last = &mut view.last[start + mark];
+                *last = (*last).max(wave + 1);
+            }
+        }
+        wave
+    }
+}
+
+impl View {
+    /// One number for the values of the view's columns; `None` where one of them is NULL, which equals nothing.
+    fn hash(&self, probe: &[usize], keys: &[Option<u64>]) -> Option<u64> {
+        probe.iter().try_fold(0u64, |hash, key| Some((hash.rotate_left(25) ^ keys[*key]?).wrapping_mul(SPREAD)))
+    }
+}
+
+/// An odd number without a pattern in its bits.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The keys are hashes already.
+#[derive(Debug, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        // The map takes its place from the low bits and a tag from the high ones; a product's low bits are its poorer ones.
+        self.0 = hash ^ (hash >> 32);
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = (self.0.rotate_left(8) ^ u64::from(*byte)).wrapping_mul(SPREAD));
+    }
+}
+
+/// All pairs of accesses, looked at once.
+struct Plan<'a> {
+    /// (relation, rule, access)
+    accesses: Vec<(usize, usize, &'a Access)>,
+    merged: Vec<bool>,
+    relations: usize,
+    views: Vec<View>,
+    /// (access, view): the accesses that it must heed there.
+    heeds: HashMap<(usize, usize), Vec<(usize, Order)>>,
+}
+
+impl<'a> Plan<'a> {
+    fn new(waves: &'a Waves) -> Self {
+        let rules = waves.rules.iter().enumerate();
+        let accesses =
+            rules.flat_map(|(index, rule)| rule.accesses.iter().map(move |access| (rule.relation, index, access)));
+        Self {
+            accesses: accesses.collect(),
+            merged: waves.rules.iter().map(|rule| rule.merge().is_some()).collect(),
+            relations: waves.relations.len(),
+            views: Vec::new(),
+            heeds: HashMap::new(),
+        }
+    }
+
+    fn pair(&mut self) {
+        for one in 0..self.accesses.len() {
+            for other in 0..self.accesses.len() {
+                let ((_, rule, left), (_, other_rule, right)) = (self.accesses[one], self.accesses[other]);
+                let order = Order::between(left, right, rule == other_rule && self.merged[rule]);
+                if order != Order::Free {
+                    let columns = common(left, right).map(|(part, _): (&KeyPart, _)| part.column).collect();
+                    let view = self.view(left.table, columns);
+                    self.heeds.entry((one, view)).or_default().push((other, order));
+                }
+            }
+        }
+    }
+
+    fn view(&mut self, table: usize, columns: Vec<usize>) -> usize {
+        let known = self.views.iter().position(|view| view.table == table && view.columns == columns);
+        known.unwrap_or_else(|| {
+            let (index, last) = (HashMap::default(), Vec::new());
+            self.views.push(View { table, columns, marks: 0, index, last });
+            self.views.len() - 1
+        })
+    }
+
+    fn finish(mut self) -> Cutter {
+        let mut probes: Vec<Vec<Probe>> = (0..self.relations).map(|_| Vec::new()).collect();
+        for view in 0..self.views.len() {
+            let marks = self.marks(view);
+            self.views[view].marks = marks.values().max().map_or(0, |most| most + 1);
+            for (access, mark) in &marks {
+                let (relation, _, found) = self.accesses[*access];
+                let keys = self.keys(view, found);
+                let own = &mut probes[relation];
+                let probe = match own.iter_mut().position(|probe| probe.view == view && probe.keys == keys) {
+                    Some(index) => &mut own[index],
+                    None => {
+                        own.push(Probe { view, keys, after: vec![], not_before: vec![], leaves: vec![] });
+                        let last = own.len() - 1;
+                        &mut own[last]
+                    }
+                };
+                add(&mut probe.leaves, *mark);
+                for (other, order) in &self.heeds[&(*access, view)] {
+                    match order {
+                        Order::After => add(&mut probe.after, marks[other]),
+                        Order::NotBefore => add(&mut probe.not_before, marks[other]),
+                        Order::Free => {}
+                    }
+                }
+            }
+        }
+        for probe in probes.iter_mut().flatten() {
+            probe.not_before.retain(|mark| !probe.after.contains(mark));
+        }
+        Cutter { probes, views: self.views }
+    }
+
+    /// A mark for each access of a view; accesses that are heeded alike share one.
+    fn marks(&self, view: usize) -> HashMap<usize, usize> {
+        let mut heeded: HashMap<usize, Vec<(usize, Order)>> = HashMap::new();
+        for ((access, own), others) in &self.heeds {
+            if *own == view {
+                others.iter().for_each(|(other, order)| heeded.entry(*other).or_default().push((*access, *order)));
+            }
+        }
+        let mut kinds: Vec<Vec<(usize, Order)>> = Vec::new();
+        let mut marks = HashMap::new();
+        for (access, mut by) in heeded {
+            by.sort_unstable();
+            let kind = kinds.iter().position(|known| *known == by).unwrap_or(kinds.len());
+            if kind == kinds.len() {
+                kinds.push(by);
+            }
+            marks.insert(access, kind);
+        }
+        marks
+    }
+
+    /// The keys that make up the view's columns for this access.
+    fn keys(&self, view: usize, access: &Access) -> Vec<usize> {
+        let parts = access.rows.parts();
+        let columns = self.views[view].columns.iter();
+        columns.filter_map(|column| parts.iter().find(|part| part.column == *column)).map(|part| part.key).collect()
+    }
+}
+
+fn add(marks: &mut Vec<usize>, mark: usize) {
+    if !marks.contains(&mark) {
+        marks.push(mark);
+    }
+}

@@ -1,0 +1,150 @@
+//! The accesses of one rule: what it does to its target, and every table that it reads on the way. Each may only grow on
+//! its way here: by constraints, by columns that move, by views.
+
+use sqlparser::ast::{Insert, Statement};
+
+use super::access::{Access, Column, ColumnSet, KeyPart, Obstacle, RowSet};
+use super::reads::{Named, Reader};
+use super::study::Study;
+use crate::name::fold;
+use crate::rule::{Rule, RuleKind};
+use crate::survey::Survey;
+
+/// What is written by `SET`, generated columns included.
+pub(crate) struct Change {
+    pub(crate) table: usize,
+    pub(crate) written: ColumnSet,
+    pub(crate) line: usize,
+}
+
+impl Study<'_> {
+    /// An access for each table that the statement names, and for those that its views are made of.
+    pub(crate) fn reads(&self, reader: &Reader<'_, '_>, rule: &Rule) -> Vec<Access> {
+        let survey = Survey::of(&rule.ast);
+        let target = usize::from(!matches!(rule.ast, Statement::Insert(_)));
+        let mut accesses = Vec::new();
+        for named in survey.relations.iter().skip(target) {
+            let [name] = &named.name[..] else { continue };
+            if let Some(table) = self.table(&fold(name)) {
+                let parts = reader.parts.get(&name.span.start).cloned().unwrap_or_default();
+                let reads = if named.renames_columns {
+                    self.whole_row(table)
+                } else {
+                    reader.named.columns(&named.called(), &self.model.tables[table])
+                };
+                accesses.push(self.access(table, parts, reads, rule.line));
+            }
+            self.read_view(&fold(name), rule.line, &mut accesses);
+        }
+        accesses
+    }
+
+    fn read_view(&self, name: &str, line: usize, accesses: &mut Vec<Access>) {
+        for view in self.model.views.iter().filter(|view| view.name == name) {
+            for read in &view.reads {
+                if let Some(table) = self.table(read) {
+                    let obstacle = Obstacle {
+                        because: format!("the view `{name}` reads all rows of `{read}`"),
+                        line,
+                        help: "read the tables themselves, by `column = e.field`".into(),
+                    };
+                    let access = self.access(table, Vec::new(), self.whole_row(table), line);
+                    accesses.push(Access { obstacle: Some(obstacle), ..access });
+                }
+                self.read_view(read, line, accesses);
+            }
+        }
+    }
+
+    fn whole_row(&self, table: usize) -> ColumnSet {
+        let columns = 0..self.model.tables[table].columns.len();
+        columns.map(Column::At).chain([Column::Exists]).collect()
+    }
+
+    /// An access that reads; rows are not told by columns that a rule of the model moves.
+    fn access(&self, table: usize, mut parts: Vec<KeyPart>, reads: ColumnSet, line: usize) -> Access {
+        let moved = parts.iter().find_map(|part| Some((part.column, *self.set.get(&(table, part.column))?.first()?)));
+        parts.retain(|part| !self.set.contains_key(&(table, part.column)));
+        let rows = RowSet::of(parts);
+        let obstacle = (rows == RowSet::All).then(|| self.untold(table, moved, line));
+        let (writes, adds) = (ColumnSet::new(), ColumnSet::new());
+        Access { table, rows, reads, writes, adds, new_row: false, obstacle }
+    }
+
+    /// Why no key tells the rows; `moved` is a column that would, and the line of a rule that changes it.
+    fn untold(&self, table: usize, moved: Option<(usize, usize)>, line: usize) -> Obstacle {
+        let table = &self.model.tables[table];
+        let inserts = self
+            .model
+            .rules
+            .iter()
+            .any(|rule| rule.line == line && rule.target == table.name && rule.kind == RuleKind::Insert);
+        let (because, help) = match moved {
+            Some((column, setter)) => (
+                format!(
+                    "rows of `{}` are told apart by `{}`, which the rule in line {setter} changes",
+                    table.name, table.columns[column].name
+                ),
+                "tell them apart by a column that no SET writes".to_owned(),
+            ),
+            None if inserts => (
+                format!("the event alone does not say which row of `{}` is meant", table.name),
+                "give the key's columns fields of the event, of the columns' own types".to_owned(),
+            ),
+            None => (
+                format!("no column of `{}` is compared with the event by `=`, so all its rows count", table.name),
+                format!(
+                    "add `column = e.field` to the conditions on `{}`, joined by AND, with a field of the column's own \
+                     type",
+                    table.name
+                ),
+            ),
+        };
+        Obstacle { because, line, help }
+    }
+
+    /// The access of an UPDATE or DELETE, or of what is changed on a conflict.
+    pub(crate) fn change(&self, change: Change, parts: Vec<KeyPart>, reads: ColumnSet, deletes: bool) -> Access {
+        let Change { table, written, line } = change;
+        let unique = written.iter().copied().find(|column| self.facts[table].is_unique(*column));
+        let mut access = self.access(table, parts, reads, line);
+        access.reads.extend(self.facts[table].read_along(&written));
+        access.writes = written;
+        if deletes {
+            access.writes.insert(Column::Exists);
+        }
+        if let Some(Column::At(at)) = unique {
+            access.rows = RowSet::All;
+            access.obstacle = Some(Obstacle {
+                because: format!(
+                    "it sets `{}`, which a unique index holds: any row may be in its way",
+                    self.model.tables[table].columns[at].name
+                ),
+                line,
+                help: "leave the columns of unique indexes as they were inserted".into(),
+            });
+        }
+        access
+    }
+
+    /// The new row, and for each unique index the row that may be there already.
+    pub(crate) fn insert(&self, insert: &Insert, called: &str, change: Change, row: &[KeyPart]) -> Vec<Access> {
+        let Change { table, written, line } = change;
+        let facts = &self.facts[table];
+        let exists: ColumnSet = [Column::Exists].into();
+        let mut new = self.access(table, row.to_vec(), exists.clone(), line);
+        new.writes = self.whole_row(table);
+        new.new_row = true;
+        let reads = match &insert.on {
+            Some(on) => Named::of(on).columns(called, &self.model.tables[table]),
+            None => exists,
+        };
+        let mut accesses = vec![new];
+        for unique in &facts.unique {
+            let known = row.iter().filter(|part| unique.columns.contains(&part.column) && !unique.nulls_equal);
+            let change = Change { table, written: written.clone(), line };
+            accesses.push(self.change(change, known.cloned().collect(), reads.clone(), false));
+        }
+        accesses
+    }
+}
