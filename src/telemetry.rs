@@ -30,6 +30,7 @@ pub(crate) fn metrics() -> anyhow::Result<PrometheusHandle> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), DURATIONS)?
         .set_buckets_for_metric(Matcher::Suffix("_events".into()), SIZES)?
+        .set_buckets_for_metric(Matcher::Suffix("_waves".into()), SIZES)?
         .install_recorder()
         .context("the metrics recorder")?;
     vitrina_api::describe_metrics();

@@ -2,9 +2,12 @@
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
+use crate::writer::Written;
+
 const EVENTS: &str = "vitrina_events_total";
 const UNTOUCHED: &str = "vitrina_rule_runs_without_rows_total";
 const BATCH_EVENTS: &str = "vitrina_batch_events";
+const BATCH_WAVES: &str = "vitrina_batch_waves";
 const BATCH_SECONDS: &str = "vitrina_batch_duration_seconds";
 const FENCED: &str = "vitrina_fenced_partitions_total";
 const WORLD: &str = "vitrina_world_faults_total";
@@ -16,6 +19,10 @@ pub fn describe() {
     describe_counter!(EVENTS, "Records by model and outcome: applied, duplicate, ignored");
     describe_counter!(UNTOUCHED, "Runs of a rule that touched no row");
     describe_histogram!(BATCH_EVENTS, "Events in a committed batch");
+    describe_histogram!(
+        BATCH_WAVES,
+        "Waves that a committed batch ran in; as many as events where it ran event by event"
+    );
     describe_histogram!(BATCH_SECONDS, Unit::Seconds, "From a batch's first statement to its commit");
     describe_counter!(FENCED, "Partitions whose batch was rolled back because another instance had claimed them");
     describe_counter!(WORLD, "Batches that the world's trouble held up");
@@ -24,12 +31,13 @@ pub fn describe() {
     describe_gauge!(LAG_SECONDS, Unit::Seconds, "Age of the last applied event while the model is behind, else 0");
 }
 
-pub(crate) fn committed(model: &str, applied: u64, duplicates: u64, ignored: u64, untouched: u64, seconds: f64) {
+pub(crate) fn committed(model: &str, applied: u64, duplicates: u64, ignored: u64, written: Written, seconds: f64) {
     let model = model.to_owned();
     for (outcome, count) in [("applied", applied), ("duplicate", duplicates), ("ignored", ignored)] {
         counter!(EVENTS, "model" => model.clone(), "outcome" => outcome).increment(count);
     }
-    counter!(UNTOUCHED, "model" => model.clone()).increment(untouched);
+    counter!(UNTOUCHED, "model" => model.clone()).increment(written.untouched);
+    histogram!(BATCH_WAVES, "model" => model.clone()).record(written.waves as f64);
     histogram!(BATCH_EVENTS, "model" => model.clone()).record((applied + duplicates) as f64);
     histogram!(BATCH_SECONDS, "model" => model).record(seconds);
 }

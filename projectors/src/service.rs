@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,8 @@ use crate::definition::Definition;
 use crate::fault::Fault;
 use crate::generation::{self, Generation};
 use crate::inspect;
-use crate::statement::Statement;
+use crate::rules::Rules;
+use crate::session;
 use crate::status::{Board, State};
 use crate::worker::Worker;
 use crate::writer::Writer;
@@ -103,6 +105,14 @@ impl Service {
         generation::open(&self.pool, definition, settings.duplicate_window).await
     }
 
+    async fn rules(&self, definition: &Definition, generation: Generation) -> Result<Rules, Fault> {
+        let schema = crate::generation_schema(&definition.model.name, generation.number);
+        let mut connection = session::writer(&self.postgres, &schema, 0).await.map_err(generation::judge)?;
+        let rules = Rules::new(&mut connection, definition, &schema).await;
+        let _ = connection.close().await;
+        rules
+    }
+
     async fn work(
         &self,
         definition: &Definition,
@@ -113,8 +123,12 @@ impl Service {
         let model = definition.model.name.clone();
         let id = (model.clone(), generation.number);
         let window = generation.duplicate_window;
-        let statements = Arc::new(statements(definition));
-        let writer = Writer::new(self.postgres.clone(), id.clone(), window, statements);
+        let rules = match self.rules(definition, generation).await {
+            Ok(rules) => rules,
+            Err(Fault::World(reason)) => return End::World(reason),
+            Err(other) => return End::Stop(format!("{other:?}")),
+        };
+        let writer = Writer::new(self.postgres.clone(), id.clone(), window, rules);
         let claims = Claims::new(self.pool.clone(), id, window, self.group_prefix.clone(), self.board.clone());
         let stage = Stage {
             model: model.clone(),
@@ -135,15 +149,4 @@ impl Service {
         };
         Worker::new(Arc::new(claims), writer, self.board.clone()).run(subscription, stage, shutdown).await
     }
-}
-
-/// By layout, the rules that name its event, in file order.
-fn statements(definition: &Definition) -> Vec<Vec<Statement>> {
-    let model = &definition.model;
-    let of = |layout: &vitrina_avro::Layout| {
-        let contract = &layout.contract;
-        let names = |rule: &&vitrina_sql::Rule| rule.context == contract.context && rule.event == contract.name;
-        model.rules.iter().filter(names).map(|rule| Statement::new(rule, &model.file, layout)).collect()
-    };
-    definition.layouts.iter().map(of).collect()
 }

@@ -1,34 +1,39 @@
-//! A rule as Postgres runs it: the user's text with the event relation spliced in as arrays of bound parameters. Any
-//! number of events of any mixture of versions go into one call; which of them may go together is decided elsewhere.
+//! A statement over events as Postgres runs it: the event relation is spliced in as arrays of bound parameters. Any number
+//! of events of any mixture of versions go into one call; which of them may go together is decided elsewhere.
+
+use std::collections::BTreeSet;
 
 use sqlx::encode::{Encode, IsNull};
 use sqlx::error::BoxDynError;
 use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgTypeInfo};
 use sqlx::{Arguments, AssertSqlSafe, Postgres, SqlSafeStr, SqlStr, Type};
-use vitrina_avro::{ColumnType, Contract, Layout, METADATA, Rows, Values};
-use vitrina_sql::Rule;
+use vitrina_avro::{ColumnType, Contract, Layout, METADATA, ORDINAL, Rows, Values};
 
-/// One rule of one generation, ready to be prepared.
+/// A statement over events of one contract, ready to be prepared.
 #[derive(Debug)]
 pub(crate) struct Statement {
     sql: SqlStr,
-    /// `file:line`, for whoever reads an error.
-    pub place: String,
     /// For each version of the contract, where each parameter's values lie in the model's [`Rows`].
     parameters: Vec<Vec<usize>>,
 }
 
 impl Statement {
-    /// `rule` over `stored`'s rows: it binds only the columns that the rule itself uses.
-    pub(crate) fn new(rule: &Rule, file: &str, stored: &Layout) -> Self {
-        let own = Layout::new(&stored.contract, rule.columns.as_ref());
-        let columns: Vec<String> = relation_columns(&stored.contract)
-            .filter(|name| rule.columns.as_ref().is_none_or(|columns| columns.contains(*name)))
-            .map(crate::quote)
-            .collect();
-        let columns = if columns.is_empty() { "1 AS _".to_owned() } else { columns.join(", ") };
-        let relation = format!("(SELECT {columns} FROM {} AS _batch)", own.relation_sql(1));
+    /// What `write` makes of the derived table that holds `columns` of the events (`None`: all) and, where `ordinal`,
+    /// their ordinal; over rows stored as in `stored`. Nothing but those columns is bound.
+    pub(crate) fn new(
+        stored: &Layout,
+        columns: Option<&BTreeSet<String>>,
+        ordinal: bool,
+        write: impl FnOnce(&str) -> String,
+    ) -> Self {
+        let own = Layout::new(&stored.contract, columns);
+        let wanted = relation_columns(&stored.contract).filter(|name| columns.is_none_or(|all| all.contains(*name)));
+        let mut selected: Vec<String> = wanted.map(crate::quote).collect();
+        if ordinal || selected.is_empty() {
+            selected.push(crate::quote(ORDINAL));
+        }
+        let relation = format!("(SELECT {} FROM {} AS _batch)", selected.join(", "), own.relation_sql(1));
         let parameters = own
             .versions()
             .iter()
@@ -38,11 +43,7 @@ impl Statement {
                 own.columns.iter().filter_map(|column| place(&column.name)).collect()
             })
             .collect();
-        Self {
-            sql: AssertSqlSafe(rule.with_relation(&relation)).into_sql_str(),
-            place: format!("{file}:{}", rule.line),
-            parameters,
-        }
+        Self { sql: AssertSqlSafe(write(&relation)).into_sql_str(), parameters }
     }
 
     pub(crate) fn sql(&self) -> SqlStr {
@@ -53,11 +54,15 @@ impl Statement {
     ///
     /// # Errors
     /// More bytes than one message to Postgres holds.
-    pub(crate) fn arguments(&self, versions: &[Rows], picked: &[&[u32]]) -> Result<PgArguments, BoxDynError> {
+    pub(crate) fn arguments<P: AsRef<[u32]>>(
+        &self,
+        versions: &[Rows],
+        picked: &[P],
+    ) -> Result<PgArguments, BoxDynError> {
         let mut arguments = PgArguments::default();
         for ((places, rows), picked) in self.parameters.iter().zip(versions).zip(picked) {
             for &place in places {
-                arguments.add(Array { values: &rows.values[place], rows: picked })?;
+                arguments.add(Array { values: &rows.values[place], rows: picked.as_ref() })?;
             }
         }
         Ok(arguments)

@@ -162,7 +162,7 @@ impl Worker {
         let duplicates = batch.events.iter().filter(|event| event.duplicate).count();
         let applied = (batch.events.len() - duplicates) as u64;
         let seconds = took.as_secs_f64();
-        metrics::committed(&self.model, applied, duplicates as u64, batch.ignored, written.untouched, seconds);
+        metrics::committed(&self.model, applied, duplicates as u64, batch.ignored, written, seconds);
     }
 
     /// Forgets all about partitions that somebody else has claimed, and claims them again after a jitter.

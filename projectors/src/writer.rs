@@ -1,19 +1,20 @@
 //! The one transaction: lock, positions first, every event's rules in order, the window of identities, commit. Either all
 //! of a batch is in Postgres and its positions have moved, or nothing is.
 //!
-//! Each event runs alone here, in order. That is the meaning of a model (`design.md` §1), and the reference for
-//! everything that runs more than one event at a time.
+//! Event by event is the meaning of a model (`design.md` §1), and the reference for waves. Whatever goes wrong in a wave
+//! sends the whole batch through event by event, so that only this path ever says which event is to blame.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection, Executor};
+use vitrina_avro::Rows;
 use vitrina_ingest::{Span, TopicPartition};
 
-use crate::batch::{Decoded, Event};
+use crate::batch::Decoded;
 use crate::fault::Fault;
+use crate::rules::Rules;
 use crate::session::{self, ROUND_TRIP, within};
 use crate::statement::Statement;
 use crate::window;
@@ -26,6 +27,19 @@ const ROLLBACK: Duration = Duration::from_secs(2);
 pub(crate) struct Written {
     /// Runs of a rule that touched no row.
     pub untouched: u64,
+    pub waves: u64,
+}
+
+/// Runs a statement over the picked rows; how many rows it touched.
+async fn run<P: AsRef<[u32]>>(
+    connection: &mut PgConnection,
+    statement: &Statement,
+    versions: &[Rows],
+    picked: &[P],
+) -> sqlx::Result<u64> {
+    let arguments = statement.arguments(versions, picked).map_err(sqlx::Error::Encode)?;
+    let run = sqlx::query_with(statement.sql(), arguments).execute(connection);
+    Ok(within(ROUND_TRIP, run).await?.rows_affected())
 }
 
 /// Writes the batches of one generation, one at a time.
@@ -34,8 +48,7 @@ pub(crate) struct Writer {
     model: String,
     generation: i32,
     duplicate_window: u32,
-    /// By layout: the rules that name its event, in file order.
-    statements: Arc<Vec<Vec<Statement>>>,
+    rules: Rules,
     connection: Option<PgConnection>,
     /// A COMMIT was sent and its answer never came.
     doubtful: bool,
@@ -46,9 +59,9 @@ impl Writer {
         options: PgConnectOptions,
         (model, generation): (String, i32),
         duplicate_window: u32,
-        statements: Arc<Vec<Vec<Statement>>>,
+        rules: Rules,
     ) -> Self {
-        Self { options, model, generation, duplicate_window, statements, connection: None, doubtful: false }
+        Self { options, model, generation, duplicate_window, rules, connection: None, doubtful: false }
     }
 
     /// Writes `batch`, or nothing.
@@ -63,41 +76,78 @@ impl Writer {
                 return Ok(Written::default());
             }
         }
-        let written = self.attempt(batch).await;
+        let written = match self.attempt(batch, true).await {
+            Err(fault @ (Fault::World(_) | Fault::Fenced(_))) => Err(fault),
+            Err(fault) if self.rules.cutting.is_some() => {
+                tracing::debug!(model = %self.model, ?fault, "a wave was refused; the batch runs event by event");
+                self.roll_back().await;
+                self.attempt(batch, false).await
+            }
+            written => written,
+        };
         if written.is_err() && !self.doubtful {
             self.roll_back().await;
         }
         written
     }
 
-    async fn attempt(&mut self, batch: &Decoded) -> Result<Written, Fault> {
-        let statements = self.statements.clone();
+    async fn attempt(&mut self, batch: &Decoded, waves: bool) -> Result<Written, Fault> {
         let begin = format!("BEGIN; SELECT pg_advisory_xact_lock({})", lock_key(&self.model, self.generation));
         let connection = self.connected().await?;
         within(ROUND_TRIP, connection.execute(AssertSqlSafe(begin))).await.map_err(world)?;
         self.move_positions(&batch.spans).await?;
-        let mut written = Written::default();
-        for (index, event) in batch.events.iter().enumerate().filter(|(_, event)| !event.duplicate) {
-            for statement in &statements[event.layout] {
-                let touched = self.run(statement, batch, event).await;
-                let touched = touched.map_err(|error| Fault::of(&error, Some((index, &statement.place))))?;
-                written.untouched += u64::from(touched == 0);
-            }
-        }
+        let written = match waves && self.rules.cutting.is_some() && batch.events.len() > 1 {
+            true => self.run_waves(batch).await?,
+            false => self.run_events(batch).await?,
+        };
         self.store_window(batch).await?;
         self.commit(batch).await?;
         Ok(written)
     }
 
-    async fn run(&mut self, statement: &Statement, batch: &Decoded, event: &Event) -> sqlx::Result<u64> {
-        let versions = &batch.rows[event.layout];
-        let row = [event.row];
-        let mut picked: Vec<&[u32]> = vec![&[]; versions.len()];
-        picked[event.version] = &row;
-        let arguments = statement.arguments(versions, &picked).map_err(sqlx::Error::Encode)?;
-        let connection = self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)?;
-        let run = sqlx::query_with(statement.sql(), arguments).execute(connection);
-        Ok(within(ROUND_TRIP, run).await?.rows_affected())
+    /// The meaning: each event alone, each of its rules once, in file order.
+    async fn run_events(&mut self, batch: &Decoded) -> Result<Written, Fault> {
+        let Self { rules, connection, .. } = self;
+        let connection = connection.as_mut().ok_or(Fault::World("Postgres: no connection".into()))?;
+        let mut written = Written::default();
+        for (index, event) in batch.events.iter().enumerate().filter(|(_, event)| !event.duplicate) {
+            let row = [event.row];
+            let mut picked: Vec<&[u32]> = vec![&[]; batch.rows[event.layout].len()];
+            picked[event.version] = &row;
+            for &rule in &rules.of_layout[event.layout] {
+                let rule = &rules.rules[rule];
+                let touched = run(connection, &rule.single, &batch.rows[event.layout], &picked).await;
+                let touched = touched.map_err(|error| Fault::of(&error, Some((index, &rule.place))))?;
+                written.untouched += u64::from(touched == 0);
+            }
+            written.waves += 1;
+        }
+        Ok(written)
+    }
+
+    /// Wave after wave; within one, each rule once over all its events, in file order.
+    async fn run_waves(&mut self, batch: &Decoded) -> Result<Written, Fault> {
+        let Self { rules, connection, .. } = self;
+        let connection = connection.as_mut().ok_or(Fault::World("Postgres: no connection".into()))?;
+        let Some(cutting) = &mut rules.cutting else { return Ok(Written::default()) };
+        let cut = within(ROUND_TRIP, cutting.cut(connection, batch)).await.map_err(world)?;
+        let mut picked: Vec<Vec<Vec<u32>>> =
+            batch.rows.iter().map(|versions| vec![Vec::new(); versions.len()]).collect();
+        let mut written = Written::default();
+        for wave in cut.waves() {
+            picked.iter_mut().flatten().for_each(Vec::clear);
+            for &event in wave {
+                let event = &batch.events[event as usize];
+                picked[event.layout][event.version].push(event.row);
+            }
+            for rule in rules.rules.iter().filter(|rule| picked[rule.layout].iter().any(|rows| !rows.is_empty())) {
+                let touched = run(connection, &rule.wave, &batch.rows[rule.layout], &picked[rule.layout]).await;
+                let touched = touched.map_err(|error| Fault::of(&error, Some((0, &rule.place))))?;
+                written.untouched += u64::from(touched == 0);
+            }
+            written.waves += 1;
+        }
+        Ok(written)
     }
 
     async fn connected(&mut self) -> Result<&mut PgConnection, Fault> {
@@ -105,7 +155,7 @@ impl Writer {
             Some(connection) => connection,
             None => {
                 let schema = crate::generation_schema(&self.model, self.generation);
-                let statements = self.statements.iter().map(Vec::len).sum::<usize>() + 10;
+                let statements = 2 * self.rules.rules.len() + 20;
                 session::writer(&self.options, &schema, statements).await.map_err(world)?
             }
         };

@@ -1,0 +1,218 @@
+//! Cutting a decoded batch into waves: each event's keys are hashed, from the decoded bytes where they are the key, from
+//! Postgres's answer where only it can tell. Equal keys have equal hashes; unequal ones with one hash only cost a wave.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sqlx::Row as _;
+use sqlx::postgres::{PgConnection, PgRow};
+use vitrina_avro::{Layout, ORDINAL};
+use vitrina_sql::waves::{Cutter, KeyValue, Waves};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::batch::{Decoded, Event};
+use crate::definition::Definition;
+use crate::statement::Statement;
+
+/// A batch's events by wave.
+#[derive(Debug, Default)]
+pub(crate) struct Cut {
+    /// Indices of the events that are no duplicates, wave after wave, in the batch's order within each.
+    pub order: Vec<u32>,
+    /// Where each wave ends in `order`.
+    pub ends: Vec<usize>,
+}
+
+/// How one model's batches are cut.
+pub(crate) struct Cutting {
+    cutter: Cutter,
+    relations: Vec<Relation>,
+}
+
+/// The keys of one contract's events.
+struct Relation {
+    keys: Vec<Key>,
+    /// For each version, where the ordinal lies.
+    ordinals: Vec<usize>,
+    /// Keys that Postgres computes.
+    asked: Option<Statement>,
+    /// Fields that an upcast computes, for events of the versions before it.
+    computed: Option<Statement>,
+}
+
+enum Key {
+    /// For each version, where the field lies unchanged; else its place in the answer of `computed`.
+    Field {
+        stored: Vec<Option<usize>>,
+        computed: usize,
+    },
+    Asked(usize),
+    Fixed(Option<u64>),
+}
+
+/// Hashes of keys that were asked for, by ordinal.
+type Answers = HashMap<i64, Vec<Option<u64>>>;
+
+impl Cutting {
+    pub(crate) fn new(definition: &Definition, waves: &Waves) -> Self {
+        let relations = waves.relations.iter().zip(&definition.layouts).map(|(keys, layout)| {
+            let asked = keys.asked("").map(|_| {
+                let write = |relation: &str| keys.asked(relation).unwrap_or_default();
+                Statement::new(layout, Some(&keys.asked_columns()), true, write)
+            });
+            Relation::new(layout, &keys.keys, asked)
+        });
+        Self { cutter: Cutter::new(waves), relations: relations.collect() }
+    }
+
+    /// Cuts the batch.
+    ///
+    /// # Errors
+    /// Those of the questions to Postgres.
+    pub(crate) async fn cut(&mut self, connection: &mut PgConnection, batch: &Decoded) -> sqlx::Result<Cut> {
+        let mut answers = Vec::with_capacity(self.relations.len());
+        for (layout, relation) in self.relations.iter().enumerate() {
+            answers.push((
+                relation.ask(connection, batch, layout, relation.asked.as_ref()).await?,
+                relation.ask(connection, batch, layout, relation.computed_for(batch, layout)).await?,
+            ));
+        }
+        let events: Vec<(u32, &Event)> =
+            (0..).zip(&batch.events).filter(|(_, event): &(u32, &Event)| !event.duplicate).collect();
+        let (mut hashes, mut bounds) = (Vec::new(), Vec::with_capacity(events.len()));
+        for (_, event) in &events {
+            let start = hashes.len();
+            let (asked, computed) = &answers[event.layout];
+            self.relations[event.layout].hash(batch, event, asked, computed, &mut hashes);
+            bounds.push((event.layout, start..hashes.len()));
+        }
+        let mut waves = Vec::with_capacity(events.len());
+        let keyed = bounds.into_iter().map(|(relation, range)| (relation, &hashes[range]));
+        let count = self.cutter.cut(keyed, &mut waves);
+        Ok(Cut::new(events.into_iter().map(|(index, _)| index).zip(waves), count))
+    }
+}
+
+impl Cut {
+    fn new(events: impl Iterator<Item = (u32, u32)> + Clone, count: u32) -> Self {
+        let mut ends = vec![0; count as usize];
+        for (_, wave) in events.clone() {
+            ends[wave as usize] += 1;
+        }
+        let mut next = Vec::with_capacity(ends.len());
+        let mut total = 0;
+        for end in &mut ends {
+            next.push(total);
+            total += *end;
+            *end = total;
+        }
+        let mut order = vec![0; total];
+        for (event, wave) in events {
+            order[next[wave as usize]] = event;
+            next[wave as usize] += 1;
+        }
+        Self { order, ends }
+    }
+
+    /// The events of each wave.
+    pub(crate) fn waves(&self) -> impl Iterator<Item = &[u32]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| &self.order[start..*end])
+    }
+}
+
+impl Relation {
+    fn new(layout: &Layout, keys: &[KeyValue], asked: Option<Statement>) -> Self {
+        let versions = 0..layout.versions().len();
+        let (mut computed, mut asked_keys) = (Vec::new(), 0..);
+        let keys: Vec<Key> = keys
+            .iter()
+            .map(|key| match key {
+                KeyValue::Field(name) => {
+                    let stored: Vec<Option<usize>> =
+                        versions.clone().map(|version| layout.carried(version, name)).collect();
+                    let place = computed.len();
+                    if stored.contains(&None) {
+                        computed.push(name.clone());
+                    }
+                    Key::Field { stored, computed: place }
+                }
+                KeyValue::Asked { .. } => Key::Asked(asked_keys.next().unwrap_or_default()),
+                KeyValue::Constant(bytes) => Key::Fixed(Some(xxh3_64(bytes))),
+                KeyValue::Null => Key::Fixed(None),
+            })
+            .collect();
+        let place = |version: usize| {
+            let columns = &layout.versions()[version].columns;
+            columns.iter().position(|column| column.name == ORDINAL).unwrap_or_default()
+        };
+        let computed = (!computed.is_empty()).then(|| {
+            let list: Vec<String> = computed.iter().map(|name| crate::quote(name)).collect();
+            let columns: BTreeSet<String> = computed.into_iter().collect();
+            Statement::new(layout, Some(&columns), true, |relation| {
+                format!("SELECT {}, {} FROM {relation} AS e", crate::quote(ORDINAL), list.join(", "))
+            })
+        });
+        Self { keys, ordinals: versions.map(place).collect(), asked, computed }
+    }
+
+    /// The question for computed fields, where the batch has an event of a version that needs it.
+    fn computed_for(&self, batch: &Decoded, layout: usize) -> Option<&Statement> {
+        let needs = |version: usize| {
+            self.keys.iter().any(|key| matches!(key, Key::Field { stored, .. } if stored[version].is_none()))
+        };
+        let rows = batch.rows.get(layout)?;
+        let asked = rows.iter().enumerate().any(|(version, rows)| !rows.is_empty() && needs(version));
+        self.computed.as_ref().filter(|_| asked)
+    }
+
+    async fn ask(
+        &self,
+        connection: &mut PgConnection,
+        batch: &Decoded,
+        layout: usize,
+        question: Option<&Statement>,
+    ) -> sqlx::Result<Answers> {
+        let mut answers = Answers::new();
+        let Some(question) = question else { return Ok(answers) };
+        let rows = &batch.rows[layout];
+        let mut picked: Vec<Vec<u32>> = vec![Vec::new(); rows.len()];
+        for event in batch.events.iter().filter(|event| event.layout == layout && !event.duplicate) {
+            picked[event.version].push(event.row);
+        }
+        if picked.iter().all(Vec::is_empty) {
+            return Ok(answers);
+        }
+        let arguments = question.arguments(rows, &picked).map_err(sqlx::Error::Encode)?;
+        for row in sqlx::query_with(question.sql(), arguments).fetch_all(connection).await? {
+            let keys = (1..row.len()).map(|column| hash_of(&row, column)).collect::<sqlx::Result<_>>()?;
+            answers.insert(row.try_get(0)?, keys);
+        }
+        Ok(answers)
+    }
+
+    fn hash(&self, batch: &Decoded, event: &Event, asked: &Answers, computed: &Answers, out: &mut Vec<Option<u64>>) {
+        let rows = &batch.rows[event.layout][event.version];
+        let bytes = |place: usize| rows.values[place].get(event.row as usize);
+        let ordinal = bytes(self.ordinals[event.version]).and_then(|bytes| bytes.try_into().ok());
+        let ordinal = ordinal.map_or(0, i64::from_be_bytes);
+        let answer = |answers: &Answers, place: usize| answers.get(&ordinal).and_then(|keys| keys[place]);
+        for key in &self.keys {
+            out.push(match key {
+                Key::Field { stored, computed: place } => match stored[event.version] {
+                    Some(place) => bytes(place).map(xxh3_64),
+                    None => answer(computed, *place),
+                },
+                Key::Asked(place) => answer(asked, *place),
+                Key::Fixed(hash) => *hash,
+            });
+        }
+    }
+}
+
+fn hash_of(row: &PgRow, column: usize) -> sqlx::Result<Option<u64>> {
+    let value = row.try_get_raw(column)?;
+    if sqlx::ValueRef::is_null(&value) {
+        return Ok(None);
+    }
+    Ok(Some(xxh3_64(value.as_bytes().map_err(sqlx::Error::Decode)?)))
+}

@@ -1,0 +1,145 @@
+//! The rules of a generation in file order, each in its two forms: over one event, which is the meaning, and over a wave.
+
+use std::collections::HashMap;
+
+use sqlx::Executor as _;
+use sqlx::postgres::PgConnection;
+use vitrina_avro::{Contracts, METADATA};
+use vitrina_sql::Rule;
+use vitrina_sql::waves::{Runs, StoredType, Types, Waves};
+
+use crate::cutting::Cutting;
+use crate::definition::Definition;
+use crate::fault::Fault;
+use crate::generation::judge;
+use crate::statement::Statement;
+
+/// One rule, ready to run.
+#[derive(Debug)]
+pub(crate) struct RunnableRule {
+    /// Index of the contract's layout.
+    pub layout: usize,
+    /// `file:line`, for whoever reads an error.
+    pub place: String,
+    pub single: Statement,
+    pub wave: Statement,
+}
+
+/// All rules of a generation.
+pub(crate) struct Rules {
+    pub rules: Vec<RunnableRule>,
+    /// By layout: the rules that name its event, in file order.
+    pub of_layout: Vec<Vec<usize>>,
+    /// How batches are cut into waves; `None` where some rule's form over a wave is not one that Postgres takes.
+    pub cutting: Option<Cutting>,
+}
+
+impl Rules {
+    /// The rules of a definition whose tables are in schema `schema` of `connection`, and their search path is set.
+    ///
+    /// # Errors
+    /// Postgres is away.
+    pub(crate) async fn new(
+        connection: &mut PgConnection,
+        definition: &Definition,
+        schema: &str,
+    ) -> Result<Self, Fault> {
+        let types = StoredTypes::read(connection, &definition.contracts, schema).await?;
+        let waves = definition.model.waves(&types);
+        let rules: Vec<RunnableRule> = runnable(definition, &waves);
+        let mut of_layout = vec![Vec::new(); definition.layouts.len()];
+        for (index, rule) in rules.iter().enumerate() {
+            of_layout[rule.layout].push(index);
+        }
+        let mut cutting = Some(Cutting::new(definition, &waves));
+        for rule in &rules {
+            // A wave's form is ours; where Postgres does not take it, the model is only slower.
+            match (&mut *connection).prepare(rule.wave.sql()).await {
+                Ok(_) => {}
+                Err(sqlx::Error::Database(error)) => {
+                    tracing::warn!(rule = %rule.place, error = error.message(), "the model runs event by event");
+                    cutting = None;
+                }
+                Err(error) => return Err(judge(error)),
+            }
+        }
+        Ok(Self { rules, of_layout, cutting })
+    }
+}
+
+fn runnable(definition: &Definition, waves: &Waves) -> Vec<RunnableRule> {
+    let model = &definition.model;
+    let layout_of = |rule: &Rule| {
+        definition
+            .layouts
+            .iter()
+            .position(|layout| layout.contract.context == rule.context && layout.contract.name == rule.event)
+    };
+    let rules = model.rules.iter().zip(&waves.rules).filter_map(|(rule, waves)| Some((rule, waves, layout_of(rule)?)));
+    rules
+        .map(|(rule, waves, layout)| {
+            let (stored, columns) = (&definition.layouts[layout], rule.columns.as_ref());
+            let single = Statement::new(stored, columns, false, |relation| rule.with_relation(relation));
+            let wave = match &waves.runs {
+                Runs::Waves { merge: Some(merge) } => {
+                    Statement::new(stored, columns, true, |relation| merge.statement(relation))
+                }
+                Runs::Waves { merge: None } => {
+                    Statement::new(stored, columns, false, |relation| rule.with_batch(relation))
+                }
+                // Each of its waves is one event.
+                Runs::EventByEvent(_) => {
+                    Statement::new(stored, columns, false, |relation| rule.with_relation(relation))
+                }
+            };
+            RunnableRule { layout, place: format!("{}:{}", model.file, rule.line), single, wave }
+        })
+        .collect()
+}
+
+/// How each rule runs and what it touches, by the declarations alone.
+pub fn waves(definition: &Definition) -> Waves {
+    definition.model.waves(&StoredTypes::offline(&definition.contracts))
+}
+
+/// The types of events' columns, and of the generation's tables as Postgres has them.
+pub(crate) struct StoredTypes<'a> {
+    contracts: &'a Contracts,
+    columns: HashMap<(String, String), (String, bool)>,
+}
+
+impl<'a> StoredTypes<'a> {
+    /// Without tables: their declarations count.
+    fn offline(contracts: &'a Contracts) -> Self {
+        Self { contracts, columns: HashMap::new() }
+    }
+
+    async fn read(connection: &mut PgConnection, contracts: &'a Contracts, schema: &str) -> Result<Self, Fault> {
+        let found: Vec<(String, String, String, bool)> = sqlx::query_as(
+            "SELECT c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod),
+                    coalesce(l.collisdeterministic, true)
+             FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_collation l ON l.oid = a.attcollation
+             WHERE c.relnamespace = $1::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped",
+        )
+        .bind(crate::quote(schema))
+        .fetch_all(connection)
+        .await
+        .map_err(judge)?;
+        let columns = found.into_iter().map(|(table, column, sql, fixed)| ((table, column), (sql, fixed)));
+        Ok(Self { contracts, columns: columns.collect() })
+    }
+}
+
+impl Types for StoredTypes<'_> {
+    fn event(&self, context: &str, event: &str, column: &str) -> Option<String> {
+        let newest = self.contracts.contract(context, event)?.newest();
+        let field = newest.columns.iter().find(|known| known.name == column).map(|known| known.ty);
+        let metadata = || METADATA.iter().find(|(name, _)| *name == column).map(|(_, ty)| *ty);
+        field.or_else(metadata).map(|ty| ty.sql())
+    }
+
+    fn table(&self, table: &str, column: &str) -> Option<StoredType> {
+        let (sql, deterministic) = self.columns.get(&(table.to_owned(), column.to_owned()))?;
+        Some(StoredType { sql: sql.clone(), deterministic: *deterministic })
+    }
+}
