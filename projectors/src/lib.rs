@@ -11,6 +11,8 @@ mod fault;
 mod furnish;
 pub mod generation;
 mod inspect;
+#[cfg(test)]
+mod law;
 pub mod metrics;
 mod rules;
 mod service;
