@@ -3,15 +3,20 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use vitrina_avro::Registry;
-use vitrina_projectors::{Definitions, Fault, control, inspect, session};
+use sqlx::{ConnectOptions as _, Connection as _};
+use tokio::time::Instant;
+use vitrina_avro::{Registry, RegistryError};
+use vitrina_projectors::{Definitions, Fault, inspect, session};
+use vitrina_sql::waves::{RuleWaves, Runs};
 use vitrina_sql::{Finding, Severity};
 
 use crate::config::Config;
-use crate::{Failure, definitions};
+use crate::output::say;
+use crate::{Failure, definitions, postgres_words};
 
-/// How long services may take to answer.
+/// How long services may take to answer, and how soon they are asked again.
 const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(500);
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -36,84 +41,140 @@ struct RuleLine {
     file: String,
     line: usize,
     event: String,
-    runs: &'static str,
+    runs: String,
     touches: Vec<String>,
 }
 
 pub(crate) async fn run(arguments: Arguments, config: Config) -> Result<(), Failure> {
-    let mut loaded = definitions::from_folders(&config)?;
+    let mut loaded = definitions::to_check(&config)?;
     let mut findings = std::mem::take(&mut loaded.findings);
-    if !arguments.offline {
-        let asked = tokio::time::timeout(PATIENCE, ask_services(&config, &loaded)).await;
-        findings.extend(asked.map_err(|_| Failure::No("the services did not answer within 10 s".into()))??);
-    }
+    let asked = match arguments.offline {
+        true => Ok(Vec::new()),
+        false => ask_services(&config, &loaded).await,
+    };
+    // What was found without the services is told whether they answer or not.
+    let (found, away) = asked.map_or_else(|failure| (Vec::new(), Some(failure)), |found| (found, None));
+    findings.extend(found);
     findings.sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
     findings.dedup();
     let refused = findings.iter().any(Finding::is_error);
     let answer = Answer { findings, rules: rules(&loaded) };
     if arguments.json {
-        print_json(&answer)?
+        say(&serde_json::to_string_pretty(&answer)?)?;
     } else {
-        print_lines(&answer, &loaded, arguments.offline)
+        let without = arguments.offline || away.is_some();
+        say(&lines(&answer, &loaded, without))?;
     }
-    if refused { Err(Failure::No(String::new())) } else { Ok(()) }
+    match away {
+        Some(failure) => Err(failure),
+        None if refused => Err(Failure::No(String::new())),
+        None => Ok(()),
+    }
 }
 
 fn rules(loaded: &Definitions) -> Vec<RuleLine> {
     let of = |definition: &vitrina_projectors::Definition| {
-        let (model, file) = (definition.model.name.clone(), definition.model.file.clone());
-        let line = |rule: &vitrina_sql::Rule| RuleLine {
-            model: model.clone(),
-            file: file.clone(),
+        let waves = vitrina_projectors::waves(definition);
+        let line = |(rule, how): (&vitrina_sql::Rule, RuleWaves)| RuleLine {
+            model: definition.model.name.clone(),
+            file: definition.model.file.clone(),
             line: rule.line,
             event: format!("{}.{}", rule.context, rule.event),
-            runs: "event by event",
-            touches: Vec::new(),
+            runs: match &how.runs {
+                Runs::Waves { merge: None } => "in waves".to_owned(),
+                Runs::Waves { merge: Some(_) } => "in waves, merged".to_owned(),
+                Runs::EventByEvent(obstacle) => format!("event by event: {}", obstacle.because),
+            },
+            touches: how.touches,
         };
-        definition.model.rules.iter().map(line).collect::<Vec<_>>()
+        definition.model.rules.iter().zip(waves.rules).map(line).collect::<Vec<_>>()
     };
     loaded.models.iter().flat_map(of).collect()
 }
 
-/// What only the services can say. One that is away is asked again until the caller's patience ends.
+/// Why a service has not answered.
+enum Trouble {
+    /// It may answer soon.
+    Passing(String),
+    /// It says no.
+    Lasting(String),
+}
+
+/// What only the services can say.
 async fn ask_services(config: &Config, loaded: &Definitions) -> Result<Vec<Finding>, Failure> {
+    let deadline = Instant::now() + PATIENCE;
     let registry = Registry::new(&config.registry).map_err(|error| Failure::Usage(format!("registry: {error}")))?;
-    registry.ping().await.map_err(|error| {
-        Failure::No(format!("the registry at {} (registry.url): {error}; or check with --offline", config.registry.url))
-    })?;
     let options = session::options(&config.postgres_url)
         .map_err(|error| Failure::Usage(format!("postgres.url is not a Postgres URL: {error}")))?;
-    let away = |reason: String| Failure::No(format!("{reason}; or check with --offline"));
-    let pool = session::control_pool(&options);
-    control::migrate(&pool).await.map_err(|error| away(format!("Postgres (postgres.url): {error}")))?;
+    let place = config.registry_place();
+    patiently(deadline, &place, async || {
+        registry.ping().await.map_err(|error| match error {
+            RegistryError::Away(_) => Trouble::Passing(format!("{place} does not answer: {error}")),
+            _ => Trouble::Lasting(format!("{place}: {error}")),
+        })
+    })
+    .await?;
+    let place = postgres_words::place(&config.postgres_url);
+    patiently(deadline, &place, async || {
+        let described = |error| trouble(&error, &config.postgres_url);
+        options.connect().await.map_err(described)?.close().await.map_err(described)
+    })
+    .await?;
     let mut findings = Vec::new();
     for definition in &loaded.models {
-        match inspect(&options, definition).await {
-            Ok(found) => findings.extend(found),
-            Err(Fault::World(reason) | Fault::Stop(reason)) => return Err(away(reason)),
-            Err(other) => return Err(away(format!("{other:?}"))),
-        }
+        let inspected = patiently(deadline, &place, async || {
+            inspect(&options, definition).await.map_err(|fault| match fault {
+                Fault::World(reason) => Trouble::Passing(reason),
+                Fault::Stop(reason) => Trouble::Lasting(format!("{place}: {reason}")),
+                other => Trouble::Lasting(format!("{place}: {other:?}")),
+            })
+        });
+        findings.extend(inspected.await?);
     }
     Ok(findings)
 }
 
-#[expect(clippy::print_stdout, reason = "the verb's answer")]
-fn print_json(answer: &Answer) -> Result<(), Failure> {
-    println!("{}", serde_json::to_string_pretty(answer)?);
-    Ok(())
+/// A server that is starting, stopping or full is as one that is away.
+fn trouble(error: &sqlx::Error, url: &str) -> Trouble {
+    let described = postgres_words::describe(error, url);
+    let code = error.as_database_error().and_then(|refusal| refusal.code());
+    match code.is_none_or(|code| ["57P", "53", "08"].iter().any(|passing| code.starts_with(passing))) {
+        true => Trouble::Passing(described),
+        false => Trouble::Lasting(described),
+    }
 }
 
-#[expect(clippy::print_stdout, reason = "the verb's answer")]
-fn print_lines(answer: &Answer, loaded: &Definitions, offline: bool) {
-    for finding in &answer.findings {
-        println!("{finding}");
+/// Asks again until there is an answer or the time is over.
+async fn patiently<T>(deadline: Instant, place: &str, ask: impl AsyncFn() -> Result<T, Trouble>) -> Result<T, Failure> {
+    let mut last = format!("{place} does not answer");
+    let asked = tokio::time::timeout_at(deadline, async {
+        loop {
+            match ask().await {
+                Err(Trouble::Passing(reason)) => last = reason,
+                Err(Trouble::Lasting(reason)) => return Err(reason),
+                Ok(answer) => return Ok(answer),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    });
+    let way = "or check with --offline";
+    match asked.await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(reason)) => Err(Failure::No(format!("{reason}; {way}"))),
+        Err(_) => Err(Failure::No(format!("{last}; {} s were waited; start it, {way}", PATIENCE.as_secs()))),
     }
-    for rule in &answer.rules {
-        println!("{}:{}: {} runs {}", rule.file, rule.line, rule.event, rule.runs);
-    }
+}
+
+/// The answer for people.
+fn lines(answer: &Answer, loaded: &Definitions, without_services: bool) -> String {
+    let findings = answer.findings.iter().map(ToString::to_string);
+    let rules =
+        answer.rules.iter().map(|rule| format!("{}:{}: {} runs {}", rule.file, rule.line, rule.event, rule.runs));
     let count = |severity| answer.findings.iter().filter(|finding| finding.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let contracts: usize = loaded.contracts.contexts.values().map(|context| context.events.len()).sum();
-    let how = if offline { "; offline: functions were judged by their names, types not at all" } else { "" };
-    println!("{contracts} contracts, {} models: {errors} errors, {warnings} warnings{how}", loaded.models.len());
+    let how = if without_services { "; offline: functions were judged by their names, types not at all" } else { "" };
+    let models = loaded.models.len();
+    let summary = format!("{contracts} contracts, {models} models: {errors} errors, {warnings} warnings{how}");
+    findings.chain(rules).chain([summary]).collect::<Vec<_>>().join("\n")
 }

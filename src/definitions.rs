@@ -4,7 +4,7 @@ use std::path::Path;
 
 use include_dir::{Dir, DirEntry, include_dir};
 use vitrina_projectors::{Definitions, Roots};
-use vitrina_sql::Files;
+use vitrina_sql::{Files, Finding};
 
 use crate::Failure;
 use crate::config::Config;
@@ -17,16 +17,98 @@ static MODELS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/projectors/models");
 /// # Errors
 /// A folder that is not there, with the setting that names it.
 pub(crate) fn from_folders(config: &Config) -> Result<Definitions, Failure> {
-    let roots = Roots { contracts: shown(&config.contracts), models: shown(&config.models) };
-    let mut files = Files::default();
-    for (folder, root, setting, extensions) in [
-        (&config.contracts, &roots.contracts, "definitions.contracts", &[".toml", ".avsc", ".sql"][..]),
-        (&config.models, &roots.models, "definitions.models", &[".sql"][..]),
-    ] {
-        let read = Files::read(folder, root, extensions);
-        files.0.extend(read.map_err(|error| Failure::Usage(format!("{error} (the folder is {setting})")))?.0);
+    let texts = Texts::read(config)?;
+    Ok(texts.load())
+}
+
+/// The same without the models that are not enabled; `[models.NAME]` that names none is found.
+///
+/// # Errors
+/// As [`from_folders`].
+pub(crate) fn to_check(config: &Config) -> Result<Definitions, Failure> {
+    let mut texts = Texts::read(config)?;
+    let file = |name: &str| format!("{}/{name}.sql", texts.roots.models);
+    let mut findings = Vec::new();
+    for (name, place) in config.named_models_with_places() {
+        if !texts.files.0.contains_key(&file(name)) {
+            let what = format!("[models.{name}]: there is no model of this name in {}", texts.roots.models);
+            let help = "write the name of one, which is its file's without .sql, or take the setting out";
+            findings.push(Finding::warning(&place.name, place.line.unwrap_or(1), what, help));
+        }
     }
-    Ok(Definitions::load(&files, &roots))
+    let disabled: Vec<String> = config.named_models().filter(|name| config.model(name).is_none()).map(file).collect();
+    texts.files.0.retain(|path, _| !disabled.contains(path));
+    texts.unreadable.retain(|finding| !disabled.contains(&finding.file));
+    let mut loaded = texts.load();
+    loaded.findings.extend(findings);
+    Ok(loaded)
+}
+
+/// Contracts with their upcasts.
+///
+/// # Errors
+/// As [`from_folders`].
+pub(crate) fn contracts(config: &Config) -> Result<(vitrina_avro::Contracts, Vec<Finding>), Failure> {
+    let root = shown(&config.contracts);
+    let mut files = Files::default();
+    let unreadable = files.add(&config.contracts, &root, CONTRACT_FILES);
+    let mut unreadable = unreadable.map_err(|error| missing(config, "definitions.contracts", &error))?;
+    let (contracts, findings) = vitrina_avro::Contracts::load(&files, &root);
+    unreadable.extend(findings);
+    Ok((contracts, unreadable))
+}
+
+const CONTRACT_FILES: &[&str] = &[".toml", ".avsc", ".sql"];
+
+/// What lies in the two folders.
+struct Texts {
+    files: Files,
+    roots: Roots,
+    unreadable: Vec<Finding>,
+}
+
+impl Texts {
+    fn read(config: &Config) -> Result<Self, Failure> {
+        let roots = Roots { contracts: shown(&config.contracts), models: shown(&config.models) };
+        let mut files = Files::default();
+        let mut unreadable = files
+            .add(&config.contracts, &roots.contracts, CONTRACT_FILES)
+            .map_err(|error| missing(config, "definitions.contracts", &error))?;
+        let models = files.add(&config.models, &roots.models, &[".sql"]);
+        unreadable.extend(models.map_err(|error| missing(config, "definitions.models", &error))?);
+        Ok(Self { files, roots, unreadable })
+    }
+
+    /// What is said of the empty text that stands for an unreadable file gives way to why it cannot be read.
+    fn load(self) -> Definitions {
+        let mut loaded = Definitions::load(&self.files, &self.roots);
+        loaded.findings.retain(|finding| !self.unreadable.iter().any(|unread| unread.file == finding.file));
+        for findings in loaded.broken.values_mut() {
+            for finding in findings {
+                if let Some(unread) = self.unreadable.iter().find(|unread| unread.file == finding.file) {
+                    finding.clone_from(unread);
+                }
+            }
+        }
+        loaded.findings.extend(self.unreadable);
+        loaded
+    }
+}
+
+/// A folder that cannot be read, by the setting that names it.
+fn missing(config: &Config, setting: &str, error: &std::io::Error) -> Failure {
+    let way = match (config.place(setting), &config.file) {
+        (Some(place), _) => format!("{place}: the folder that {setting} names cannot be read: {error}"),
+        (None, Some(file)) => {
+            let file = file.display();
+            format!("{error}: this is the default of {setting}; set it in {file} to the folder that you mean")
+        }
+        (None, None) => format!(
+            "{error}: ./vitrina.toml was not found here, so this default of {setting} holds; go to the folder of your \
+             vitrina.toml, or name the file with --config"
+        ),
+    };
+    Failure::Usage(way)
 }
 
 /// The reference set that is part of the binary.

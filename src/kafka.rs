@@ -31,8 +31,12 @@ pub(crate) struct Outgoing {
 pub(crate) struct Publisher {
     producer: FutureProducer,
     admin: AdminClient<DefaultClientContext>,
+    /// The brokers and the setting that names them.
+    place: String,
     ids: BTreeMap<String, u32>,
     under_way: Vec<DeliveryFuture>,
+    /// Records that the broker has.
+    pub(crate) delivered: usize,
 }
 
 /// Records that may be under way to the broker at a time.
@@ -48,12 +52,14 @@ impl Publisher {
         config.set("bootstrap.servers", &settings.brokers).set("partitioner", "murmur2_random");
         let producer = config.create().context("kafka.properties")?;
         let admin = config.create().context("kafka.properties")?;
-        Ok(Self { producer, admin, ids: BTreeMap::new(), under_way: Vec::new() })
+        let place = format!("Kafka at {} (kafka.brokers)", settings.brokers);
+        Ok(Self { producer, admin, place, ids: BTreeMap::new(), under_way: Vec::new(), delivered: 0 })
     }
 
     /// Whether the broker knows the topic.
     fn exists(&self, topic: &str) -> anyhow::Result<bool> {
-        let metadata = self.producer.client().fetch_metadata(Some(topic), TIMEOUT)?;
+        let metadata = self.producer.client().fetch_metadata(Some(topic), TIMEOUT);
+        let metadata = metadata.map_err(|error| anyhow!("{}: {error}", self.place))?;
         Ok(metadata.topics().iter().any(|found| found.name() == topic && !found.partitions().is_empty()))
     }
 
@@ -63,10 +69,12 @@ impl Publisher {
             return Ok(());
         }
         let new = NewTopic::new(topic, -1, TopicReplication::Fixed(-1));
-        for result in self.admin.create_topics(&[new], &AdminOptions::new().request_timeout(Some(TIMEOUT))).await? {
+        let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
+        let created = self.admin.create_topics(&[new], &options).await;
+        for result in created.map_err(|error| anyhow!("{}: {error}", self.place))? {
             match result {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                Err((topic, code)) => return Err(anyhow!("topic {topic} cannot be created: {code}")),
+                Err((topic, code)) => return Err(anyhow!("{}: topic {topic} cannot be created: {code}", self.place)),
             }
         }
         Ok(())
@@ -106,17 +114,21 @@ impl Publisher {
             .iter()
             .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
         let outgoing = FutureRecord::to(&record.topic).key(&record.key).payload(&record.value).headers(headers);
-        let sent = self.producer.send_result(outgoing).map_err(|(error, _)| anyhow!("Kafka: {error}"))?;
+        let sent = self.producer.send_result(outgoing).map_err(|(error, _)| anyhow!("{}: {error}", self.place))?;
         self.under_way.push(sent);
         Ok(())
     }
 
     /// Waits until the broker has every record that was sent.
     pub(crate) async fn settle(&mut self) -> anyhow::Result<()> {
+        let mut failed = None;
         for delivery in self.under_way.drain(..) {
-            delivery.await.context("the producer ended")?.map_err(|(error, _)| anyhow!("Kafka: {error}"))?;
+            match delivery.await.context("the producer ended")? {
+                Ok(_) => self.delivered += 1,
+                Err((error, _)) => failed = failed.or(Some(error)),
+            }
         }
-        Ok(())
+        failed.map_or(Ok(()), |error| Err(anyhow!("{}: {error}", self.place)))
     }
 }
 

@@ -7,11 +7,14 @@ mod definitions;
 mod demo;
 mod feed;
 mod kafka;
+mod output;
+mod postgres_words;
 mod publish;
 mod serve;
 mod status;
 mod telemetry;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -108,7 +111,6 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the one place where a verb's failure is told")]
 fn report(done: Result<(), Failure>) -> ExitCode {
     let (text, status) = match done {
         Ok(()) => return ExitCode::SUCCESS,
@@ -116,7 +118,8 @@ fn report(done: Result<(), Failure>) -> ExitCode {
         Err(Failure::Usage(text)) => (text, 2),
     };
     if !text.is_empty() {
-        eprintln!("{text}");
+        // Nobody is left to be told that standard error is closed.
+        let _ = writeln!(std::io::stderr(), "{text}");
     }
     ExitCode::from(status)
 }

@@ -1,15 +1,15 @@
 //! `vitrina publish`: JSON lines become Avro records. Every line is read and encoded before the first record is sent.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use vitrina_avro::{Context, Contract, Registry, Version, encode_json, key_text};
-use vitrina_sql::Files;
 
-use crate::Failure;
 use crate::config::Config;
 use crate::kafka::{Outgoing, Publisher, complete};
+use crate::output::say;
+use crate::{Failure, definitions};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -25,10 +25,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments, config: Config) -> Result<(), Failure> {
-    let root = config.contracts.display().to_string();
-    let files = Files::read(&config.contracts, &root, &[".toml", ".avsc", ".sql"])
-        .map_err(|error| Failure::Usage(format!("{error} (the folder is definitions.contracts)")))?;
-    let (contracts, findings) = vitrina_avro::Contracts::load(&files, &root);
+    let (contracts, findings) = definitions::contracts(&config)?;
     let (name, number) = match arguments.event.split_once("@v") {
         Some((name, number)) => (name, Some(number)),
         None => (arguments.event.as_str(), None),
@@ -39,13 +36,21 @@ pub(crate) async fn run(arguments: Arguments, config: Config) -> Result<(), Fail
     let contract = contracts.contract(context, event).ok_or_else(|| {
         let mut text: Vec<String> = findings.iter().map(ToString::to_string).collect();
         let known: Vec<String> = vitrina_sql::Relations::names(&contracts);
-        text.push(format!("there is no contract {name}; the contracts in {root} are: {}", known.join(", ")));
+        text.push(format!(
+            "there is no contract {name}; the contracts in {} are: {}",
+            config.contracts.display(),
+            known.join(", ")
+        ));
         Failure::Usage(text.join("\n"))
     })?;
     let version = version(contract, number)?;
     let context = &contracts.contexts[context];
     let headers = headers(&arguments.headers)?;
-    let events = encode_lines(&read_lines(&arguments)?, context, version)?;
+    let input = Input::read(arguments.file.as_deref())?;
+    let events = encode_lines(&input, context, version)?;
+    if events.is_empty() {
+        return say(&format!("{} holds no lines, nothing sent", input.name()));
+    }
     send(&config, context, version, &headers, events).await
 }
 
@@ -68,20 +73,34 @@ fn headers(given: &[String]) -> Result<BTreeMap<String, String>, Failure> {
         .collect()
 }
 
-fn read_lines(arguments: &Arguments) -> Result<String, Failure> {
-    let mut text = String::new();
-    match &arguments.file {
-        Some(file) => {
-            text = std::fs::read_to_string(file)
-                .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
-        }
-        None => {
-            std::io::stdin()
-                .read_to_string(&mut text)
-                .map_err(|error| Failure::Usage(format!("standard input: {error}")))?;
+/// The lines, and where they come from.
+struct Input<'a> {
+    file: Option<&'a Path>,
+    text: String,
+}
+
+impl<'a> Input<'a> {
+    fn read(file: Option<&'a Path>) -> Result<Self, Failure> {
+        let read = match file {
+            Some(file) => std::fs::read_to_string(file),
+            None => std::io::read_to_string(std::io::stdin()),
+        };
+        let mut input = Self { file, text: String::new() };
+        input.text = read.map_err(|error| Failure::Usage(format!("{}: {error}", input.name())))?;
+        Ok(input)
+    }
+
+    fn name(&self) -> String {
+        self.file.map_or_else(|| "standard input".to_owned(), |file| file.display().to_string())
+    }
+
+    /// A line's place, counted from 1.
+    fn place(&self, line: usize) -> String {
+        match self.file {
+            Some(file) => format!("{}:{line}", file.display()),
+            None => format!("standard input, line {line}"),
         }
     }
-    Ok(text)
 }
 
 /// An event on its way: the record's key, and the Avro datum.
@@ -91,17 +110,12 @@ struct Encoded {
 }
 
 /// Encodes each line; every wrong one is named.
-fn encode_lines(text: &str, context: &Context, version: &Version) -> Result<Vec<Encoded>, Failure> {
+fn encode_lines(input: &Input<'_>, context: &Context, version: &Version) -> Result<Vec<Encoded>, Failure> {
     let (mut events, mut wrong) = (Vec::new(), Vec::new());
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let encoded = serde_json::from_str(line).map_err(|error| format!("not JSON: {error}")).and_then(|json| {
-            let datum = encode_json(version, &json).map_err(|error| error.to_string())?;
-            let key = key_text(context, version, &json).map_err(|error| error.to_string())?;
-            Ok(Encoded { key: key.into_bytes(), datum })
-        });
-        match encoded {
+    for (number, line) in input.text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        match encode_line(line, context, version) {
             Ok(event) => events.push(event),
-            Err(error) => wrong.push(format!("line {}: {error}", number + 1)),
+            Err(error) => wrong.push(format!("{}: {error}", input.place(number + 1))),
         }
     }
     if wrong.is_empty() {
@@ -111,7 +125,31 @@ fn encode_lines(text: &str, context: &Context, version: &Version) -> Result<Vec<
     Err(Failure::No(wrong.join("\n")))
 }
 
-#[expect(clippy::print_stdout, reason = "the verb's answer")]
+fn encode_line(line: &str, context: &Context, version: &Version) -> Result<Encoded, String> {
+    let json = serde_json::from_str(line).map_err(|error| {
+        let text = error.to_string();
+        // serde_json counts lines, too, but within this one.
+        let what = text.split_once(" at line ").map_or(text.as_str(), |(what, _)| what);
+        format!("not JSON: {what} at column {}", error.column())
+    })?;
+    if holds_nul(&json) {
+        return Err("a text holds the character U+0000, which Postgres cannot store: take it out".to_owned());
+    }
+    let datum = encode_json(version, &json).map_err(|error| error.to_string())?;
+    let key = key_text(context, version, &json).map_err(|error| error.to_string())?;
+    Ok(Encoded { key: key.into_bytes(), datum })
+}
+
+fn holds_nul(json: &Value) -> bool {
+    match json {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(holds_nul),
+        Value::Object(members) => members.iter().any(|(name, value)| name.contains('\0') || holds_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// Registers the schema and makes the topic before the first record goes, so that until then nothing was sent.
 async fn send(
     config: &Config,
     context: &Context,
@@ -119,20 +157,45 @@ async fn send(
     headers: &BTreeMap<String, String>,
     events: Vec<Encoded>,
 ) -> Result<(), Failure> {
+    let nothing_sent = |what: String| Failure::No(format!("{what}; nothing was sent"));
     let registry = Registry::new(&config.registry)?;
     let mut publisher = Publisher::new(&config.kafka)?;
-    publisher.ensure_topic(&context.topic).await.map_err(|error| {
-        Failure::No(format!("Kafka at {} (kafka.brokers): {error:#}; nothing was sent", config.kafka.brokers))
-    })?;
-    let mut sent = 0;
+    let count = events.len();
+    let mut records = Vec::with_capacity(count);
     for Encoded { key, datum } in events {
-        let value = publisher.frame(&registry, &context.topic, version, &datum).await?;
+        let value = publisher.frame(&registry, &context.topic, version, &datum).await;
+        let value = value.map_err(|error| nothing_sent(format!("{}: {error:#}", config.registry_place())))?;
         let mut headers = headers.clone();
         complete(&mut headers);
-        publisher.send(&Outgoing { topic: context.topic.clone(), key, value, headers }).await?;
-        sent += 1;
+        records.push(Outgoing { topic: context.topic.clone(), key, value, headers });
     }
-    publisher.settle().await?;
-    println!("{sent} records of {} v{} sent to topic {}", version.full_name(), version.number, context.topic);
-    Ok(())
+    publisher.ensure_topic(&context.topic).await.map_err(|error| nothing_sent(format!("{error:#}")))?;
+    let sent = async {
+        for record in &records {
+            publisher.send(record).await?;
+        }
+        publisher.settle().await
+    };
+    let sent: anyhow::Result<()> = sent.await;
+    sent.map_err(|error| Failure::No(format!("{error:#}; {} of {count} records were sent", publisher.delivered)))?;
+    say(&format!("{count} records of {} v{} sent to topic {}", version.full_name(), version.number, context.topic))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nul_is_seen_at_any_depth() {
+        assert!(holds_nul(&serde_json::json!({"a": [{"b\0": 1}]})));
+        assert!(holds_nul(&serde_json::json!([["\0"]])));
+        assert!(!holds_nul(&serde_json::json!({"a": ["0", 0, null]})));
+    }
+
+    #[test]
+    fn places_are_those_that_editors_open() {
+        let input = |file| Input { file, text: String::new() };
+        assert_eq!(input(Some(Path::new("bad.json"))).place(3), "bad.json:3");
+        assert_eq!(input(None).place(3), "standard input, line 3");
+    }
 }

@@ -15,7 +15,7 @@ use vitrina_projectors::control::{self, ControlError};
 use vitrina_projectors::{Backoff, Board, Definition, Definitions, ModelSettings, Service, State, session};
 
 use crate::config::Config;
-use crate::{Failure, definitions, telemetry};
+use crate::{Failure, definitions, postgres_words, telemetry};
 
 /// How long a shutdown may take, short of the 30 seconds after which orchestrators kill.
 const SHUTDOWN: Duration = Duration::from_secs(25);
@@ -255,15 +255,12 @@ impl Instance {
 
     fn judge(&self, error: ControlError) -> Meeting {
         match error {
-            ControlError::OtherDeployment(reason) => Meeting::Never(reason),
-            ControlError::Postgres(sqlx::Error::Database(error)) if !passing(error.code().as_deref()) => {
-                Meeting::Never(format!("Postgres (postgres.url) refuses: {error}"))
-            }
             ControlError::Postgres(error) => {
-                let address = redacted(&self.config.postgres_url);
-                Meeting::NotYet(format!("Postgres at {address} (postgres.url) does not answer: {error}"))
+                let described = postgres_words::describe(&error, &self.config.postgres_url);
+                let refused = error.as_database_error().is_some_and(|error| !passing(error.code().as_deref()));
+                if refused { Meeting::Never(described) } else { Meeting::NotYet(described) }
             }
-            error @ ControlError::Migration(_) => Meeting::Never(error.to_string()),
+            other => Meeting::Never(other.to_string()),
         }
     }
 }
@@ -277,9 +274,4 @@ enum Meeting {
 fn passing(sqlstate: Option<&str>) -> bool {
     sqlstate
         .is_some_and(|state| ["57P", "53", "08", "40", "55P03", "25006"].iter().any(|prefix| state.starts_with(prefix)))
-}
-
-/// The URL without what stands before `@`.
-fn redacted(url: &str) -> &str {
-    url.rsplit_once('@').map_or_else(|| url.split_once("://").map_or(url, |(_, rest)| rest), |(_, rest)| rest)
 }

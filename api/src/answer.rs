@@ -42,10 +42,13 @@ pub(crate) async fn unchanged(
     Ok(held.then(|| with_headers(StatusCode::NOT_MODIFIED.into_response(), &freshness, tag)))
 }
 
-/// 200 with the JSON text that answers `query`.
-pub(crate) fn found(body: String, view: &View, freshness: &Freshness, query: &[&str]) -> Response {
+/// 200 with the JSON text that answers `query`; 304 for who asks only for what does not exist yet.
+pub(crate) fn found(body: String, view: &View, freshness: &Freshness, headers: &HeaderMap, query: &[&str]) -> Response {
     let json = HeaderValue::from_static("application/json");
-    let response = ([(header::CONTENT_TYPE, json)], body).into_response();
+    let response = match given(headers).any(|given| given.trim() == "*") {
+        true => StatusCode::NOT_MODIFIED.into_response(),
+        false => ([(header::CONTENT_TYPE, json)], body).into_response(),
+    };
     with_headers(response, freshness, tag(view, freshness, query))
 }
 
@@ -62,8 +65,13 @@ fn tag(view: &View, freshness: &Freshness, query: &[&str]) -> Option<String> {
 /// Whether `If-None-Match` names the tag; weakly, as it does for reading.
 fn holds(headers: &HeaderMap, tag: &str) -> bool {
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-    let given = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    given.flat_map(|value| value.split(',')).any(|given| opaque(given) == opaque(tag))
+    given(headers).any(|given| opaque(given) == opaque(tag))
+}
+
+/// What `If-None-Match` lists.
+fn given(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(','))
 }
 
 fn with_headers(mut response: Response, freshness: &Freshness, tag: Option<String>) -> Response {

@@ -114,17 +114,18 @@ impl Api {
 
     /// What frontends see: `/v1/…`, `/livez`, `/readyz`.
     pub fn router(&self) -> Router {
-        self.furnish(self.queries().merge(probe::routes()))
+        self.furnish(self.queries().merge(probe::routes()).fallback(guard::unknown_route))
     }
 
     /// What operators see: `/metrics`, `/livez`, `/readyz`.
     pub fn admin_router(&self, metrics: PrometheusHandle) -> Router {
-        self.furnish(probe::routes().merge(measure::routes(metrics)))
+        self.furnish(probe::routes().merge(measure::routes(metrics)).fallback(guard::unknown_admin_route))
     }
 
     /// Both on one listener.
     pub fn joint_router(&self, metrics: PrometheusHandle) -> Router {
-        self.furnish(self.queries().merge(probe::routes()).merge(measure::routes(metrics)))
+        let routes = self.queries().merge(probe::routes()).merge(measure::routes(metrics));
+        self.furnish(routes.fallback(guard::unknown_route))
     }
 
     fn queries(&self) -> Router<Self> {
@@ -140,9 +141,9 @@ impl Api {
     fn furnish(&self, routes: Router<Self>) -> Router {
         routes
             .method_not_allowed_fallback(guard::method_not_allowed)
-            .fallback(guard::unknown_route)
             .layer(from_fn(guard::bounds))
             .layer(CatchPanicLayer::custom(guard::panicked))
+            .layer(from_fn(guard::traced))
             .layer(from_fn(measure::measure))
             .with_state(self.clone())
     }

@@ -25,6 +25,8 @@ pub(crate) struct Column {
     pub(crate) nullable: bool,
     /// Whether `like` makes sense: text and its relatives.
     pub(crate) textual: bool,
+    /// Whether its values may be read by the clock: dates, times, and arrays and ranges of them.
+    pub(crate) temporal: bool,
     pub(crate) comment: Option<String>,
 }
 

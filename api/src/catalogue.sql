@@ -17,6 +17,8 @@ SELECT json_build_object(
             'cast', format_type(a.atttypid, -1),
             'nullable', NOT a.attnotnull,
             'textual', t.typcategory = 'S',
+            -- A domain has its base type's category; of an array or a range, it is the element that counts.
+            'temporal', t.typcategory = 'D' OR format_type(a.atttypid, -1) ~ '^(date|time|ts).*(range|\[\])$',
             'comment', col_description(c.oid, a.attnum)) ORDER BY a.attnum), '[]')
         FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),

@@ -116,26 +116,27 @@ impl Database {
 
 impl From<sqlx::Error> for DatabaseError {
     fn from(error: sqlx::Error) -> Self {
-        let text = error.to_string();
         let Some(refused) = error.as_database_error() else {
             return match error {
                 sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnNotFound(_) | sqlx::Error::Decode(_) => {
-                    Self::Other(text)
+                    Self::Other(error.to_string())
                 }
-                _ => Self::Unavailable(text),
+                _ => Self::Unavailable(error.to_string()),
             };
         };
+        // The message alone: the whole error ends in a line of Postgres's own source.
+        let text = refused.message().to_owned();
         match refused.code().unwrap_or_default().as_ref() {
             // undefined_table, undefined_column, invalid_schema_name
             "42P01" | "42703" | "3F000" => Self::Stale(text),
             // feature_not_supported: a plan kept for a table that has changed, or what a type or a collation cannot do
             "0A000" if routine(refused) == Some("RevalidateCachedQuery") => Self::Stale(text),
-            "0A000" => Self::Value(refused.message().to_owned()),
+            "0A000" => Self::Value(text),
             "57014" => Self::TimedOut,
             // no such operator or cast for the type, or the type's own constraint
-            "42883" | "42846" | "42725" | "23514" => Self::Value(refused.message().to_owned()),
+            "42883" | "42846" | "42725" | "23514" => Self::Value(text),
             code => match code.get(..2) {
-                Some("22") => Self::Value(refused.message().to_owned()),
+                Some("22") => Self::Value(text),
                 Some("08" | "28" | "3D" | "53" | "57") => Self::Unavailable(text),
                 _ => Self::Other(format!("{code}: {text}")),
             },

@@ -10,6 +10,7 @@ use axum::http::{Method, Response as HttpResponse, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
+use tracing::Instrument as _;
 
 use crate::problem::{Kind, Problem};
 
@@ -46,8 +47,32 @@ pub(crate) async fn bounds(request: Request, next: Next) -> Result<Response, Pro
     Ok(next.run(request).await)
 }
 
+/// Lets the log name the request that something went wrong in, and with it the view.
+pub(crate) async fn traced(request: Request, next: Next) -> Response {
+    let span = tracing::error_span!("request", method = %request.method(), uri = %request.uri());
+    next.run(request).instrument(span).await
+}
+
+/// Where queries are answered.
 pub(crate) async fn unknown_route(uri: Uri) -> Problem {
-    let detail = format!("Nothing is served at {}. GET /v1/views lists the views.", uri.path());
+    unknown(&uri, "GET /v1/views lists the views.")
+}
+
+/// Where only operators ask.
+pub(crate) async fn unknown_admin_route(uri: Uri) -> Problem {
+    unknown(&uri, "This listener serves /metrics, /livez and /readyz; views are at http.listen.")
+}
+
+/// Routes of later versions, and what is below those that end in a slash.
+const LATER: [&str; 5] = ["/openapi.json", "/docs", "/healthz", "/v1/changes/", "/admin/v1/"];
+
+fn unknown(uri: &Uri, way: &str) -> Problem {
+    let path = uri.path();
+    let later = |route: &&str| path == *route || (route.ends_with('/') && path.starts_with(*route));
+    let detail = match LATER.iter().any(later) {
+        true => format!("{path} is not built yet in this version of Vitrina. {way}"),
+        false => format!("Nothing is served at {path}. {way}"),
+    };
     Problem::new(Kind::UnknownRoute, detail)
 }
 

@@ -55,7 +55,7 @@ async fn read(
         json(&next)?,
         json(&freshness)?
     );
-    Ok(answer::found(body, &view, &freshness, &query))
+    Ok(answer::found(body, &view, &freshness, headers, &query))
 }
 
 /// The address of the page after the row whose order values are `last`, a JSON array.

@@ -42,7 +42,7 @@ impl Kind {
             Self::BadEncoding => (S::BAD_REQUEST, "bad-encoding", "The address is not encoded properly"),
             Self::BadValue => (S::BAD_REQUEST, "bad-value", "A value does not fit"),
             Self::OrderNeedsIndex => (S::BAD_REQUEST, "order-needs-index", "This order needs an index"),
-            Self::CursorMismatch => (S::BAD_REQUEST, "cursor-mismatch", "The cursor belongs to another query"),
+            Self::CursorMismatch => (S::BAD_REQUEST, "cursor-mismatch", "The cursor does not fit"),
             Self::TooExpensive => (S::BAD_REQUEST, "too-expensive", "The query takes too long"),
             Self::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "method-not-allowed", "Only reading is possible here"),
             Self::UriTooLong => (S::URI_TOO_LONG, "uri-too-long", "The address is too long"),

@@ -61,7 +61,7 @@ async fn read(
         return Ok(answer::located(Problem::new(Kind::NotFound, detail).into_response(), &freshness));
     };
     let body = format!(r#"{{"data":{data},"meta":{}}}"#, json(&freshness)?);
-    Ok(answer::found(body, &view, &freshness, &query))
+    Ok(answer::found(body, &view, &freshness, headers, &query))
 }
 
 /// A condition for each part of the key.
@@ -82,5 +82,5 @@ fn key<'v>(view: &'v View, parts: &[String]) -> Result<Vec<Filter<'v>>, Problem>
         );
         return Err(Problem::new(Kind::NotFound, detail));
     }
-    Ok(key.into_iter().zip(parts).map(|(column, part)| Filter::equal(column, part)).collect())
+    key.into_iter().zip(parts).map(|(column, part)| Filter::equal(column, part)).collect()
 }

@@ -9,15 +9,20 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaConfRes;
 use vitrina_avro::RegistrySettings;
-use vitrina_ingest::{KafkaSettings, owned_property};
+use vitrina_ingest::{Cluster, KafkaSettings, owned_property};
 use vitrina_projectors::ModelSettings;
 
+pub(crate) use source::Place;
 use source::Source;
 
 /// Everything that a verb may need to know.
 #[derive(Clone)]
 pub(crate) struct Config {
+    /// The file that was read; none where only defaults and the environment hold.
+    pub(crate) file: Option<PathBuf>,
     pub(crate) kafka: KafkaSettings,
     pub(crate) group_prefix: String,
     pub(crate) registry: RegistrySettings,
@@ -28,6 +33,7 @@ pub(crate) struct Config {
     pub(crate) admin_listen: SocketAddr,
     defaults: ModelSettings,
     by_model: BTreeMap<String, PartialModel>,
+    places: BTreeMap<String, Place>,
 }
 
 /// What `[models.NAME]` says of one model.
@@ -48,6 +54,9 @@ impl Config {
     pub(crate) fn load(file: Option<&Path>) -> Result<Self, Vec<String>> {
         let mut source = Source::read(file)?;
         let config = Self::from_source(&mut source);
+        if source.findings.is_empty() {
+            refuse_unknown_properties(&config.kafka, &mut source);
+        }
         if source.findings.is_empty() { Ok(config) } else { Err(source.findings) }
     }
 
@@ -67,21 +76,23 @@ impl Config {
             duplicate_window: 65_536,
         });
         let names = source.model_names();
+        let or = |found: Option<String>, default: &str| found.unwrap_or_else(|| default.to_owned());
         Self {
+            file: source.file.clone(),
             kafka: KafkaSettings {
-                brokers: source.text("kafka.brokers", "localhost:9092"),
+                brokers: or(source.text("kafka.brokers"), "localhost:9092"),
                 properties: kafka_properties(source),
             },
-            group_prefix: source.text("kafka.group_prefix", "vitrina"),
+            group_prefix: or(source.text("kafka.group_prefix"), "vitrina"),
             registry: RegistrySettings {
-                url: source.text("registry.url", "http://localhost:8081"),
+                url: or(source.url("registry.url", &["http", "https"]), "http://localhost:8081"),
                 username: source.get("registry.username", value::text),
                 password: source.get("registry.password", value::text),
                 token: source.get("registry.token", value::text),
             },
-            postgres_url: source.text("postgres.url", "postgres://localhost/vitrina"),
-            contracts: path(source.text("definitions.contracts", "avro/contracts")),
-            models: path(source.text("definitions.models", "projectors/models")),
+            postgres_url: or(source.url("postgres.url", &["postgres", "postgresql"]), "postgres://localhost/vitrina"),
+            contracts: path(or(source.text("definitions.contracts"), "avro/contracts")),
+            models: path(or(source.text("definitions.models"), "projectors/models")),
             listen,
             admin_listen: source.get("http.admin_listen", value::address).unwrap_or(([127, 0, 0, 1], 8082).into()),
             defaults,
@@ -92,6 +103,7 @@ impl Config {
                     (name, partial)
                 })
                 .collect(),
+            places: source.places(),
         }
     }
 
@@ -107,6 +119,31 @@ impl Config {
     /// Names under `[models]`, to be compared with the models that there are.
     pub(crate) fn named_models(&self) -> impl Iterator<Item = &str> {
         self.by_model.keys().map(String::as_str)
+    }
+
+    /// The same, each with where it stands first.
+    pub(crate) fn named_models_with_places(&self) -> impl Iterator<Item = (&str, &Place)> {
+        self.named_models().filter_map(|name| {
+            let prefix = format!("models.{name}");
+            let below =
+                |key: &str| key.strip_prefix(&prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+            Some((name, self.places.iter().find(|(key, _)| below(key))?.1))
+        })
+    }
+
+    /// Where a setting stands; none where its default holds.
+    pub(crate) fn place(&self, key: &str) -> Option<&Place> {
+        self.places.get(key)
+    }
+
+    /// The registry and the setting that names it, without the name and password that its URL may hold.
+    pub(crate) fn registry_place(&self) -> String {
+        let url = &self.registry.url;
+        let shown = match (url.split_once("://"), url.rsplit_once('@')) {
+            (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+            _ => url.clone(),
+        };
+        format!("the registry at {shown} (registry.url)")
     }
 }
 
@@ -139,6 +176,22 @@ fn kafka_properties(source: &mut Source) -> BTreeMap<String, String> {
         }
     }
     properties
+}
+
+/// What only librdkafka knows: which properties there are, and what they may be.
+fn refuse_unknown_properties(kafka: &KafkaSettings, source: &mut Source) {
+    match Cluster::new(kafka) {
+        Ok(_) => {}
+        Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, _, name, _)) => {
+            let what = "is no property of librdkafka; its CONFIGURATION.md lists all";
+            source.refuse(&format!("kafka.properties.{name}"), what);
+        }
+        Err(KafkaError::ClientConfig(_, why, name, _)) => {
+            source.refuse(&format!("kafka.properties.{name}"), &format!("is refused by librdkafka: {why}"));
+        }
+        Err(KafkaError::ClientCreation(why)) => source.findings.push(format!("kafka.properties: {why}")),
+        Err(other) => source.findings.push(format!("kafka.properties: {other}")),
+    }
 }
 
 #[cfg(test)]
@@ -202,5 +255,39 @@ mod tests {
         assert!(all.contains("VITRINA_REGISTRY__URI: unknown key `uri` in [registry]: did you mean `url`?"), "{all}");
         assert!(all.contains("VITRINA_HTTP__LISTEN: http.listen is `here`"), "{all}");
         assert_eq!(found.len(), 7, "{all}");
+    }
+
+    #[test]
+    fn addresses_that_cannot_be_any_are_refused_without_their_passwords() {
+        let found = load(
+            "[kafka]\nbrokers = 9092\ngroup_prefix = \"\"\n[registry]\nurl = [\"http://a\"]\n[postgres]\nurl = \"postgre://ann:secret@db/a\"\n",
+            &[],
+        )
+        .err()
+        .unwrap();
+        let all = found.join("\n");
+        assert!(all.contains("vitrina.toml:2: kafka.brokers is `9092`, not a text"), "{all}");
+        assert!(all.contains("vitrina.toml:3: kafka.group_prefix is empty"), "{all}");
+        assert!(all.contains("vitrina.toml:5: registry.url is a list"), "{all}");
+        assert!(all.contains("vitrina.toml:7: postgres.url begins with `postgre://`"), "{all}");
+        assert!(!all.contains("secret") && found.len() == 4, "{all}");
+    }
+
+    #[test]
+    fn a_property_that_librdkafka_does_not_know_is_named_once() {
+        let text = "[kafka.properties]\n\"security.protcol\" = \"ssl\"\n";
+        let mut source = Source::parse("vitrina.toml", text, PathBuf::new(), std::iter::empty());
+        let config = Config::from_source(&mut source);
+        refuse_unknown_properties(&config.kafka, &mut source);
+        let expected = "vitrina.toml:2: kafka.properties.security.protcol is no property of librdkafka";
+        assert!(source.findings.len() == 1 && source.findings[0].starts_with(expected), "{:?}", source.findings);
+    }
+
+    #[test]
+    fn a_model_that_is_named_has_a_place() {
+        let config = load("[models.a]\n[models.b]\nenabled = false\n", &[("VITRINA_MODELS__c__LINGER", "1s")]).unwrap();
+        let places: Vec<String> =
+            config.named_models_with_places().map(|(name, place)| format!("{name} {place}")).collect();
+        assert_eq!(places, ["a vitrina.toml:1", "b vitrina.toml:2", "c VITRINA_MODELS__c__LINGER"]);
     }
 }

@@ -2,6 +2,7 @@
 //! list of those that exist.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
@@ -17,12 +18,42 @@ const KEYS: &[(&str, &[&str])] = &[
     ("models", &["enabled", "max_events", "max_bytes", "linger", "duplicate_window"]),
 ];
 
+/// Where a setting stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// A file, or a variable of the environment.
+    pub(crate) name: String,
+    /// 1-based, in a file.
+    pub(crate) line: Option<usize>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Setting {
+    text: String,
+    /// Whether it is a text in the file, too, not a number or a truth value.
+    quoted: bool,
+    place: Place,
+}
+
 #[derive(Debug)]
 pub(super) struct Source {
+    /// The file that was read; none where only defaults and the environment hold.
+    pub(super) file: Option<PathBuf>,
     /// Relative paths start here.
     pub(super) folder: PathBuf,
     pub(super) findings: Vec<String>,
-    values: BTreeMap<String, (String, String)>,
+    values: BTreeMap<String, Setting>,
+    /// Where each table of the file begins.
+    tables: BTreeMap<String, Place>,
 }
 
 impl Source {
@@ -45,7 +76,8 @@ impl Source {
             )]
         })?;
         let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
-        Ok(Self::parse(&path.display().to_string(), &text, folder, environment))
+        let source = Self::parse(&path.display().to_string(), &text, folder, environment);
+        Ok(Self { file: Some(path), ..source })
     }
 
     pub(super) fn parse(
@@ -54,7 +86,8 @@ impl Source {
         folder: PathBuf,
         environment: impl Iterator<Item = (String, String)>,
     ) -> Self {
-        let mut source = Self { folder, findings: Vec::new(), values: BTreeMap::new() };
+        let (values, tables) = (BTreeMap::new(), BTreeMap::new());
+        let mut source = Self { file: None, folder, findings: Vec::new(), values, tables };
         match DeTable::parse(text) {
             Ok(table) => source.take_table(file, text, "", table.get_ref()),
             Err(error) => {
@@ -68,25 +101,32 @@ impl Source {
 
     fn take_table(&mut self, file: &str, text: &str, prefix: &str, table: &DeTable<'_>) {
         for (key, value) in table {
-            let place = format!("{file}:{}", line_at(text, key.span().start));
+            let place = Place { name: file.to_owned(), line: Some(line_at(text, key.span().start)) };
             let path =
                 if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
-            match value.get_ref() {
-                DeValue::Table(inner) if self.known(&place, prefix, key.get_ref(), true) => {
+            let inner = match value.get_ref() {
+                DeValue::Table(inner) => Some(inner),
+                _ => None,
+            };
+            if !self.known(&place, prefix, key.get_ref(), inner.is_some()) {
+                continue;
+            }
+            match (inner, scalar(value.get_ref())) {
+                (Some(inner), _) => {
+                    self.tables.insert(path.clone(), place);
                     self.take_table(file, text, &path, inner);
                 }
-                DeValue::Table(_) => {}
-                value => {
-                    if self.known(&place, prefix, key.get_ref(), false) {
-                        self.values.insert(path, (scalar(value), place));
-                    }
+                (None, Some(scalar)) => {
+                    let quoted = matches!(value.get_ref(), DeValue::String(_));
+                    self.values.insert(path, Setting { text: scalar, quoted, place });
                 }
+                (None, None) => self.findings.push(format!("{place}: {path} is a list or a date; write one text")),
             }
         }
     }
 
     /// Whether `key` may stand in section `prefix`; a finding where not.
-    fn known(&mut self, place: &str, prefix: &str, key: &str, table: bool) -> bool {
+    fn known(&mut self, place: &Place, prefix: &str, key: &str, table: bool) -> bool {
         let sections: Vec<&str> = KEYS.iter().map(|(section, _)| *section).collect();
         let keys: &[&str] = match prefix {
             "" => &sections,
@@ -123,7 +163,8 @@ impl Source {
             let key = key.to_lowercase();
             let key = key.strip_suffix("_file").unwrap_or(&key);
             let first = section.split('.').next().unwrap_or_default();
-            if self.known(variable, "", first, true) && self.known(variable, &section, key, false) {
+            let place = Place { name: variable.clone(), line: None };
+            if self.known(&place, "", first, true) && self.known(&place, &section, key, false) {
                 self.take_variable(variable, &format!("{section}.{key}"), value);
             }
         }
@@ -142,38 +183,73 @@ impl Source {
         } else {
             value.to_owned()
         };
-        self.values.insert(key.to_owned(), (value, variable.to_owned()));
+        let place = Place { name: variable.to_owned(), line: None };
+        self.values.insert(key.to_owned(), Setting { text: value, quoted: true, place });
     }
 
+    /// The setting as `read` takes it; a finding where it does not.
     pub(super) fn get<T>(&mut self, key: &str, read: impl Fn(&str) -> Result<T, &'static str>) -> Option<T> {
-        let (value, place) = self.values.get(key)?;
-        match read(value) {
+        let Setting { text, place, .. } = self.values.get(key)?;
+        match read(text) {
             Ok(value) => Some(value),
             Err(wanted) => {
-                self.findings.push(format!("{place}: {key} is `{value}`; {wanted} is wanted"));
+                self.findings.push(format!("{place}: {key} is `{text}`; {wanted} is wanted"));
                 None
             }
         }
     }
 
-    pub(super) fn text(&self, key: &str, default: &str) -> String {
-        self.values.get(key).map_or(default, |(value, _)| value).to_owned()
+    /// A text that is not empty.
+    pub(super) fn text(&mut self, key: &str) -> Option<String> {
+        let Setting { text, quoted, .. } = self.values.get(key)?;
+        if *quoted && !text.trim().is_empty() {
+            return Some(text.clone());
+        }
+        let what = match quoted {
+            true => "is empty; write a text, or take the line out for the default".to_owned(),
+            false => format!("is `{text}`, not a text: write it between quotes"),
+        };
+        self.refuse(key, &what);
+        None
+    }
+
+    /// A URL of one of these schemes. It is not told again: it may hold a password.
+    pub(super) fn url(&mut self, key: &str, schemes: &[&str]) -> Option<String> {
+        let url = self.text(key)?;
+        if schemes.iter().any(|scheme| url.starts_with(&format!("{scheme}://"))) {
+            return Some(url);
+        }
+        let found = match url.split_once("://") {
+            Some((scheme, _)) => format!("begins with `{scheme}://`"),
+            None => "is not a URL".to_owned(),
+        };
+        let wanted: Vec<String> = schemes.iter().map(|scheme| format!("{scheme}://")).collect();
+        self.refuse(key, &format!("{found}; write one that begins with {}", wanted.join(" or ")));
+        None
     }
 
     /// All keys below `section`, with the section's name taken off.
     pub(super) fn section(&self, section: &str) -> BTreeMap<String, String> {
         let prefix = format!("{section}.");
-        let inside = self.values.iter().filter_map(|(key, (value, _))| Some((key.strip_prefix(&prefix)?, value)));
+        let inside = self.values.iter().filter_map(|(key, setting)| Some((key.strip_prefix(&prefix)?, &setting.text)));
         inside.map(|(key, value)| (key.to_owned(), value.clone())).collect()
     }
 
+    /// The names under `[models]`, whether anything is set there or not.
     pub(super) fn model_names(&self) -> BTreeSet<String> {
-        self.section("models").into_keys().filter_map(|key| Some(key.split_once('.')?.0.to_owned())).collect()
+        let below = self.values.keys().chain(self.tables.keys()).filter_map(|key| key.strip_prefix("models."));
+        below.filter_map(|key| key.split('.').next()).map(str::to_owned).collect()
+    }
+
+    /// Where each setting and each table stands.
+    pub(super) fn places(&self) -> BTreeMap<String, Place> {
+        let values = self.values.iter().map(|(key, setting)| (key.clone(), setting.place.clone()));
+        values.chain(self.tables.clone()).collect()
     }
 
     pub(super) fn refuse(&mut self, key: &str, what: &str) {
-        let place = self.values.get(key).map_or("", |(_, place)| place.as_str());
-        self.findings.push(format!("{place}: {key} {what}"));
+        let place = self.values.get(key).map(|setting| format!("{}: ", setting.place)).unwrap_or_default();
+        self.findings.push(format!("{place}{key} {what}"));
     }
 }
 
@@ -181,13 +257,13 @@ fn keys_of(section: &str) -> &'static [&'static str] {
     KEYS.iter().find(|(known, _)| *known == section).map_or(&[], |(_, keys)| keys)
 }
 
-fn scalar(value: &DeValue<'_>) -> String {
+fn scalar(value: &DeValue<'_>) -> Option<String> {
     match value {
-        DeValue::String(text) => text.to_string(),
-        DeValue::Integer(number) => number.as_str().to_owned(),
-        DeValue::Float(number) => number.as_str().to_owned(),
-        DeValue::Boolean(value) => value.to_string(),
-        _ => String::new(),
+        DeValue::String(text) => Some(text.to_string()),
+        DeValue::Integer(number) => Some(number.as_str().to_owned()),
+        DeValue::Float(number) => Some(number.as_str().to_owned()),
+        DeValue::Boolean(value) => Some(value.to_string()),
+        DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => None,
     }
 }
 

@@ -21,6 +21,7 @@ use vitrina_projectors::Definitions;
 
 use crate::config::Config;
 use crate::feed::{Fed, Feed};
+use crate::output::say;
 use crate::serve::{Instance, shutdown_on_signals};
 use crate::{Failure, definitions, telemetry};
 pub(crate) use views::Views;
@@ -85,8 +86,10 @@ async fn play(
         served
     };
     let feeding = async {
-        print_welcome(arguments, &config, &views.models);
-        let fed = produce(arguments, feed, &views, &shutdown).await;
+        let fed = match print_welcome(arguments, &config, &views.models) {
+            Ok(()) => produce(arguments, feed, &views, &shutdown).await,
+            Err(failure) => Err(failure),
+        };
         shutdown.cancel();
         fed
     };
@@ -129,22 +132,22 @@ impl Config {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the verb's answer")]
-fn print_welcome(arguments: &Arguments, config: &Config, models: &[(String, Vec<String>)]) {
+fn print_welcome(arguments: &Arguments, config: &Config, models: &[(String, Vec<String>)]) -> Result<(), Failure> {
     let listen = arguments.listen;
-    println!("Vitrina's demo: an embedded broker, registry and Postgres; {} events a second.", arguments.rate);
-    println!("  catalogue   http://{listen}/v1/views");
+    say(&format!("Vitrina's demo: an embedded broker, registry and Postgres; {} events a second.", arguments.rate))?;
+    say(&format!("  catalogue   http://{listen}/v1/views"))?;
     for (model, _) in models {
-        println!("  view        http://{listen}/v1/views/{model}?limit=5");
+        say(&format!("  view        http://{listen}/v1/views/{model}?limit=5"))?;
     }
-    println!("  metrics     http://{listen}/metrics");
+    say(&format!("  metrics     http://{listen}/metrics"))?;
     if let Some((model, _)) = models.first() {
-        println!("\n  curl -s 'http://{listen}/v1/views/{model}?limit=3'");
-        println!("  psql '{}' -c 'SELECT * FROM {model}.{model} LIMIT 3'", config.postgres_url);
+        say(&format!("\n  curl -s 'http://{listen}/v1/views/{model}?limit=3'"))?;
+        say(&format!("  psql '{}' -c 'SELECT * FROM {model}.{model} LIMIT 3'", config.postgres_url))?;
     }
     if !arguments.exit {
-        println!("\nCtrl-C ends it and leaves nothing behind.");
+        say("\nCtrl-C ends it and leaves nothing behind.")?;
     }
+    Ok(())
 }
 
 /// Until each model's positions are at the ends of its topics.
@@ -168,16 +171,15 @@ async fn stop_if_stopped(pool: &PgPool) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the verb's answer")]
 async fn print_summary(views: &Views, fed: &Fed, took: Duration) -> Result<(), Failure> {
-    println!(
+    say(&format!(
         "\n{} distinct events produced, {} sent twice; all applied or ignored by name after {:.1} s",
         fed.distinct,
         fed.duplicates,
         took.as_secs_f64()
-    );
+    ))?;
     for (event, count) in &fed.by_event {
-        println!("  {count:>8}  {event}");
+        say(&format!("  {count:>8}  {event}"))?;
     }
     for (model, _) in &views.models {
         let tables: Vec<String> =
@@ -189,7 +191,7 @@ async fn print_summary(views: &Views, fed: &Fed, took: Duration) -> Result<(), F
             let name = format!("{}.{}", vitrina_projectors::quote(model), vitrina_projectors::quote(&table));
             let count = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {name}"));
             let rows: i64 = sqlx::query_scalar(count).fetch_one(&views.pool).await?;
-            println!("  {rows:>8}  rows in {model}.{table}");
+            say(&format!("  {rows:>8}  rows in {model}.{table}"))?;
         }
     }
     Ok(())

@@ -49,13 +49,18 @@ impl Cursor {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok();
         let cursor: Option<Self> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let nul = |value: &Option<String>| value.as_ref().is_some_and(|value| value.contains('\0'));
-        let mut cursor = cursor.filter(|cursor| !cursor.last.iter().any(nul)).ok_or_else(mismatch)?;
+        let mut cursor = cursor.filter(|cursor| !cursor.last.iter().any(nul)).ok_or_else(garbage)?;
         let last = std::mem::take(&mut cursor.last);
         if cursor != Self::new(view, terms, filters, Vec::new()) || last.len() != terms.len() {
             return Err(mismatch());
         }
         Ok(last)
     }
+}
+
+fn garbage() -> Problem {
+    let detail = "This is no cursor of this API: take `page.next` as it is, or begin again without `cursor`.";
+    Problem::of(Kind::CursorMismatch, "cursor", detail, None::<String>)
 }
 
 /// The answer to a cursor that does not go on here.

@@ -8,8 +8,15 @@ const COMPARISONS: [(&str, &str); 6] =
     [("eq", "="), ("neq", "<>"), ("gt", ">"), ("gte", ">="), ("lt", "<"), ("lte", "<=")];
 const OPERATORS: [&str; 10] = ["eq", "neq", "gt", "gte", "lt", "lte", "in", "is", "like", "ilike"];
 const LITERALS: [&str; 3] = ["null", "true", "false"];
+/// A list as an example; in an address, `"` is written %22.
+const LIST: &str = "in.(a,%22b,c%22)";
+/// Characters of a list that a problem repeats.
+const MAX_SHOWN: usize = 100;
 /// Each value of a list is bound by itself.
 const MAX_LIST: usize = 1000;
+
+/// Words that Postgres takes for a time by its clock.
+const CLOCK: [&str; 4] = ["now", "today", "tomorrow", "yesterday"];
 
 /// A condition on one column.
 #[derive(Debug)]
@@ -40,7 +47,7 @@ impl<'v> Filter<'v> {
             |detail: String, allowed: &[&str]| Problem::of(Kind::BadValue, parameter, detail, allowed.iter().copied());
         let test = match operator {
             "in" => Test::In(
-                list(value).map_err(|why| refuse(format!("`{parameter}=in.{value}` {why}"), &["in.(a,\"b,c\")"]))?,
+                list(value).map_err(|why| refuse(format!("`{parameter}=in.{}` {why}", shortened(value)), &[LIST]))?,
             ),
             "is" => Test::Is(
                 literal(column, value).map_err(|why| refuse(format!("`{parameter}=is.{value}` {why}"), &LITERALS))?,
@@ -60,12 +67,27 @@ impl<'v> Filter<'v> {
                 }
             },
         };
-        Ok(Self { parameter: parameter.to_owned(), column, negated, test })
+        Self { parameter: parameter.to_owned(), column, negated, test }.timeless()
     }
 
     /// The column equal to a value, as a row's address says it.
-    pub(crate) fn equal(column: &'v Column, value: &str) -> Self {
-        Self { parameter: column.name.clone(), column, negated: false, test: Test::Compare("=", value.to_owned()) }
+    pub(crate) fn equal(column: &'v Column, value: &str) -> Result<Self, Problem> {
+        let test = Test::Compare("=", value.to_owned());
+        Self { parameter: column.name.clone(), column, negated: false, test }.timeless()
+    }
+
+    /// The filter, if it means the same tomorrow: a tag says that an answer is still the same, whatever the clock says.
+    fn timeless(self) -> Result<Self, Problem> {
+        let values = match &self.test {
+            Test::Compare(_, value) => std::slice::from_ref(value),
+            Test::In(values) => values,
+            Test::Like(..) | Test::Is(_) => &[],
+        };
+        let clock = |value: &String| value.split(|c: char| !c.is_ascii_alphabetic()).find_map(clock_word);
+        let Some(word) = values.iter().find_map(clock).filter(|_| self.column.temporal) else { return Ok(self) };
+        let detail =
+            format!("`{}` is compared with `{word}`, which is the clock's: write the time itself.", self.column.name);
+        Err(Problem::of(Kind::BadValue, &self.parameter, detail, ["2026-03-01", "2026-03-01T12:00:00Z"]))
     }
 
     /// Whether all rows that pass have one value in the column.
@@ -104,6 +126,10 @@ impl<'v> Filter<'v> {
     }
 }
 
+fn clock_word(word: &str) -> Option<&'static str> {
+    CLOCK.into_iter().find(|known| known.eq_ignore_ascii_case(word))
+}
+
 fn literal(column: &Column, value: &str) -> Result<&'static str, String> {
     match LITERALS.into_iter().find(|literal| *literal == value) {
         Some(literal @ ("true" | "false")) if column.cast != "boolean" => Err(format!(
@@ -112,6 +138,14 @@ fn literal(column: &Column, value: &str) -> Result<&'static str, String> {
         )),
         Some(literal) => Ok(literal),
         None => Err("asks for something that nothing is: write `is.null`, `is.true` or `is.false`.".into()),
+    }
+}
+
+/// The beginning of a long list: problems are for reading.
+fn shortened(list: &str) -> String {
+    match list.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => format!("{}…", &list[..end]),
+        None => list.to_owned(),
     }
 }
 
@@ -128,7 +162,10 @@ fn pattern(column: &Column, value: &str) -> Result<String, String> {
 
 /// The items of `(a,"b,c")`; `\` in quotes takes the next character as it is.
 fn list(text: &str) -> Result<Vec<String>, String> {
-    let malformed = || "is not a list: write `in.(a,b)`, and `\"` around a value that holds a comma.".to_owned();
+    let malformed = || {
+        "is not a list: write `in.(a,b)`, and `\"`, which an address writes as %22, around a value that holds a comma."
+            .to_owned()
+    };
     let mut rest = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')).ok_or_else(malformed)?;
     let mut values = Vec::new();
     if rest.is_empty() {

@@ -27,6 +27,10 @@ pub(crate) fn selected<'v>(view: &'v View, select: Option<&str>) -> Result<Vec<&
                 format!("`{name}` in `select` is followed by `{rest}`: `select` takes column names, as `select=a,b`.");
             return Err(Problem::of(Kind::BadValue, "select", detail, view.column_names()));
         }
+        if name == "*" && view.column("*").is_none() {
+            let detail = "`select` takes column names: leave `select` out for all columns.";
+            return Err(Problem::of(Kind::BadValue, "select", detail, view.column_names()));
+        }
         let column = column(view, "select", &name)?;
         if columns.iter().any(|chosen| chosen.name == column.name) {
             let detail = format!("`select` names `{name}` twice: name each column once.");

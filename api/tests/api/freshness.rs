@@ -128,6 +128,20 @@ async fn a_tag_holds_until_a_position_moves() {
 }
 
 #[tokio::test]
+async fn any_tag_stands_for_whatever_exists() {
+    let stage = Stage::flight().await;
+    for (uri, status) in [
+        ("/v1/views/flight", StatusCode::NOT_MODIFIED),
+        ("/v1/views/flight.late", StatusCode::NOT_MODIFIED),
+        ("/v1/views/flight/F1", StatusCode::NOT_MODIFIED),
+        ("/v1/views/flight/F9", StatusCode::NOT_FOUND),
+        ("/v1/views/train", StatusCode::NOT_FOUND),
+    ] {
+        assert_eq!(conditional(&stage, uri, "*").await.status, status, "{uri}");
+    }
+}
+
+#[tokio::test]
 async fn not_modified_is_said_without_reading_the_table() {
     let mut stage = Stage::flight().await;
     let tag = stage.get("/v1/views/flight").await.header("etag").to_owned();

@@ -76,6 +76,8 @@ async fn a_cursor_made_by_hand_is_refused() {
         let forged = URL_SAFE_NO_PAD.encode(forged.to_string());
         stage.problem(&format!("{uri}cursor={forged}"), 400, "cursor-mismatch").await;
     }
+    let garbage = stage.problem(&format!("{uri}cursor=e30"), 400, "cursor-mismatch").await;
+    assert!(garbage["detail"].as_str().unwrap().contains("no cursor of this API"), "{garbage}");
     // NULL in a key is nowhere: nothing comes after it, and nothing breaks.
     let mut forged = cursor.clone();
     forged["last"] = json!([null, null]);

@@ -45,6 +45,14 @@ async fn what_is_not_ours_is_a_problem_too() {
     for uri in ["/", "/v1", "/v1/views/", "/v2/views", "/metrics"] {
         stage.problem(uri, 404, "unknown-route").await;
     }
+    for uri in ["/openapi.json", "/docs", "/healthz", "/v1/changes/flight", "/admin/v1/models"] {
+        let problem = stage.problem(uri, 404, "unknown-route").await;
+        assert!(problem["detail"].as_str().unwrap().contains("not built yet"), "{problem}");
+    }
+    let metrics = PrometheusBuilder::new().build_recorder().handle();
+    let admin = Api::new(ApiSettings::new(&stage.url)).unwrap().admin_router(metrics);
+    let problem = ask(&admin, "/v1/views").await.problem("/v1/views", 404, "unknown-route");
+    assert!(!problem["detail"].as_str().unwrap().contains("GET /v1/views"), "{problem}");
     let post = stage.send(Request::post("/v1/views/flight").body(Body::empty()).unwrap()).await;
     post.problem("post", 405, "method-not-allowed");
     assert_eq!(post.header("allow"), "GET,HEAD");
