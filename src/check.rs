@@ -83,7 +83,10 @@ fn rules(loaded: &Definitions) -> Vec<RuleLine> {
             runs: match &how.runs {
                 Runs::Waves { merge: None } => "in waves".to_owned(),
                 Runs::Waves { merge: Some(_) } => "in waves, merged".to_owned(),
-                Runs::EventByEvent(obstacle) => format!("event by event: {}", obstacle.because),
+                Runs::EventByEvent(why) => {
+                    let file = &definition.model.file;
+                    format!("event by event: {} ({file}:{}); {}", why.because, why.line, why.help)
+                }
             },
             touches: how.touches,
         };
@@ -168,8 +171,10 @@ async fn patiently<T>(deadline: Instant, place: &str, ask: impl AsyncFn() -> Res
 /// The answer for people.
 fn lines(answer: &Answer, loaded: &Definitions, without_services: bool) -> String {
     let findings = answer.findings.iter().map(ToString::to_string);
-    let rules =
-        answer.rules.iter().map(|rule| format!("{}:{}: {} runs {}", rule.file, rule.line, rule.event, rule.runs));
+    let rules = answer.rules.iter().map(|rule| {
+        let touches: String = rule.touches.iter().map(|access| format!("\n  touches {access}")).collect();
+        format!("{}:{}: {} runs {}{touches}", rule.file, rule.line, rule.event, rule.runs)
+    });
     let count = |severity| answer.findings.iter().filter(|finding| finding.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let contracts: usize = loaded.contracts.contexts.values().map(|context| context.events.len()).sum();

@@ -56,6 +56,18 @@ WHERE t.id = e.account_id
         assert!(checked.stdout.contains(part), "{part}\n{}", checked.stdout);
     }
     assert!(!checked.stdout.contains("'now'") && !checked.stdout.contains("firm"), "{}", checked.stdout);
+    let declared = "CREATE TABLE d (id text PRIMARY KEY,\n  n nosuchtype);\nCREATE TABLE e (id text PRIMARY KEY);\n\
+                    CREATE INDEX ON e (nope);\n\
+                    INSERT INTO e SELECT e.account_id FROM bank.amount_moved e ON CONFLICT DO NOTHING;\n";
+    let folder = folder
+        .write("models/t.sql", declared)
+        .write("contracts/bank/account_opened/v2.sql", "SELECT owner AS holder, 'ES' AS country FROM v1;\n");
+    let checked = folder.run(&["check"]).stdout;
+    for part in
+        ["models/t.sql:1: Postgres refuses this declaration", "models/t.sql:4: Postgres refuses this declaration"]
+    {
+        assert!(checked.contains(part), "{part}\n{checked}");
+    }
     let left = database.rows("SELECT nspname FROM pg_namespace WHERE nspname LIKE '%check%'").await;
     assert_eq!(left, serde_json::json!([]));
 }

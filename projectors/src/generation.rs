@@ -158,14 +158,19 @@ async fn refuse_foreign(connection: &mut PgConnection, schema: &str) -> Result<(
 pub(crate) async fn create_tables(connection: &mut PgConnection, model: &Model, schema: &str) -> Result<(), Fault> {
     let quoted = quote(schema);
     run(connection, format!("CREATE SCHEMA {quoted}; SET LOCAL search_path = {quoted}, pg_catalog, pg_temp")).await?;
-    let tables = model.tables.iter().map(|table| &table.sql);
-    let indexes = model.indexes.iter().map(|index| &index.sql);
-    let views = model.views.iter().map(|view| &view.sql);
-    let comments = model.comments.iter().map(|comment| &comment.sql);
-    for sql in tables.chain(indexes).chain(views).chain(comments) {
-        run(connection, sql.clone()).await?;
+    for (_, sql) in declarations(model) {
+        run(connection, sql.to_owned()).await?;
     }
     Ok(())
+}
+
+/// What a generation's schema holds, with the lines of the file, in an order in which it can be created.
+pub(crate) fn declarations(model: &Model) -> Vec<(usize, &str)> {
+    let tables = model.tables.iter().map(|table| (table.line, table.sql.as_str()));
+    let indexes = model.indexes.iter().map(|index| (index.line, index.sql.as_str()));
+    let views = model.views.iter().map(|view| (view.line, view.sql.as_str()));
+    let comments = model.comments.iter().map(|comment| (comment.line, comment.sql.as_str()));
+    tables.chain(indexes).chain(views).chain(comments).collect()
 }
 
 /// The stable schema: a view over each served table and view, with the declared columns.

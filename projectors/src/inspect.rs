@@ -10,7 +10,7 @@ use vitrina_sql::{Finding, Literal, LiteralStatement, Rule, functions};
 
 use crate::definition::Definition;
 use crate::fault::Fault;
-use crate::generation::create_tables;
+use crate::generation::declarations;
 use crate::{quote, session};
 
 /// Inspects a definition that was read without an error.
@@ -45,25 +45,34 @@ struct Text<'a> {
 impl Inspection<'_> {
     async fn run(&mut self) -> Result<(), Fault> {
         self.connection.execute("BEGIN").await.map_err(judge)?;
-        let model = &self.definition.model;
-        match create_tables(&mut self.connection, model, &self.schema).await {
-            Ok(()) => {}
-            Err(Fault::Stop(reason)) => {
-                self.findings.push(Finding::error(
-                    &model.file,
-                    1,
-                    reason,
-                    "change the declaration so that Postgres accepts it",
-                ));
-                return Ok(());
-            }
-            Err(other) => return Err(other),
+        if !self.declare().await? {
+            return Ok(());
         }
         self.create_stubs().await?;
         self.inspect_upcasts().await?;
         self.inspect_rules().await?;
         self.inspect_literals().await?;
         self.inspect_tables().await
+    }
+
+    /// Creates what the model declares; false where Postgres refuses some of it.
+    async fn declare(&mut self) -> Result<bool, Fault> {
+        let (model, schema) = (&self.definition.model, quote(&self.schema));
+        self.execute(format!("CREATE SCHEMA {schema}; SET LOCAL search_path = {schema}, pg_catalog, pg_temp")).await?;
+        for (line, sql) in declarations(model) {
+            self.execute("SAVEPOINT declaration".into()).await?;
+            match self.connection.execute(AssertSqlSafe(sql.to_owned())).await {
+                Ok(_) => {}
+                Err(sqlx::Error::Database(error)) => {
+                    self.execute("ROLLBACK TO SAVEPOINT declaration".into()).await?;
+                    let what = format!("Postgres refuses this declaration: {}", error.message());
+                    let help = "change it so that Postgres accepts it";
+                    self.findings.push(Finding::error(&model.file, line, what, help));
+                }
+                Err(error) => return Err(judge(error)),
+            }
+        }
+        Ok(self.findings.is_empty())
     }
 
     fn function(&self) -> String {
