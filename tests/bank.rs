@@ -74,25 +74,51 @@ pub(crate) fn moved(writer: &Writer, account: &str, seq: u64, cents: i64) -> Mes
         .header("ce_id", &format!("{account}-{seq}"))
 }
 
-/// What the model must hold, folded by hand from the moves of each account in order.
+/// The opening of an account by version `number` of the contract; each opening tells who holds it from then on.
+pub(crate) fn opened(writer: &Writer, number: u32, account: &str, holder: &str) -> Message {
+    let value = match number {
+        1 => json!({"account_id": account, "owner": holder}),
+        _ => json!({"account_id": account, "holder": holder, "country": "FR"}),
+    };
+    writer.event(account, &value).header("ce_id", holder)
+}
+
 #[derive(Default)]
-pub(crate) struct Oracle(BTreeMap<String, (i64, u64, u64)>);
+struct Balance {
+    cents: i64,
+    events: u64,
+    chain: u64,
+    holder: Option<(String, &'static str)>,
+}
+
+/// What the model must hold, folded by hand from the events of each account in order.
+#[derive(Default)]
+pub(crate) struct Oracle(BTreeMap<String, Balance>);
 
 impl Oracle {
     pub(crate) fn moved(&mut self, account: &str, seq: u64, cents: i64) {
-        let row = self.0.entry(account.to_owned()).or_insert((0, 0, 0));
-        row.0 += cents;
-        row.2 = if row.1 == 0 { seq } else { (row.2 * 31 + seq) % 1_000_000_007 };
-        row.1 += 1;
+        let row = self.0.entry(account.to_owned()).or_default();
+        // A row that an opening has made begins its chain at 0, one that a move makes begins with that move.
+        let first = row.events == 0 && row.holder.is_none();
+        row.cents += cents;
+        row.chain = if first { seq } else { (row.chain * 31 + seq) % 1_000_000_007 };
+        row.events += 1;
+    }
+
+    pub(crate) fn opened(&mut self, account: &str, number: u32, holder: &str) {
+        let country = if number == 1 { "ES" } else { "FR" };
+        self.0.entry(account.to_owned()).or_default().holder = Some((holder.to_owned(), country));
     }
 
     pub(crate) fn rows(&self) -> Value {
-        let rows = self.0.iter().map(|(account, (cents, events, chain))| {
-            json!({"account_id": account, "cents": cents, "events": events, "chain": chain})
+        let rows = self.0.iter().map(|(account, row)| {
+            let (holder, country) = row.holder.clone().unzip();
+            json!({"account_id": account, "cents": row.cents, "events": row.events, "chain": row.chain,
+                   "holder": holder, "country": country})
         });
         rows.collect()
     }
 }
 
 /// The model's rows in the oracle's form.
-pub(crate) const WITNESS: &str = "SELECT account_id, (amount * 100)::bigint AS cents, events, chain FROM balance.balance ORDER BY account_id COLLATE \"C\"";
+pub(crate) const WITNESS: &str = "SELECT account_id, (amount * 100)::bigint AS cents, events, chain, holder, country FROM balance.balance ORDER BY account_id COLLATE \"C\"";

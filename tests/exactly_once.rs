@@ -7,24 +7,32 @@ use rand::{Rng, SeedableRng};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
-use crate::bank::{Bank, MOVED, Oracle, WITNESS, moved};
-use crate::support::{Database, Message, Producer, Stack, Vitrina, Writer, eventually, unique};
+use crate::bank::{Bank, MOVED, OPENED_V1, OPENED_V2, Oracle, WITNESS, moved, opened};
+use crate::support::{Database, Message, Producer, Stack, Vitrina, eventually, unique};
 
 const EVENTS: usize = 20_000;
 const ACCOUNTS: u32 = 40;
 
-/// Events over 40 accounts, one in a hundred sent twice, and what they come to.
-fn ledger(writer: &Writer, seed: u64) -> (Vec<Message>, Oracle) {
+/// Events of all versions over 40 accounts, one in a hundred sent twice, and what they come to.
+async fn ledger(bank: &Bank, seed: u64) -> (Vec<Message>, Oracle) {
+    let moves = bank.writer(MOVED).await;
+    let openings = [bank.writer(OPENED_V1).await, bank.writer(OPENED_V2).await];
     let mut random = SmallRng::seed_from_u64(seed);
     let (mut messages, mut oracle) = (Vec::new(), Oracle::default());
     let mut sequence = vec![0; ACCOUNTS as usize];
-    for _ in 0..EVENTS {
+    for event in 0..EVENTS {
         let account = random.random_range(0..ACCOUNTS);
-        let (name, cents) = (format!("a{account:02}"), random.random_range(-5000..5000));
-        let seq = &mut sequence[account as usize];
-        *seq += 1;
-        let message = moved(writer, &name, *seq, cents);
-        oracle.moved(&name, *seq, cents);
+        let name = format!("a{account:02}");
+        let message = if random.random_range(0..10) == 0 {
+            let (number, holder) = (random.random_range(1..=2), format!("h{event}"));
+            oracle.opened(&name, number, &holder);
+            opened(&openings[number as usize - 1], number, &name, &holder)
+        } else {
+            let (cents, seq) = (random.random_range(-5000..5000), &mut sequence[account as usize]);
+            *seq += 1;
+            oracle.moved(&name, *seq, cents);
+            moved(&moves, &name, *seq, cents)
+        };
         if random.random_range(0..100) == 0 {
             messages.push(message.clone());
         }
@@ -45,8 +53,7 @@ async fn two_instances_under_kills_equal_a_fold_by_hand() {
         ..bank
     };
     let steady = bank.folder.serve();
-    let writer = bank.writer(MOVED).await;
-    let (messages, oracle) = ledger(&writer, 7);
+    let (messages, oracle) = ledger(&bank, 7).await;
     let producing = tokio::spawn(async move { Producer::new().send_all(&messages).await });
     let mut kills = 0;
     while kills < 4 || !producing.is_finished() {
@@ -79,8 +86,7 @@ async fn fenced_partitions_are_claimed_again_without_a_gap() {
     let folder = bank.folder.configure("[model]\nlinger = \"3s\"\nmax_events = 5000");
     let bank = Bank { folder, ..bank };
     let vitrina = bank.folder.serve();
-    let writer = bank.writer(MOVED).await;
-    let (messages, oracle) = ledger(&writer, 11);
+    let (messages, oracle) = ledger(&bank, 11).await;
     let producing = tokio::spawn(async move {
         let producer = Producer::new();
         for part in messages.chunks(10) {
