@@ -1,27 +1,34 @@
-//! How long to wait before trying again: twice as long each time, up to a cap, with jitter so that instances spread.
+//! Where one is in a row of attempts: counts them, and waits as the policy says.
 
 use std::time::Duration;
 
+use crate::settings::Policy;
+
 #[derive(Debug)]
 pub struct Backoff {
-    first: Duration,
-    cap: Duration,
-    next: Duration,
+    policy: Policy,
+    failed: u32,
 }
 
 impl Backoff {
+    /// Twice as long each time, up to a cap, with jitter.
     pub fn new(first: Duration, cap: Duration) -> Self {
-        Self { first, cap, next: first }
+        Self::following(Policy::exponential(first, cap))
     }
 
-    /// Waits between half and the whole of the next step.
+    /// Waits as `policy` says.
+    pub fn following(policy: Policy) -> Self {
+        Self { policy, failed: 0 }
+    }
+
+    /// The pause after one more failed attempt.
     pub async fn wait(&mut self) {
-        tokio::time::sleep(self.next.mul_f64(rand::random_range(0.5..=1.0))).await;
-        self.next = (self.next * 2).min(self.cap);
+        self.failed = self.failed.saturating_add(1);
+        tokio::time::sleep(self.policy.pause(self.failed, rand::random())).await;
     }
 
     /// Begins anew after a success.
     pub fn reset(&mut self) {
-        self.next = self.first;
+        self.failed = 0;
     }
 }

@@ -17,6 +17,8 @@ pub mod metrics;
 mod rules;
 mod service;
 pub mod session;
+mod settings;
+mod severity;
 mod statement;
 mod status;
 mod window;
@@ -28,7 +30,9 @@ pub use definition::{Definition, Definitions, Roots};
 pub use fault::Fault;
 pub use inspect::inspect;
 pub use rules::waves;
-pub use service::{ModelSettings, Service};
+pub use service::Service;
+pub use settings::{BreakerSettings, ModelSettings, ParkedLimits, Policy, Retries, Strategy};
+pub use severity::{ErrorType, Severity};
 pub use status::{Board, State};
 
 /// An identifier as SQL quotes it.

@@ -21,19 +21,10 @@ use crate::generation::{self, Generation};
 use crate::inspect;
 use crate::rules::Rules;
 use crate::session;
+use crate::settings::ModelSettings;
 use crate::status::{Board, State};
 use crate::worker::Worker;
 use crate::writer::Writer;
-
-/// How a model's batches close, and what it remembers.
-#[derive(Debug, Clone)]
-pub struct ModelSettings {
-    pub max_events: usize,
-    pub max_bytes: usize,
-    pub linger: Duration,
-    /// In offsets of a partition.
-    pub duplicate_window: u32,
-}
 
 /// What all models of an instance share.
 pub struct Service {

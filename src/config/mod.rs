@@ -1,13 +1,14 @@
 //! Configuration: environment over file over defaults. Every value remembers where it came from, so a wrong one is named
 //! with its line or its variable; all that is wrong is said at once.
 
+mod keys;
+mod model;
 mod source;
 mod value;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
@@ -32,18 +33,9 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) admin_listen: SocketAddr,
     defaults: ModelSettings,
-    by_model: BTreeMap<String, PartialModel>,
+    /// What stands under `[models]`; none where the model is not enabled.
+    by_model: BTreeMap<String, Option<ModelSettings>>,
     places: BTreeMap<String, Place>,
-}
-
-/// What `[models.NAME]` says of one model.
-#[derive(Debug, Clone, Default)]
-struct PartialModel {
-    enabled: Option<bool>,
-    max_events: Option<usize>,
-    max_bytes: Option<usize>,
-    linger: Option<Duration>,
-    duplicate_window: Option<u32>,
 }
 
 impl Config {
@@ -69,12 +61,7 @@ impl Config {
         let folder = source.folder.clone();
         let path = |text: String| if Path::new(&text).is_absolute() { text.into() } else { folder.join(text) };
         let listen = source.get("http.listen", value::address).unwrap_or(([127, 0, 0, 1], 8080).into());
-        let defaults = PartialModel::read(source, "model").over(&ModelSettings {
-            max_events: 1000,
-            max_bytes: 8 << 20,
-            linger: Duration::from_millis(5),
-            duplicate_window: 65_536,
-        });
+        let defaults = model::read(source, "model", &ModelSettings::default());
         let names = source.model_names();
         let or = |found: Option<String>, default: &str| found.unwrap_or_else(|| default.to_owned());
         Self {
@@ -95,25 +82,15 @@ impl Config {
             models: path(or(source.text("definitions.models"), "projectors/models")),
             listen,
             admin_listen: source.get("http.admin_listen", value::address).unwrap_or(([127, 0, 0, 1], 8082).into()),
+            by_model: names.into_iter().map(|name| by_name(source, name, &defaults)).collect(),
             defaults,
-            by_model: names
-                .into_iter()
-                .map(|name| {
-                    let partial = PartialModel::read(source, &format!("models.{name}"));
-                    (name, partial)
-                })
-                .collect(),
             places: source.places(),
         }
     }
 
     /// The settings of a model; `None` where it is not enabled.
     pub(crate) fn model(&self, name: &str) -> Option<ModelSettings> {
-        match self.by_model.get(name) {
-            Some(partial) if partial.enabled == Some(false) => None,
-            Some(partial) => Some(partial.over(&self.defaults)),
-            None => Some(self.defaults.clone()),
-        }
+        self.by_model.get(name).cloned().unwrap_or_else(|| Some(self.defaults.clone()))
     }
 
     /// Names under `[models]`, to be compared with the models that there are.
@@ -147,25 +124,11 @@ impl Config {
     }
 }
 
-impl PartialModel {
-    fn read(source: &mut Source, section: &str) -> Self {
-        Self {
-            enabled: source.get(&format!("{section}.enabled"), value::boolean),
-            max_events: source.get(&format!("{section}.max_events"), value::positive),
-            max_bytes: source.get(&format!("{section}.max_bytes"), value::size),
-            linger: source.get(&format!("{section}.linger"), value::duration),
-            duplicate_window: source.get(&format!("{section}.duplicate_window"), value::count),
-        }
-    }
-
-    fn over(&self, defaults: &ModelSettings) -> ModelSettings {
-        ModelSettings {
-            max_events: self.max_events.unwrap_or(defaults.max_events),
-            max_bytes: self.max_bytes.unwrap_or(defaults.max_bytes),
-            linger: self.linger.unwrap_or(defaults.linger),
-            duplicate_window: self.duplicate_window.unwrap_or(defaults.duplicate_window),
-        }
-    }
+fn by_name(source: &mut Source, name: String, defaults: &ModelSettings) -> (String, Option<ModelSettings>) {
+    let section = format!("models.{name}");
+    let settings = model::read(source, &section, defaults);
+    let enabled = source.get(&format!("{section}.enabled"), value::boolean).unwrap_or(true);
+    (name, enabled.then_some(settings))
 }
 
 fn kafka_properties(source: &mut Source) -> BTreeMap<String, String> {
@@ -197,6 +160,10 @@ fn refuse_unknown_properties(kafka: &KafkaSettings, source: &mut Source) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use vitrina_projectors::{Policy, Strategy};
+
     use super::*;
 
     fn load(text: &str, environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
@@ -211,9 +178,51 @@ mod tests {
         let config = load("", &[]).unwrap();
         assert_eq!(config.kafka.brokers, "localhost:9092");
         assert_eq!(config.contracts, Path::new("/etc/v/avro/contracts"));
-        let model = config.model("any").unwrap();
-        assert_eq!((model.max_events, model.max_bytes, model.duplicate_window), (1000, 8_388_608, 65_536));
-        assert_eq!(model.linger, Duration::from_millis(5));
+        assert_eq!(config.model("any").unwrap(), ModelSettings::default());
+    }
+
+    #[test]
+    fn the_example_shows_the_defaults() {
+        let example = load(include_str!("../../vitrina.toml"), &[]).unwrap();
+        assert_eq!(example.model("any").unwrap(), ModelSettings::default());
+        assert_eq!(example.model("order_summary").unwrap(), ModelSettings::default());
+    }
+
+    #[test]
+    fn trouble_is_borne_as_set_for_the_model_the_class_and_the_variable() {
+        let file = "[model]\ntimeout = \"9s\"\nretry.timeout.factor = 3\n[model.breaker]\nshare = 0.9\n\
+                    [models.a.retry.timeout]\nstrategy = \"fixed\"\n[models.a.parked]\nmax = 5\n";
+        let variables =
+            [("VITRINA_MODELS__a__b__RETRY__RESOURCE__FIRST", "7s"), ("VITRINA_MODEL__BREAKER__OF_LAST", "4")];
+        let config = load(file, &variables).unwrap();
+        let (a, b) = (config.model("a").unwrap(), config.model("a__b").unwrap());
+        let timeout = ModelSettings::default().retry.timeout;
+        assert_eq!(a.retry.timeout, Policy { strategy: Strategy::Fixed, factor: 3.0, ..timeout });
+        assert_eq!((a.timeout, a.parked.max, b.parked.max), (Duration::from_secs(9), 5, 250_000));
+        assert_eq!((b.retry.timeout.factor, b.retry.resource.first), (3.0, Duration::from_secs(7)));
+        assert_eq!((b.breaker.share, b.breaker.of_last), (0.9, 4));
+    }
+
+    #[test]
+    fn what_would_retry_without_end_or_write_nothing_is_refused() {
+        let file = "[model]\nconcurrency = 0\ntimeout = \"0s\"\n[model.retry.transient]\nfirst = \"0ms\"\n\
+                    strategy = \"often\"\nfactor = nan\n[model.retries]\n[model.retry.transent]\nfirst = \"1s\"\n\
+                    [models.a.breaker]\nshare = 1.5\nretry = 3\n";
+        let found = load(file, &[("VITRINA_MODEL__RETRY__FIRST", "1s")]).err().unwrap().join("\n");
+        for expected in [
+            "vitrina.toml:2: model.concurrency is `0`; a whole number from 1 on is wanted",
+            "vitrina.toml:3: model.timeout is `0s`; a duration above 0",
+            "vitrina.toml:5: model.retry.transient.first is `0ms`; a duration above 0",
+            "vitrina.toml:6: model.retry.transient.strategy is `often`; none, fixed, linear or exponential is wanted",
+            "vitrina.toml:7: model.retry.transient.factor is `nan`; a number from 1 to 100 is wanted",
+            "vitrina.toml:8: unknown key `retries` in [model]: did you mean `retry`?",
+            "vitrina.toml:9: unknown key `transent` in [model.retry]: did you mean `transient`?",
+            "vitrina.toml:12: models.a.breaker.share is `1.5`; a share above 0 and up to 1",
+            "vitrina.toml:13: unknown key `retry` in [models.a.breaker]",
+            "VITRINA_MODEL__RETRY__FIRST: unknown key `first` in [model.retry]",
+        ] {
+            assert!(found.contains(expected), "{expected}\n\n{found}");
+        }
     }
 
     #[test]

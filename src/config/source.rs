@@ -1,5 +1,4 @@
-//! Where settings come from: one flat map from dotted key to text and place. Unknown keys are found here, against the one
-//! list of those that exist.
+//! Where settings come from: one flat map from dotted key to text and place. Unknown keys are found while it is filled.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -7,16 +6,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-/// Every section and its keys; `models.*` has those of `model`, too.
-const KEYS: &[(&str, &[&str])] = &[
-    ("kafka", &["brokers", "group_prefix", "properties"]),
-    ("registry", &["url", "username", "password", "token"]),
-    ("postgres", &["url"]),
-    ("definitions", &["contracts", "models"]),
-    ("http", &["listen", "admin_listen"]),
-    ("model", &["max_events", "max_bytes", "linger", "duplicate_window"]),
-    ("models", &["enabled", "max_events", "max_bytes", "linger", "duplicate_window"]),
-];
+use super::keys;
 
 /// Where a setting stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,24 +117,23 @@ impl Source {
 
     /// Whether `key` may stand in section `prefix`; a finding where not.
     fn known(&mut self, place: &Place, prefix: &str, key: &str, table: bool) -> bool {
-        let sections: Vec<&str> = KEYS.iter().map(|(section, _)| *section).collect();
-        let keys: &[&str] = match prefix {
-            "" => &sections,
-            "models" | "kafka.properties" => return true,
-            _ if prefix.starts_with("models.") => keys_of("models"),
-            section => keys_of(section),
-        };
-        if keys.contains(&key) && (prefix.is_empty() == table || key == "properties") {
-            return true;
-        }
-        let nearest =
-            keys.iter().min_by_key(|known| strsim::damerau_levenshtein(known, key)).copied().unwrap_or_default();
+        let Err(nearest) = keys::known(prefix, key, table) else { return true };
         self.findings.push(if prefix.is_empty() {
             format!("{place}: unknown section [{key}]: did you mean [{nearest}]?")
         } else {
             format!("{place}: unknown key `{key}` in [{prefix}]: did you mean `{nearest}`?")
         });
         false
+    }
+
+    /// Whether each table on the way to `section` may be there.
+    fn known_section(&mut self, place: &Place, section: &str) -> bool {
+        let mut above = String::new();
+        section.split('.').all(|table| {
+            let known = self.known(place, &above, table, true);
+            above = if above.is_empty() { table.to_owned() } else { format!("{above}.{table}") };
+            known
+        })
     }
 
     fn take_environment(&mut self, environment: BTreeMap<String, String>) {
@@ -156,15 +145,11 @@ impl Source {
         for (variable, value) in &environment {
             let Some(rest) = variable.strip_prefix("VITRINA_") else { continue };
             let Some((section, key)) = rest.rsplit_once("__") else { continue };
-            let section = match section.split_once("__") {
-                Some((first, rest)) => format!("{}.{}", first.to_lowercase(), rest.to_lowercase()),
-                None => section.to_lowercase(),
-            };
+            let section = keys::section_of_variable(section);
             let key = key.to_lowercase();
             let key = key.strip_suffix("_file").unwrap_or(&key);
-            let first = section.split('.').next().unwrap_or_default();
             let place = Place { name: variable.clone(), line: None };
-            if self.known(&place, "", first, true) && self.known(&place, &section, key, false) {
+            if self.known_section(&place, &section) && self.known(&place, &section, key, false) {
                 self.take_variable(variable, &format!("{section}.{key}"), value);
             }
         }
@@ -251,10 +236,6 @@ impl Source {
         let place = self.values.get(key).map(|setting| format!("{}: ", setting.place)).unwrap_or_default();
         self.findings.push(format!("{place}{key} {what}"));
     }
-}
-
-fn keys_of(section: &str) -> &'static [&'static str] {
-    KEYS.iter().find(|(known, _)| *known == section).map_or(&[], |(_, keys)| keys)
 }
 
 fn scalar(value: &DeValue<'_>) -> Option<String> {

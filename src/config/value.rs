@@ -1,7 +1,10 @@
 //! Texts of settings to values. Each reader says what it wants in a few words that complete "… is wanted".
 
 use std::net::SocketAddr;
+use std::str::FromStr;
 use std::time::Duration;
+
+use vitrina_projectors::Strategy;
 
 type Read<T> = Result<T, &'static str>;
 
@@ -17,8 +20,26 @@ pub(super) fn count(value: &str) -> Read<u32> {
     value.parse().map_err(|_| "a whole number from 0 to 4294967295")
 }
 
-pub(super) fn positive(value: &str) -> Read<usize> {
-    value.parse().ok().filter(|count| *count > 0).ok_or("a whole number from 1 on")
+pub(super) fn positive<N: FromStr + Default + PartialOrd>(value: &str) -> Read<N> {
+    value.parse().ok().filter(|count| *count > N::default()).ok_or("a whole number from 1 on")
+}
+
+pub(super) fn strategy(value: &str) -> Read<Strategy> {
+    match value {
+        "none" => Ok(Strategy::None),
+        "fixed" => Ok(Strategy::Fixed),
+        "linear" => Ok(Strategy::Linear),
+        "exponential" => Ok(Strategy::Exponential),
+        _ => Err("none, fixed, linear or exponential"),
+    }
+}
+
+pub(super) fn factor(value: &str) -> Read<f64> {
+    value.parse().ok().filter(|factor| (1.0..=100.0).contains(factor)).ok_or("a number from 1 to 100")
+}
+
+pub(super) fn share(value: &str) -> Read<f64> {
+    value.parse().ok().filter(|share| *share > 0.0 && *share <= 1.0).ok_or("a share above 0 and up to 1, as in 0.5,")
 }
 
 pub(super) fn address(value: &str) -> Read<SocketAddr> {
@@ -50,6 +71,11 @@ pub(super) fn duration(value: &str) -> Read<Duration> {
         "m" => Ok(Duration::from_secs(count.saturating_mul(60))),
         _ => Err(wanted),
     }
+}
+
+/// A duration that is not 0.
+pub(super) fn pause(value: &str) -> Read<Duration> {
+    duration(value).ok().filter(|pause| !pause.is_zero()).ok_or("a duration above 0, as in \"500ms\" or \"30s\",")
 }
 
 fn split(value: &str) -> (&str, &str) {

@@ -1,0 +1,76 @@
+//! The one list of settings that exist. A key that is not in it is a finding.
+
+const MODEL: &[&str] = &["max_events", "max_bytes", "linger", "duplicate_window", "timeout", "concurrency"];
+const RETRY: &[&str] = &["strategy", "first", "max", "factor", "jitter"];
+
+/// Every section and its keys. `[models.NAME]` has `enabled`, too, and the sections below `[model]`.
+const SECTIONS: &[(&str, &[&str])] = &[
+    ("kafka", &["brokers", "group_prefix"]),
+    ("kafka.properties", &[]),
+    ("registry", &["url", "username", "password", "token"]),
+    ("postgres", &["url"]),
+    ("definitions", &["contracts", "models"]),
+    ("http", &["listen", "admin_listen"]),
+    ("model", MODEL),
+    ("model.retry.transient", RETRY),
+    ("model.retry.timeout", RETRY),
+    ("model.retry.rate_limit", RETRY),
+    ("model.retry.resource", RETRY),
+    ("model.breaker", &["in_a_row", "same_reason", "share", "of_last", "half_open_after"]),
+    ("model.parked", &["max_per_key", "max"]),
+    ("models", &[]),
+];
+
+/// Sections whose keys are not ours: names of models, and what others read.
+const FREE: &[&str] = &["models", "kafka.properties"];
+
+/// Whether `key`, a table or a value, may stand in `section` (empty: the top of the file).
+///
+/// # Errors
+/// The known name that is nearest.
+pub(super) fn known(section: &str, key: &str, table: bool) -> Result<(), &'static str> {
+    if FREE.contains(&section) {
+        return Ok(());
+    }
+    let (values, tables) = (values_of(section), tables_of(section));
+    if if table { tables.contains(&key) } else { values.contains(&key) } {
+        return Ok(());
+    }
+    let all = values.into_iter().chain(tables);
+    Err(all.min_by_key(|known| strsim::damerau_levenshtein(known, key)).unwrap_or_default())
+}
+
+/// The section that the middle of a variable's name means: `MODELS__a__RETRY__TIMEOUT` is `models.a.retry.timeout`. A
+/// model's name may hold two underlines itself.
+pub(super) fn section_of_variable(middle: &str) -> String {
+    let middle = middle.to_lowercase();
+    let Some(("models", rest)) = middle.split_once("__") else { return middle.replace("__", ".") };
+    let below = SECTIONS.iter().filter_map(|(section, _)| section.strip_prefix("model."));
+    let below = below.map(|section| format!("__{}", section.replace('.', "__")));
+    let cut = below.filter_map(|tail| rest.strip_suffix(&tail)).map(str::len).min().unwrap_or(rest.len());
+    format!("models.{}{}", &rest[..cut], rest[cut..].replace("__", "."))
+}
+
+/// `models.NAME.retry.timeout` has what `model.retry.timeout` has.
+fn general(section: &str) -> (String, bool) {
+    let Some(below) = section.strip_prefix("models.") else { return (section.to_owned(), false) };
+    match below.split_once('.') {
+        Some((_, rest)) => (format!("model.{rest}"), false),
+        None => ("model".to_owned(), true),
+    }
+}
+
+fn values_of(section: &str) -> Vec<&'static str> {
+    let (section, named) = general(section);
+    let keys = SECTIONS.iter().find(|(known, _)| *known == section).map_or(&[][..], |(_, keys)| keys);
+    keys.iter().copied().chain(named.then_some("enabled")).collect()
+}
+
+fn tables_of(section: &str) -> Vec<&'static str> {
+    let (section, _) = general(section);
+    let below = |known: &'static str| match section.as_str() {
+        "" => Some(known),
+        section => known.strip_prefix(section)?.strip_prefix('.'),
+    };
+    SECTIONS.iter().filter_map(|(known, _)| below(known)?.split('.').next()).collect()
+}
