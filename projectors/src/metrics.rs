@@ -1,7 +1,9 @@
-//! Every metric of the write side: name, unit, meaning.
+//! Every metric of the write side: name, unit, meaning. Labels come from fixed sets: models, states, kinds of errors;
+//! never a record's key nor a reason's text.
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
+use crate::severity::ErrorType;
 use crate::writer::Written;
 
 const EVENTS: &str = "vitrina_events_total";
@@ -14,6 +16,43 @@ const WORLD: &str = "vitrina_world_faults_total";
 const STATE: &str = "vitrina_model_state";
 const LAG_EVENTS: &str = "vitrina_model_lag_events";
 const LAG_SECONDS: &str = "vitrina_model_lag_seconds";
+const STATE_SECONDS: &str = "vitrina_state_seconds_total";
+const ERRORS: &str = "vitrina_errors_total";
+const RETRIES: &str = "vitrina_retries_total";
+const PARKED: &str = "vitrina_parked";
+const PARKED_TOTAL: &str = "vitrina_parked_total";
+const RETRIED: &str = "vitrina_retried_total";
+const DISCARDED: &str = "vitrina_discarded_total";
+const BREAKER_STATE: &str = "vitrina_breaker_state";
+const BREAKER_TRIPS: &str = "vitrina_breaker_trips_total";
+
+/// What Vitrina works with, and cannot work without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Neighbour {
+    Kafka,
+    Postgres,
+    Registry,
+}
+
+impl Neighbour {
+    const ALL: [Self; 3] = [Self::Kafka, Self::Postgres, Self::Registry];
+
+    fn connected(self) -> &'static str {
+        match self {
+            Self::Kafka => "vitrina_kafka_connected",
+            Self::Postgres => "vitrina_postgres_connected",
+            Self::Registry => "vitrina_registry_connected",
+        }
+    }
+}
+
+/// How far the breaker of a model is open; the numbers are the metric's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BreakerState {
+    Closed = 0,
+    HalfOpen = 1,
+    Open = 2,
+}
 
 pub fn describe() {
     describe_counter!(EVENTS, "Records by model and outcome: applied, duplicate, ignored");
@@ -29,6 +68,22 @@ pub fn describe() {
     describe_gauge!(STATE, "1 for the state that the model is in on this instance");
     describe_gauge!(LAG_EVENTS, "Offsets between the position and the last stable offset, by partition");
     describe_gauge!(LAG_SECONDS, Unit::Seconds, "Age of the last applied event while the model is behind, else 0");
+    describe_counter!(STATE_SECONDS, Unit::Seconds, "Time that the model has spent in the state on this instance");
+    for neighbour in Neighbour::ALL {
+        describe_gauge!(neighbour.connected(), "1 while this instance reaches it, else 0");
+    }
+    describe_trouble();
+}
+
+fn describe_trouble() {
+    describe_counter!(ERRORS, "Errors by model, kind and severity: records refused, and the world's trouble");
+    describe_counter!(RETRIES, "Attempts after the world's trouble, by its class");
+    describe_gauge!(PARKED, "Records of the model that are parked now, over all instances");
+    describe_counter!(PARKED_TOTAL, "Records that this instance parked; reason_class `behind`: they wait for another");
+    describe_counter!(RETRIED, "Parked records tried again, by outcome: applied, still_parked");
+    describe_counter!(DISCARDED, "Parked records discarded by an operator");
+    describe_gauge!(BREAKER_STATE, "0: closed, 1: half open, 2: open");
+    describe_counter!(BREAKER_TRIPS, "How often the breaker has opened");
 }
 
 pub(crate) fn committed(model: &str, applied: u64, duplicates: u64, ignored: u64, written: Written, seconds: f64) {
@@ -61,4 +116,56 @@ pub(crate) fn lag(model: &str, topic: &str, partition: i32, events: i64) {
 
 pub(crate) fn lag_seconds(model: &str, seconds: f64) {
     gauge!(LAG_SECONDS, "model" => model.to_owned()).set(seconds);
+}
+
+/// The model was in the state for so many more seconds.
+pub fn state_seconds(model: &str, state: &'static str, seconds: u64) {
+    counter!(STATE_SECONDS, "model" => model.to_owned(), "state" => state).increment(seconds);
+}
+
+/// Whether this instance reaches the neighbour.
+pub fn connected(neighbour: Neighbour, yes: bool) {
+    gauge!(neighbour.connected()).set(f64::from(u8::from(yes)));
+}
+
+/// Something went wrong.
+pub fn error(model: &str, error: ErrorType) {
+    let (kind, severity) = (error.name(), error.severity().name());
+    counter!(ERRORS, "model" => model.to_owned(), "error_type" => kind, "severity" => severity).increment(1);
+}
+
+/// The world is asked again; `class` is that of its trouble.
+pub fn retry(model: &str, class: &'static str) {
+    counter!(RETRIES, "model" => model.to_owned(), "class" => class).increment(1);
+}
+
+/// So many records of the model are parked now.
+pub fn parked(model: &str, records: u64) {
+    gauge!(PARKED, "model" => model.to_owned()).set(records as f64);
+}
+
+/// A record was parked: for an error of its own, or (`None`) behind another.
+pub fn parked_one(model: &str, error: Option<ErrorType>) {
+    let class = error.map_or("behind", ErrorType::name);
+    counter!(PARKED_TOTAL, "model" => model.to_owned(), "reason_class" => class).increment(1);
+}
+
+/// Parked records were tried again: so many applied, so many are parked still.
+pub fn retried(model: &str, applied: u64, still_parked: u64) {
+    for (outcome, records) in [("applied", applied), ("still_parked", still_parked)] {
+        counter!(RETRIED, "model" => model.to_owned(), "outcome" => outcome).increment(records);
+    }
+}
+
+pub fn discarded(model: &str, records: u64) {
+    counter!(DISCARDED, "model" => model.to_owned()).increment(records);
+}
+
+/// The breaker's state from now on.
+pub fn breaker(model: &str, state: BreakerState) {
+    gauge!(BREAKER_STATE, "model" => model.to_owned()).set(f64::from(state as u8));
+}
+
+pub fn breaker_tripped(model: &str) {
+    counter!(BREAKER_TRIPS, "model" => model.to_owned()).increment(1);
 }
