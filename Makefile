@@ -13,6 +13,7 @@ demo: ## everything in one process, with events flowing; ARGS="--events 1000 --e
 
 test: ## all tests, against one real Kafka, schema registry and Postgres that come and go with the run
 	tests/stack/packages build
+	tests/alerts
 	cargo test --workspace --no-run
 	tests/stack/run cargo test --workspace
 

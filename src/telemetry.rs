@@ -45,3 +45,16 @@ pub(crate) fn metrics() -> anyhow::Result<PrometheusHandle> {
     });
     Ok(handle)
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn alerts_ask_for_metrics_that_exist() {
+        let code = include_str!("../projectors/src/metrics.rs");
+        let alerts = include_str!("../deploy/alerts.yml");
+        let names =
+            alerts.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|w| w.starts_with("vitrina_"));
+        let unknown: Vec<&str> = names.filter(|name| !code.contains(&format!("\"{name}\""))).collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+    }
+}
