@@ -27,7 +27,7 @@ pub use backoff::Backoff;
 pub use definition::{Definition, Definitions, Roots};
 pub use fault::Fault;
 pub use inspect::inspect;
-pub use rules::waves;
+pub use rules::{parallel, waves};
 pub use service::{ModelSettings, Service};
 pub use status::{Board, State};
 
