@@ -32,6 +32,17 @@ pub(crate) struct Arguments {
 struct Answer {
     findings: Vec<Finding>,
     rules: Vec<RuleLine>,
+    models: Vec<ModelLine>,
+}
+
+/// How one model's batches are written.
+#[derive(Serialize)]
+struct ModelLine {
+    model: String,
+    file: String,
+    /// The topic by whose record key they are split and written at once.
+    parallel: Option<String>,
+    writes: String,
 }
 
 /// How one rule runs.
@@ -58,7 +69,7 @@ pub(crate) async fn run(arguments: Arguments, config: Config) -> Result<(), Fail
     findings.sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
     findings.dedup();
     let refused = findings.iter().any(Finding::is_error);
-    let answer = Answer { findings, rules: rules(&loaded) };
+    let answer = Answer { findings, rules: rules(&loaded), models: models(&loaded) };
     if arguments.json {
         say(&serde_json::to_string_pretty(&answer)?)?;
     } else {
@@ -93,6 +104,22 @@ fn rules(loaded: &Definitions) -> Vec<RuleLine> {
         definition.model.rules.iter().zip(waves.rules).map(line).collect::<Vec<_>>()
     };
     loaded.models.iter().flat_map(of).collect()
+}
+
+fn models(loaded: &Definitions) -> Vec<ModelLine> {
+    let line = |definition: &vitrina_projectors::Definition| {
+        let file = definition.model.file.clone();
+        let waves = vitrina_projectors::waves(definition);
+        let (parallel, writes) = match vitrina_projectors::parallel(definition, &waves) {
+            Ok(parallel) => {
+                let writes = format!("in parallel by the record key of {}", parallel.topic);
+                (Some(parallel.topic), writes)
+            }
+            Err(why) => (None, format!("one batch after another: {} ({file}:{}); {}", why.because, why.line, why.help)),
+        };
+        ModelLine { model: definition.model.name.clone(), file, parallel, writes }
+    };
+    loaded.models.iter().map(line).collect()
 }
 
 /// Why a service has not answered.
@@ -181,5 +208,6 @@ fn lines(answer: &Answer, loaded: &Definitions, without_services: bool) -> Strin
     let how = if without_services { "; offline: functions were judged by their names, types not at all" } else { "" };
     let models = loaded.models.len();
     let summary = format!("{contracts} contracts, {models} models: {errors} errors, {warnings} warnings{how}");
-    findings.chain(rules).chain([summary]).collect::<Vec<_>>().join("\n")
+    let models = answer.models.iter().map(|model| format!("{}: writes {}", model.file, model.writes));
+    findings.chain(rules).chain(models).chain([summary]).collect::<Vec<_>>().join("\n")
 }

@@ -29,7 +29,7 @@ pub use backoff::Backoff;
 pub use definition::{Definition, Definitions, Roots};
 pub use fault::Fault;
 pub use inspect::inspect;
-pub use rules::waves;
+pub use rules::{parallel, waves};
 pub use service::Service;
 pub use settings::{BreakerSettings, ModelSettings, ParkedLimits, Policy, Retries, Strategy};
 pub use severity::{ErrorType, Severity};

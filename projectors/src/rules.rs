@@ -6,7 +6,7 @@ use sqlx::Executor as _;
 use sqlx::postgres::PgConnection;
 use vitrina_avro::{Contracts, METADATA};
 use vitrina_sql::Rule;
-use vitrina_sql::waves::{Runs, StoredType, Types, Waves};
+use vitrina_sql::waves::{EventKeys, Obstacle, Parallel, RecordKey, Runs, StoredType, Types, Waves};
 
 use crate::cutting::Cutting;
 use crate::definition::Definition;
@@ -100,6 +100,31 @@ fn runnable(definition: &Definition, waves: &Waves) -> Vec<RunnableRule> {
 /// How each rule runs and what it touches, by the declarations alone.
 pub fn waves(definition: &Definition) -> Waves {
     definition.model.waves(&StoredTypes::offline(&definition.contracts))
+}
+
+/// Whether a definition's batches may be written at once, split by record key; `waves` is its analysis.
+///
+/// # Errors
+/// The first access in the way.
+pub fn parallel(definition: &Definition, waves: &Waves) -> Result<Parallel, Obstacle> {
+    waves.parallel(&definition.model, &|relation| record_key(definition, relation))
+}
+
+/// The record key of a relation's events. A field that some upcast makes is not what the record is keyed by.
+fn record_key(definition: &Definition, relation: &EventKeys) -> RecordKey {
+    let Some(context) = definition.contracts.contexts.get(&relation.context) else {
+        return RecordKey { topic: String::new(), column: None };
+    };
+    let layout = definition
+        .layouts
+        .iter()
+        .find(|layout| (&layout.contract.context, &layout.contract.name) == (&relation.context, &relation.event));
+    let column = layout.and_then(|layout| {
+        let column = context.key.to_ascii_lowercase();
+        let carried = |version: usize| layout.carried(version, &column).is_some();
+        (0..layout.versions().len()).all(carried).then_some(column)
+    });
+    RecordKey { topic: context.topic.clone(), column }
 }
 
 /// The types of events' columns, and of the generation's tables as Postgres has them.

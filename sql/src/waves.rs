@@ -12,6 +12,7 @@ mod merge_update;
 mod merged;
 mod names;
 mod order;
+mod parallel;
 mod reads;
 mod study;
 mod telling;
@@ -25,6 +26,7 @@ pub use cut::Cutter;
 pub use fold::Fold;
 pub use keys::{EventKeys, KeyValue};
 pub use merge::Merge;
+pub use parallel::{KEY, Parallel, RecordKey};
 pub use types::{StoredType, Types};
 
 use crate::model::Model;

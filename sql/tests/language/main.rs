@@ -3,6 +3,7 @@
 
 mod cutting;
 mod merging;
+mod parallel;
 mod refusals;
 mod rules;
 mod shop;
