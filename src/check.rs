@@ -154,7 +154,7 @@ async fn ask_services(config: &Config, loaded: &Definitions) -> Result<Vec<Findi
     for definition in &loaded.models {
         let inspected = patiently(deadline, &place, async || {
             inspect(&options, definition).await.map_err(|fault| match fault {
-                Fault::World(reason) => Trouble::Passing(reason),
+                Fault::World { reason, .. } => Trouble::Passing(reason),
                 Fault::Stop(reason) => Trouble::Lasting(format!("{place}: {reason}")),
                 other => Trouble::Lasting(format!("{place}: {other:?}")),
             })

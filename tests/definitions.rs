@@ -16,7 +16,10 @@ async fn a_clean_set_says_how_each_rule_runs() {
     assert_eq!(events, ["bank.account_opened", "bank.amount_moved"]);
     assert_eq!((rules[0]["file"].as_str(), rules[0]["line"].as_u64()), (Some("models/balance.sql"), Some(11)));
     let writes = answer["models"][0]["writes"].as_str().unwrap();
-    assert_eq!(writes, format!("in parallel by the record key of {}", answer["models"][0]["parallel"].as_str().unwrap()));
+    assert_eq!(
+        writes,
+        format!("in parallel by the record key of {}", answer["models"][0]["parallel"].as_str().unwrap())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ mod bank;
 mod definitions;
 mod exactly_once;
 mod main_job;
+mod parking;
 mod reference;
 mod refusals;
 mod support;

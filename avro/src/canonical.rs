@@ -22,6 +22,13 @@ pub(crate) fn text(schema: &Schema, node: NodeId, detail: Detail) -> String {
     writer.out
 }
 
+impl Schema {
+    /// What the bytes of a writer with this schema mean, as one line of text for people.
+    pub fn describe(&self) -> String {
+        text(self, self.root(), Detail::Wire)
+    }
+}
+
 struct Writer<'a> {
     schema: &'a Schema,
     detail: Detail,

@@ -60,6 +60,11 @@ impl Batch {
         self.records.iter().map(|stored| (stored.span as usize, self.record(stored)))
     }
 
+    /// The record at a place in [`Self::records`].
+    pub fn get(&self, index: usize) -> Option<Record<'_>> {
+        self.records.get(index).map(|stored| self.record(stored))
+    }
+
     fn record<'a>(&'a self, stored: &Stored) -> Record<'a> {
         let span = &self.spans[stored.span as usize];
         let headers = &self.headers[stored.headers.start as usize..stored.headers.end as usize];

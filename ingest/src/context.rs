@@ -68,7 +68,8 @@ impl Ownership {
         self.lock().claims.get(key).copied()
     }
 
-    pub(crate) fn claims(&self) -> Vec<(TopicPartition, Claim)> {
+    /// The newest claims of this instance, and how far each has been read.
+    pub fn claims(&self) -> Vec<(TopicPartition, Claim)> {
         self.lock().claims.iter().map(|(key, claim)| (key.clone(), *claim)).collect()
     }
 

@@ -1,78 +1,122 @@
-//! A decoded batch: events in the order of their arrival, their values in columns, and what the positions become. It can
-//! be cut: a prefix, or the partitions that are still ours, is a batch as good as the whole.
+//! A decoded batch: events in the order of their arrival, their values in columns, and what the positions become. A part
+//! of it, from where the last one ended, is a batch as good as the whole: it moves the positions up to its end.
 
-use std::sync::Arc;
+use std::ops::Range;
 
 use vitrina_avro::Rows;
-use vitrina_ingest::{Span, TopicPartition};
+use vitrina_ingest::{Batch, Span, TopicPartition};
 
+use crate::fault::Blame;
+use crate::parked::queue_of;
 use crate::window::Identity;
 
-/// One event, waiting for its rules.
+/// One event, or a record that should have been one.
 #[derive(Debug, Clone)]
 pub(crate) struct Event {
     /// Index into [`Decoded::spans`].
     pub span: usize,
     pub offset: i64,
-    /// The contract, as an index into the model's layouts; the version and the row of its values.
-    pub layout: usize,
-    pub version: usize,
-    pub row: u32,
+    /// Place of its record in [`Decoded::records`].
+    pub record: usize,
+    pub content: Content,
     /// `None`: never a duplicate.
     pub identity: Option<Identity>,
     /// Seen before, so no rule runs.
     pub duplicate: bool,
 }
 
-/// Why a record cannot be applied, with all that its reader needs to find it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refused {
-    pub topic: Arc<str>,
-    pub partition: i32,
-    pub offset: i64,
-    /// The writer's schema as the registry names it.
-    pub schema: Option<String>,
-    pub rule: Option<String>,
-    pub sqlstate: Option<String>,
-    pub reason: String,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    Row(Row),
+    /// It did not decode, or its rules refuse it: index into [`Decoded::blames`].
+    Refused {
+        blame: usize,
+        row: Option<Row>,
+    },
 }
 
-impl std::fmt::Display for Refused {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "topic {} partition {} offset {}", self.topic, self.partition, self.offset)?;
-        if let Some(schema) = &self.schema {
-            write!(f, ", schema {schema}")?;
+/// Where an event's values are: the contract, as an index into the model's layouts; its version, from 0; the row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub layout: usize,
+    pub version: usize,
+    pub row: u32,
+}
+
+impl Event {
+    /// Its values, where it decoded.
+    pub(crate) fn row(&self) -> Option<Row> {
+        match self.content {
+            Content::Row(row) => Some(row),
+            Content::Refused { row, .. } => row,
         }
-        if let Some(rule) = &self.rule {
-            write!(f, ", rule {rule}")?;
+    }
+
+    pub(crate) fn blame(&self) -> Option<usize> {
+        match self.content {
+            Content::Row(_) => None,
+            Content::Refused { blame, .. } => Some(blame),
         }
-        write!(f, ": {}", self.reason)?;
-        if let Some(sqlstate) = &self.sqlstate {
-            write!(f, " [{sqlstate}]")?;
-        }
-        Ok(())
     }
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Decoded {
+    /// What is left to write: `from` follows the parts that were committed.
     pub spans: Vec<Span>,
     pub events: Vec<Event>,
     /// By layout, then by version.
     pub rows: Vec<Vec<Rows>>,
     /// Records that no rule wants, which were passed over by name.
     pub ignored: u64,
-    /// The record after the batch's end that could not be decoded.
-    pub refused: Option<Refused>,
+    /// Why events are refused.
+    pub blames: Vec<Blame>,
+    /// The records as they came, for those that are parked.
+    pub records: Batch,
+    /// Events that were committed, or parked.
+    pub done: usize,
+}
+
+/// Events that are written in one transaction: what becomes of each, and where the positions are afterwards.
+#[derive(Debug, Default)]
+pub(crate) struct Part {
+    pub range: Range<usize>,
+    /// As many as the batch has; one of which the part holds nothing stays where it is.
+    pub spans: Vec<Span>,
+    /// The events whose rules run.
+    pub apply: Vec<u32>,
+    /// The events that are parked, in order.
+    pub park: Vec<u32>,
 }
 
 impl Decoded {
-    /// Keeps what came before event `at`; what comes after is read again by whoever claims next.
-    pub(crate) fn cut(&mut self, at: usize) {
-        let rest = self.events.split_off(at);
-        for event in rest.iter().rev() {
-            self.spans[event.span].to = event.offset;
+    /// The spans of the events from `done` to `end`.
+    pub(crate) fn spans_until(&self, end: usize) -> Vec<Span> {
+        let mut spans = self.spans.clone();
+        if end == self.events.len() {
+            return spans;
         }
+        for event in self.events[end..].iter().rev() {
+            spans[event.span].to = event.offset;
+        }
+        for (index, span) in spans.iter_mut().enumerate().filter(|(index, span)| span.to != self.spans[*index].to) {
+            let last = self.events[self.done..end].iter().rev().find(|event| event.span == index);
+            span.last_timestamp = last.and_then(|event| self.records.get(event.record)?.timestamp_ms);
+        }
+        spans
+    }
+
+    /// The part is committed: what is left begins behind it.
+    pub(crate) fn advance(&mut self, part: &Part) {
+        self.done = part.range.end;
+        for (span, written) in self.spans.iter_mut().zip(&part.spans) {
+            span.from = written.to;
+        }
+    }
+
+    /// Whether nothing is left to write.
+    pub(crate) fn is_done(&self) -> bool {
+        self.done == self.events.len() && self.spans.iter().all(|span| span.from == span.to)
     }
 
     /// Keeps only the spans that `keep` wants, with their events.
@@ -89,6 +133,7 @@ impl Decoded {
                 Some(place)
             })
             .collect();
+        self.events.drain(..std::mem::take(&mut self.done));
         self.events.retain_mut(|event| {
             let keep = kept[event.span];
             event.span = places[event.span];
@@ -98,7 +143,22 @@ impl Decoded {
         self.spans.retain(|_| kept.next().unwrap_or(false));
     }
 
-    /// What the positions are once the batch is committed.
+    /// Says that the rules refuse an event.
+    pub(crate) fn blame(&mut self, event: usize, blame: Blame) {
+        let row = self.events[event].row();
+        self.events[event].content = Content::Refused { blame: self.blames.len(), row };
+        self.blames.push(blame);
+    }
+
+    /// The queue that an event would be parked in; none without a key.
+    pub(crate) fn queue(&self, event: &Event) -> Option<u128> {
+        let key = self.records.get(event.record)?.key?;
+        Some(queue_of(&self.spans[event.span].topic, key))
+    }
+}
+
+impl Part {
+    /// What the positions are once the part is committed.
     pub(crate) fn positions(&self) -> Vec<(TopicPartition, i64)> {
         self.spans.iter().map(|span| ((span.topic.clone(), span.partition), span.to)).collect()
     }
@@ -106,13 +166,15 @@ impl Decoded {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn batch() -> Decoded {
         let span =
             |partition, from, to| Span { topic: Arc::from("t"), partition, epoch: 1, from, to, last_timestamp: None };
-        let event =
-            |span, offset| Event { span, offset, layout: 0, version: 0, row: 0, identity: None, duplicate: false };
+        let content = Content::Row(Row { layout: 0, version: 0, row: 0 });
+        let event = |span, offset| Event { span, offset, record: 0, content, identity: None, duplicate: false };
         Decoded {
             spans: vec![span(0, 10, 20), span(1, 5, 9), span(2, 0, 3)],
             events: vec![event(0, 10), event(1, 6), event(0, 12), event(1, 7), event(1, 8)],
@@ -120,25 +182,29 @@ mod tests {
         }
     }
 
+    fn part(batch: &Decoded, end: usize) -> Part {
+        Part { range: batch.done..end, spans: batch.spans_until(end), ..Part::default() }
+    }
+
     #[test]
-    fn cut_moves_each_partition_to_its_first_event_not_kept() {
-        let mut cut = batch();
-        cut.cut(2);
-        assert_eq!(cut.spans.iter().map(|span| span.to).collect::<Vec<_>>(), [12, 7, 3]);
-        assert_eq!(cut.events.len(), 2);
-        let mut all = batch();
-        all.cut(5);
-        assert_eq!(all.spans, batch().spans);
+    fn parts_follow_one_another_without_gap() {
+        let mut batch = batch();
+        let first = part(&batch, 2);
+        assert_eq!(first.spans.iter().map(|span| (span.from, span.to)).collect::<Vec<_>>(), [(10, 12), (5, 7), (0, 3)]);
+        batch.advance(&first);
+        assert!(!batch.is_done());
+        let rest = part(&batch, 5);
+        assert_eq!(rest.spans.iter().map(|span| (span.from, span.to)).collect::<Vec<_>>(), [(12, 20), (7, 9), (3, 3)]);
+        batch.advance(&rest);
+        assert!(batch.is_done());
     }
 
     #[test]
     fn spans_leave_with_their_events() {
         let mut kept = batch();
+        kept.advance(&part(&kept, 2));
         kept.retain_spans(|span| span.partition != 0);
         assert_eq!(kept.spans.iter().map(|span| span.partition).collect::<Vec<_>>(), [1, 2]);
-        assert_eq!(
-            kept.events.iter().map(|event| (event.span, event.offset)).collect::<Vec<_>>(),
-            [(0, 6), (0, 7), (0, 8)]
-        );
+        assert_eq!(kept.events.iter().map(|event| (event.span, event.offset)).collect::<Vec<_>>(), [(0, 7), (0, 8)]);
     }
 }

@@ -5,11 +5,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
-use vitrina_avro::{Layout, ORDINAL};
+use vitrina_avro::{Layout, ORDINAL, Rows};
 use vitrina_sql::waves::{Cutter, KeyValue, Waves};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::batch::{Decoded, Event};
+use crate::batch::{Decoded, Row};
 use crate::definition::Definition;
 use crate::statement::Statement;
 
@@ -64,26 +64,37 @@ impl Cutting {
         Self { cutter: Cutter::new(waves), relations: relations.collect() }
     }
 
-    /// Cuts the batch.
+    /// Cuts the events of a batch that are to be applied.
     ///
     /// # Errors
     /// Those of the questions to Postgres.
-    pub(crate) async fn cut(&mut self, connection: &mut PgConnection, batch: &Decoded) -> sqlx::Result<Cut> {
+    pub(crate) async fn cut(
+        &mut self,
+        connection: &mut PgConnection,
+        batch: &Decoded,
+        events: &[u32],
+    ) -> sqlx::Result<Cut> {
+        let events: Vec<(u32, Row)> =
+            events.iter().filter_map(|event| Some((*event, batch.events[*event as usize].row()?))).collect();
         let mut answers = Vec::with_capacity(self.relations.len());
         for (layout, relation) in self.relations.iter().enumerate() {
+            let mut picked: Vec<Vec<u32>> = vec![Vec::new(); batch.rows[layout].len()];
+            for (_, row) in events.iter().filter(|(_, row)| row.layout == layout) {
+                picked[row.version].push(row.row);
+            }
+            let rows = &batch.rows[layout];
             answers.push((
-                relation.ask(connection, batch, layout, relation.asked.as_ref()).await?,
-                relation.ask(connection, batch, layout, relation.computed_for(batch, layout)).await?,
+                ask(connection, rows, &picked, relation.asked.as_ref()).await?,
+                ask(connection, rows, &picked, relation.computed_for(&picked)).await?,
             ));
         }
-        let events: Vec<(u32, &Event)> =
-            (0..).zip(&batch.events).filter(|(_, event): &(u32, &Event)| !event.duplicate).collect();
         let (mut hashes, mut bounds) = (Vec::new(), Vec::with_capacity(events.len()));
-        for (_, event) in &events {
+        for (_, row) in &events {
             let start = hashes.len();
-            let (asked, computed) = &answers[event.layout];
-            self.relations[event.layout].hash(batch, event, asked, computed, &mut hashes);
-            bounds.push((event.layout, start..hashes.len()));
+            let (asked, computed) = &answers[row.layout];
+            let rows = &batch.rows[row.layout][row.version];
+            self.relations[row.layout].hash(rows, *row, asked, computed, &mut hashes);
+            bounds.push((row.layout, start..hashes.len()));
         }
         let mut waves = Vec::with_capacity(events.len());
         let keyed = bounds.into_iter().map(|(relation, range)| (relation, &hashes[range]));
@@ -155,43 +166,16 @@ impl Relation {
         Self { keys, ordinals: versions.map(place).collect(), asked, computed }
     }
 
-    /// The question for computed fields, where the batch has an event of a version that needs it.
-    fn computed_for(&self, batch: &Decoded, layout: usize) -> Option<&Statement> {
+    /// The question for computed fields, where an event is of a version that needs it.
+    fn computed_for(&self, picked: &[Vec<u32>]) -> Option<&Statement> {
         let needs = |version: usize| {
             self.keys.iter().any(|key| matches!(key, Key::Field { stored, .. } if stored[version].is_none()))
         };
-        let rows = batch.rows.get(layout)?;
-        let asked = rows.iter().enumerate().any(|(version, rows)| !rows.is_empty() && needs(version));
+        let asked = picked.iter().enumerate().any(|(version, rows)| !rows.is_empty() && needs(version));
         self.computed.as_ref().filter(|_| asked)
     }
 
-    async fn ask(
-        &self,
-        connection: &mut PgConnection,
-        batch: &Decoded,
-        layout: usize,
-        question: Option<&Statement>,
-    ) -> sqlx::Result<Answers> {
-        let mut answers = Answers::new();
-        let Some(question) = question else { return Ok(answers) };
-        let rows = &batch.rows[layout];
-        let mut picked: Vec<Vec<u32>> = vec![Vec::new(); rows.len()];
-        for event in batch.events.iter().filter(|event| event.layout == layout && !event.duplicate) {
-            picked[event.version].push(event.row);
-        }
-        if picked.iter().all(Vec::is_empty) {
-            return Ok(answers);
-        }
-        let arguments = question.arguments(rows, &picked).map_err(sqlx::Error::Encode)?;
-        for row in sqlx::query_with(question.sql(), arguments).fetch_all(connection).await? {
-            let keys = (1..row.len()).map(|column| hash_of(&row, column)).collect::<sqlx::Result<_>>()?;
-            answers.insert(row.try_get(0)?, keys);
-        }
-        Ok(answers)
-    }
-
-    fn hash(&self, batch: &Decoded, event: &Event, asked: &Answers, computed: &Answers, out: &mut Vec<Option<u64>>) {
-        let rows = &batch.rows[event.layout][event.version];
+    fn hash(&self, rows: &Rows, event: Row, asked: &Answers, computed: &Answers, out: &mut Vec<Option<u64>>) {
         let bytes = |place: usize| rows.values[place].get(event.row as usize);
         let ordinal = bytes(self.ordinals[event.version]).and_then(|bytes| bytes.try_into().ok());
         let ordinal = ordinal.map_or(0, i64::from_be_bytes);
@@ -207,6 +191,26 @@ impl Relation {
             });
         }
     }
+}
+
+/// Asks Postgres for the keys of the picked rows.
+async fn ask(
+    connection: &mut PgConnection,
+    rows: &[Rows],
+    picked: &[Vec<u32>],
+    question: Option<&Statement>,
+) -> sqlx::Result<Answers> {
+    let mut answers = Answers::new();
+    let Some(question) = question else { return Ok(answers) };
+    if picked.iter().all(Vec::is_empty) {
+        return Ok(answers);
+    }
+    let arguments = question.arguments(rows, picked).map_err(sqlx::Error::Encode)?;
+    for row in sqlx::query_with(question.sql(), arguments).fetch_all(connection).await? {
+        let keys = (1..row.len()).map(|column| hash_of(&row, column)).collect::<sqlx::Result<_>>()?;
+        answers.insert(row.try_get(0)?, keys);
+    }
+    Ok(answers)
 }
 
 fn hash_of(row: &PgRow, column: usize) -> sqlx::Result<Option<u64>> {

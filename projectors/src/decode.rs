@@ -1,125 +1,163 @@
 //! The decoding stage: batches of records in, batches of columns out, while the batch before is being written. It waits
-//! for the registry as long as that is away; a record that cannot be decoded ends the batch before it.
+//! for the registry as long as that is away; a record that cannot be decoded keeps its place, with the reason.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use vitrina_avro::{Decoded as Outcome, Decoder, Record, Registry, RegistryError, SchemaRef};
-use vitrina_ingest::{Batch, Span};
+use vitrina_ingest::Batch;
 
 use crate::backoff::Backoff;
-use crate::batch::{Decoded, Event, Refused};
+use crate::batch::{Content, Decoded, Event, Row};
+use crate::fault::{Blame, Fault};
+use crate::settings::Retries;
 use crate::status::{Board, State};
 use crate::window::Identity;
 
 /// How often an id that the registry does not know is asked again before it is the record's fault: a registry's follower
 /// may be behind its leader.
 const UNKNOWN_ATTEMPTS: u32 = 5;
+const UNKNOWN_FIRST: Duration = Duration::from_millis(200);
+/// How long the registry's word is taken for other records of the same schema.
+const UNKNOWN_FOR: Duration = Duration::from_secs(30);
 
 pub(crate) struct Stage {
     pub model: String,
     pub decoder: Decoder,
     pub registry: Arc<Registry>,
     pub board: Board,
+    pub retries: Retries,
+    /// Schemas that cannot be had, and until when that is believed.
+    refused: HashMap<SchemaRef, (Instant, Blame)>,
 }
 
 impl Stage {
-    /// Decodes until either side hangs up, or a record cannot be decoded.
-    pub(crate) async fn run(mut self, mut batches: mpsc::Receiver<Batch>, out: mpsc::Sender<Decoded>) {
+    pub(crate) fn new(model: &str, decoder: Decoder, registry: Arc<Registry>, board: Board, retries: Retries) -> Self {
+        Self { model: model.to_owned(), decoder, registry, board, retries, refused: HashMap::new() }
+    }
+
+    /// Decodes until either side hangs up, or the registry refuses us.
+    pub(crate) async fn run(mut self, mut batches: mpsc::Receiver<Batch>, out: mpsc::Sender<Result<Decoded, String>>) {
         loop {
             let decoded = tokio::select! {
                 decoded = self.next(&mut batches) => decoded,
                 () = out.closed() => return,
             };
             let Some(decoded) = decoded else { return };
-            let last = decoded.refused.is_some();
+            let last = decoded.is_err();
             if out.send(decoded).await.is_err() || last {
                 return;
             }
         }
     }
 
-    async fn next(&mut self, batches: &mut mpsc::Receiver<Batch>) -> Option<Decoded> {
+    async fn next(&mut self, batches: &mut mpsc::Receiver<Batch>) -> Option<Result<Decoded, String>> {
         let batch = batches.recv().await?;
-        Some(self.decode(&batch).await)
-    }
-
-    async fn decode(&mut self, batch: &Batch) -> Decoded {
-        let mut decoded = Decoded { spans: batch.spans.clone(), rows: self.decoder.rows(), ..Decoded::default() };
-        for (index, (span, record)) in batch.records().enumerate() {
-            if let Err((schema, reason)) = self.decode_one(span, &record, &mut decoded).await {
-                decoded.refused = Some(refuse(&record, schema, reason));
-                end_before(&mut decoded.spans, batch, index);
-                break;
-            }
-        }
-        decoded
+        Some(self.decode(batch).await)
     }
 
     /// # Errors
-    /// The schema, as far as it is known, and what is wrong with the record.
+    /// Why the registry will not serve us.
+    async fn decode(&mut self, records: Batch) -> Result<Decoded, String> {
+        let mut batch = Decoded { spans: records.spans.clone(), rows: self.decoder.rows(), ..Decoded::default() };
+        for (index, (span, record)) in records.records().enumerate() {
+            if let Some(value) = record.value {
+                self.decode_one(index, span, &record, value, &mut batch).await?;
+            } else {
+                batch.ignored += 1;
+            }
+        }
+        batch.records = records;
+        Ok(batch)
+    }
+
     async fn decode_one(
         &mut self,
+        index: usize,
         span: usize,
         record: &Record<'_>,
+        value: &[u8],
         batch: &mut Decoded,
-    ) -> Result<(), (Option<String>, String)> {
-        let Some(value) = record.value else {
-            batch.ignored += 1;
-            return Ok(());
-        };
-        let framed = Decoder::frame(record).map_err(|error| (None, error.to_string()))?;
-        let named = |reason: String| (Some(framed.schema.to_string()), reason);
-        if !self.decoder.knows(&framed.schema) {
-            self.learn(&framed.schema).await.map_err(named)?;
-        }
-        match self.decoder.decode(record, &framed, &mut batch.rows) {
-            Ok(Outcome::Ignored { .. }) => batch.ignored += 1,
+    ) -> Result<(), String> {
+        let (content, identity) = match self.content(record, batch).await? {
+            Ok(Outcome::Ignored { .. }) => {
+                batch.ignored += 1;
+                return Ok(());
+            }
             Ok(Outcome::Event { layout, version, row, identity, .. }) => {
                 let identity = identity.map(|one| Identity::new(one.record, record.key, one.id, value));
-                let offset = record.offset;
-                batch.events.push(Event { span, offset, layout, version, row, identity, duplicate: false });
+                (Content::Row(Row { layout, version, row }), identity)
             }
-            Err(error) => return Err(named(error.to_string())),
-        }
+            Err(blame) => {
+                batch.blames.push(blame);
+                (Content::Refused { blame: batch.blames.len() - 1, row: None }, None)
+            }
+        };
+        let offset = record.offset;
+        batch.events.push(Event { span, offset, record: index, content, identity, duplicate: false });
         Ok(())
+    }
+
+    async fn content<'o>(
+        &'o mut self,
+        record: &Record<'_>,
+        batch: &'o mut Decoded,
+    ) -> Result<Result<Outcome<'o>, Blame>, String> {
+        let framed = match Decoder::frame(record) {
+            Ok(framed) => framed,
+            Err(error) => return Ok(Err(Blame::from(&error))),
+        };
+        if !self.decoder.knows(&framed.schema)
+            && let Err(blame) = self.learn(&framed.schema).await?
+        {
+            return Ok(Err(Blame { reason: format!("schema {}: {}", framed.schema, blame.reason), ..blame }));
+        }
+        let decoded = self.decoder.decode(record, &framed, &mut batch.rows);
+        Ok(decoded.map_err(|error| {
+            let blame = Blame::from(&error);
+            Blame { reason: format!("schema {}: {}", framed.schema, blame.reason), ..blame }
+        }))
     }
 
     /// Fetches a schema. The registry's absence is waited out; its word that there is no such schema is final, after a
     /// few questions.
-    async fn learn(&mut self, schema: &SchemaRef) -> Result<(), String> {
-        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
-        let mut unknown = 0;
+    async fn learn(&mut self, schema: &SchemaRef) -> Result<Result<(), Blame>, String> {
+        if let Some((until, blame)) = self.refused.get(schema)
+            && Instant::now() < *until
+        {
+            return Ok(Err(blame.clone()));
+        }
+        let mut unknown = Backoff::new(UNKNOWN_FIRST, Duration::from_secs(5));
+        let (mut questions, mut attempts) = (0, 0);
         loop {
-            let reason = match self.registry.schema(schema).await {
+            let error = match self.registry.schema(schema).await {
                 Ok(fetched) => {
                     self.decoder.add_schema(*schema, &fetched);
-                    return Ok(());
+                    self.refused.remove(schema);
+                    return Ok(Ok(()));
                 }
-                Err(error @ RegistryError::Unusable(_)) => return Err(error.to_string()),
-                Err(error @ RegistryError::Unknown(_)) if unknown == UNKNOWN_ATTEMPTS => return Err(error.to_string()),
-                Err(error) => {
-                    unknown += u32::from(matches!(error, RegistryError::Unknown(_)));
-                    error.to_string()
-                }
+                Err(error) => error,
             };
-            self.board.set(&self.model, State::Waiting, Some(reason));
-            backoff.wait().await;
+            match Fault::of_registry(&error) {
+                Fault::Record { .. } if matches!(error, RegistryError::Unknown(_)) && questions < UNKNOWN_ATTEMPTS => {
+                    questions += 1;
+                    self.board.set(&self.model, State::Waiting, Some(error.to_string()));
+                    unknown.wait().await;
+                }
+                Fault::Record { blame, .. } => {
+                    self.refused.insert(*schema, (Instant::now() + UNKNOWN_FOR, blame.clone()));
+                    return Ok(Err(blame));
+                }
+                Fault::World { trouble, reason } => {
+                    attempts += 1;
+                    let pause = trouble.pause(&self.retries, attempts).ok_or_else(|| reason.clone())?;
+                    self.board.set(&self.model, State::Waiting, Some(reason));
+                    tokio::time::sleep(pause).await;
+                }
+                other => return Err(other.to_string()),
+            }
         }
-    }
-}
-
-fn refuse(record: &Record<'_>, schema: Option<String>, reason: String) -> Refused {
-    let topic = Arc::from(record.topic);
-    let (partition, offset) = (record.partition, record.offset);
-    Refused { topic, partition, offset, schema, rule: None, sqlstate: None, reason }
-}
-
-/// Ends each span before its first record from `index` on.
-fn end_before(spans: &mut [Span], batch: &Batch, index: usize) {
-    let rest: Vec<(usize, i64)> = batch.records().skip(index).map(|(span, record)| (span, record.offset)).collect();
-    for (span, offset) in rest.into_iter().rev() {
-        spans[span].to = offset;
     }
 }

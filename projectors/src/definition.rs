@@ -67,6 +67,27 @@ impl Definitions {
 }
 
 impl Definition {
+    /// A model's definition from the texts that its generation keeps.
+    ///
+    /// # Errors
+    /// The texts no longer load: the findings.
+    pub(crate) fn stored(files: &Files, model: &str) -> Result<Self, String> {
+        let folder_of = |ends: &str| {
+            let path = files.0.keys().find(|path| **path == ends || path.ends_with(&format!("/{ends}")))?;
+            Some(path.strip_suffix(ends)?.trim_end_matches('/').to_owned())
+        };
+        let models = folder_of(&format!("{model}.sql")).unwrap_or_default();
+        // A context's file lies in the context's folder, and that one among the contracts.
+        let context = folder_of("context.toml").unwrap_or_default();
+        let contracts = context.rsplit_once('/').map_or("", |(contracts, _)| contracts).to_owned();
+        let loaded = Definitions::load(files, &Roots { contracts, models });
+        let findings = || {
+            let findings: Vec<String> = loaded.findings.iter().map(ToString::to_string).collect();
+            format!("the generation's definition of {model} does not load: {}", findings.join("; "))
+        };
+        loaded.models.iter().find(|definition| definition.model.name == model).cloned().ok_or_else(findings)
+    }
+
     fn new(model: Model, files: &Files, roots: &Roots, contracts: &Arc<Contracts>) -> Self {
         let used = model.relations();
         let named = used.iter().filter_map(|(context, event)| contracts.contract(context, event));

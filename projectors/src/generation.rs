@@ -86,6 +86,25 @@ async fn open_on(
     Ok(generation)
 }
 
+/// The definition that a generation was made from, and N of its duplicates' window.
+///
+/// # Errors
+/// [`Fault::Stop`] where there is no such generation, or its texts no longer load.
+pub(crate) async fn stored(pool: &PgPool, model: &str, generation: i32) -> Result<(Definition, u32), Fault> {
+    let stored: Option<(Json<Stored>, i32)> = sqlx::query_as(
+        "SELECT definition, duplicate_window FROM vitrina.generation WHERE model = $1 AND generation = $2",
+    )
+    .bind(model)
+    .bind(generation)
+    .fetch_optional(pool)
+    .await
+    .map_err(judge)?;
+    let gone = || Fault::Stop(format!("{model}@{generation} does not exist any more"));
+    let (Json(stored), window) = stored.ok_or_else(gone)?;
+    let definition = Definition::stored(&stored.files, model).map_err(Fault::Stop)?;
+    Ok((definition, window.max(0) as u32))
+}
+
 async fn create(connection: &mut PgConnection, definition: &Definition, duplicate_window: u32) -> Result<(), Fault> {
     let model = &definition.model;
     let schema = generation_schema(&model.name, 1);
@@ -191,7 +210,7 @@ pub(crate) async fn run(connection: &mut PgConnection, sql: String) -> Result<()
 }
 
 pub(crate) fn judge(error: sqlx::Error) -> Fault {
-    Fault::of(&error, None)
+    Fault::of(&error, None, None)
 }
 
 /// The advisory lock under which a model's generations are made.

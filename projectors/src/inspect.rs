@@ -19,7 +19,7 @@ use crate::{quote, session};
 /// [`Fault`] where Postgres is away, or the role may not create a schema.
 pub async fn inspect(options: &PgConnectOptions, definition: &Definition) -> Result<Vec<Finding>, Fault> {
     let schema = format!("{}@check", definition.model.name);
-    let connection = session::writer(options, &schema, 0).await.map_err(judge)?;
+    let connection = session::writer(options, &schema, 0, session::STATEMENT).await.map_err(judge)?;
     let mut inspection = Inspection { connection, definition, schema, findings: Vec::new() };
     let done = inspection.run().await;
     let _ = inspection.connection.close().await;
@@ -314,5 +314,5 @@ fn function_ids(tree: &str) -> BTreeSet<i64> {
 }
 
 fn judge(error: sqlx::Error) -> Fault {
-    Fault::of(&error, None)
+    Fault::of(&error, None, None)
 }

@@ -2,6 +2,7 @@
 
 mod backoff;
 mod batch;
+mod breaker;
 mod claims;
 pub mod control;
 mod cutting;
@@ -14,7 +15,12 @@ mod inspect;
 #[cfg(test)]
 mod law;
 pub mod metrics;
+pub mod parked;
+mod plan;
+mod positions;
 mod rules;
+mod running;
+mod search;
 mod service;
 pub mod session;
 mod settings;
@@ -27,13 +33,13 @@ mod writer;
 
 pub use backoff::Backoff;
 pub use definition::{Definition, Definitions, Roots};
-pub use fault::Fault;
+pub use fault::{Blame, Fault, Trouble};
 pub use inspect::inspect;
 pub use rules::{parallel, waves};
 pub use service::Service;
 pub use settings::{BreakerSettings, ModelSettings, ParkedLimits, Policy, Retries, Strategy};
 pub use severity::{ErrorType, Severity};
-pub use status::{Board, State};
+pub use status::{Board, Orders, State};
 
 /// An identifier as SQL quotes it.
 pub fn quote(name: &str) -> String {

@@ -1,5 +1,5 @@
 //! All models of an instance. Each has its own worker, consumer and group, so each fails, waits and stops alone; one that
-//! the world holds up is begun again, one that stopped stays so until a restart.
+//! the world holds up is begun again, one that stopped stays so until a restart, or an operator's word.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -66,15 +66,18 @@ impl Service {
         while !shutdown.is_cancelled() {
             let ended = match self.prepare(definition, settings).await {
                 Ok(generation) => self.work(definition, settings, generation, shutdown).await,
-                Err(Fault::World(reason)) => End::World(reason),
-                Err(Fault::Stop(reason) | Fault::Record { reason, .. }) => End::Stop(reason),
-                Err(Fault::Fenced(_)) => End::World("fenced".into()),
+                Err(Fault::World { reason, .. }) => End::World(reason),
+                Err(other) => End::Stop(other.to_string()),
             };
             match ended {
                 End::World(reason) => self.board.set(model, State::Waiting, Some(reason)),
                 End::Stop(reason) => {
                     self.board.set(model, State::Stopped, Some(reason));
-                    return;
+                    if shutdown.run_until_cancelled(self.asked_to_go_on(model)).await.is_none() {
+                        return;
+                    }
+                    self.board.set(model, State::Starting, None);
+                    continue;
                 }
                 End::Closed if shutdown.is_cancelled() => return,
                 End::Closed => {}
@@ -84,6 +87,14 @@ impl Service {
                 () = shutdown.cancelled() => {}
             }
         }
+    }
+
+    /// Waits until an operator has mended what stopped the model, and says so.
+    async fn asked_to_go_on(&self, model: &str) {
+        let mut orders = self.board.orders(model);
+        let before = orders.borrow_and_update().resumed;
+        // The board outlives its models, so this ends by the order only.
+        let _ = orders.wait_for(|orders| orders.resumed != before).await;
     }
 
     async fn prepare(&self, definition: &Definition, settings: &ModelSettings) -> Result<Generation, Fault> {
@@ -96,9 +107,15 @@ impl Service {
         generation::open(&self.pool, definition, settings.duplicate_window).await
     }
 
-    async fn rules(&self, definition: &Definition, generation: Generation) -> Result<Rules, Fault> {
+    async fn rules(
+        &self,
+        definition: &Definition,
+        settings: &ModelSettings,
+        generation: Generation,
+    ) -> Result<Rules, Fault> {
         let schema = crate::generation_schema(&definition.model.name, generation.number);
-        let mut connection = session::writer(&self.postgres, &schema, 0).await.map_err(generation::judge)?;
+        let mut connection =
+            session::writer(&self.postgres, &schema, 0, settings.timeout).await.map_err(generation::judge)?;
         let rules = Rules::new(&mut connection, definition, &schema).await;
         let _ = connection.close().await;
         rules
@@ -114,19 +131,17 @@ impl Service {
         let model = definition.model.name.clone();
         let id = (model.clone(), generation.number);
         let window = generation.duplicate_window;
-        let rules = match self.rules(definition, generation).await {
+        let rules = match self.rules(definition, settings, generation).await {
             Ok(rules) => rules,
-            Err(Fault::World(reason)) => return End::World(reason),
-            Err(other) => return End::Stop(format!("{other:?}")),
+            Err(Fault::World { reason, .. }) => return End::World(reason),
+            Err(other) => return End::Stop(other.to_string()),
         };
-        let writer = Writer::new(self.postgres.clone(), id.clone(), window, rules);
+        let rules = (rules, definition.layouts.clone());
+        let writer = Writer::new(self.postgres.clone(), id.clone(), window, settings.timeout, rules);
         let claims = Claims::new(self.pool.clone(), id, window, self.group_prefix.clone(), self.board.clone());
-        let stage = Stage {
-            model: model.clone(),
-            decoder: Decoder::new(&definition.contracts, definition.layouts.clone()),
-            registry: self.registry.clone(),
-            board: self.board.clone(),
-        };
+        let decoder = Decoder::new(&definition.contracts, definition.layouts.clone());
+        let retries = settings.retry.clone();
+        let stage = Stage::new(&model, decoder, self.registry.clone(), self.board.clone(), retries);
         let subscription = Subscription {
             kafka: self.kafka.clone(),
             group: format!("{}.{model}", self.group_prefix),
@@ -138,6 +153,7 @@ impl Service {
             max_bytes: settings.max_bytes,
             linger: settings.linger,
         };
-        Worker::new(Arc::new(claims), writer, self.board.clone()).run(subscription, stage, shutdown).await
+        let (board, shutdown) = (self.board.clone(), shutdown.clone());
+        Worker::new(Arc::new(claims), writer, board, settings.clone(), shutdown).run(subscription, stage).await
     }
 }

@@ -26,16 +26,11 @@ const PINNED: &[(&str, &str)] = &[
 ];
 
 /// A batch that hangs must not hold its locks for ever: these are the server's own limits.
-const LIMITS: &[(&str, &str)] = &[
-    ("lock_timeout", "20s"),
-    ("statement_timeout", "30s"),
-    ("idle_in_transaction_session_timeout", "10s"),
-    ("idle_session_timeout", "0"),
-];
+const LIMITS: &[(&str, &str)] =
+    &[("lock_timeout", "20s"), ("idle_in_transaction_session_timeout", "10s"), ("idle_session_timeout", "0")];
 
-/// How long one round trip may take: longer than the server's own limit, so only a server that has gone silent runs into
-/// it (no keepalive would tell within hours).
-pub(crate) const ROUND_TRIP: Duration = Duration::from_secs(35);
+/// How long Postgres may work on one statement where no model's settings say otherwise.
+pub(crate) const STATEMENT: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// Runs `work` on a connection for at most `limit`. A connection whose work was cut short must not be used again.
@@ -61,13 +56,21 @@ pub fn options(url: &str) -> sqlx::Result<PgConnectOptions> {
     Ok(url.parse::<PgConnectOptions>()?.application_name("vitrina").log_statements(tracing::log::LevelFilter::Trace))
 }
 
-/// A connection of its own for one generation's rules: unqualified names are that generation's tables.
+/// A connection of its own for one generation's rules: unqualified names are that generation's tables. Postgres works on
+/// one statement for `timeout` at most.
 ///
 /// # Errors
 /// Postgres does not take the connection.
-pub async fn writer(options: &PgConnectOptions, schema: &str, statements: usize) -> sqlx::Result<PgConnection> {
+pub async fn writer(
+    options: &PgConnectOptions,
+    schema: &str,
+    statements: usize,
+    timeout: Duration,
+) -> sqlx::Result<PgConnection> {
     let search_path = format!("{}, pg_catalog, pg_temp", crate::quote(schema));
-    let settings = PINNED.iter().chain(LIMITS).chain(PLANNER).copied().chain([("search_path", search_path.as_str())]);
+    let timeout = format!("{}ms", timeout.as_millis());
+    let own = [("search_path", search_path.as_str()), ("statement_timeout", timeout.as_str())];
+    let settings = PINNED.iter().chain(LIMITS).chain(PLANNER).copied().chain(own);
     let options = options.clone().statement_cache_capacity(statements.max(100));
     within(CONNECT, async {
         let mut connection = PgConnection::connect_with(&options).await?;

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use sqlx::postgres::PgPool;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use vitrina_ingest::{Ownership, Span, TopicPartition};
 
@@ -19,11 +20,14 @@ pub enum State {
     CatchingUp,
     Live,
     Waiting,
+    Paused,
+    BreakerOpen,
     Stopped,
 }
 
 impl State {
-    const ALL: [Self; 5] = [Self::Starting, Self::CatchingUp, Self::Live, Self::Waiting, Self::Stopped];
+    const ALL: [Self; 7] =
+        [Self::Starting, Self::CatchingUp, Self::Live, Self::Waiting, Self::Paused, Self::BreakerOpen, Self::Stopped];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -31,6 +35,8 @@ impl State {
             Self::CatchingUp => "catching_up",
             Self::Live => "live",
             Self::Waiting => "waiting",
+            Self::Paused => "paused",
+            Self::BreakerOpen => "breaker_open",
             Self::Stopped => "stopped",
         }
     }
@@ -48,8 +54,18 @@ pub struct Board {
     entries: Arc<Mutex<BTreeMap<String, Entry>>>,
 }
 
+/// What operators ask of a model, as `vitrina.model` says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Orders {
+    /// Who pauses it and since when; `None`: it may run.
+    pub paused: Option<String>,
+    /// How often it was asked to go on.
+    pub resumed: i64,
+}
+
 struct Entry {
     generation: i32,
+    orders: watch::Sender<Orders>,
     state: State,
     reason: Option<String>,
     last_error: Option<String>,
@@ -96,14 +112,7 @@ impl Board {
     /// The model's state from now on. A reason is given for states that need one; an error is also the last error.
     pub fn set(&self, model: &str, state: State, reason: Option<String>) {
         let mut entries = self.lock();
-        let entry = entries.entry(model.to_owned()).or_insert_with(|| Entry {
-            generation: 0,
-            state,
-            reason: None,
-            last_error: None,
-            ownership: Ownership::default(),
-            progress: HashMap::new(),
-        });
+        let entry = entries.entry(model.to_owned()).or_insert_with(|| Entry::new(state));
         if let Some(reason) = &reason
             && entry.reason.as_ref() != Some(reason)
         {
@@ -149,6 +158,26 @@ impl Board {
         entry.go_on();
     }
 
+    /// Something went wrong that does not change the state.
+    pub(crate) fn erred(&self, model: &str, error: String) {
+        if let Some(entry) = self.lock().get_mut(model) {
+            entry.last_error = Some(error);
+        }
+    }
+
+    /// Operators' orders for the model, as they come.
+    pub(crate) fn orders(&self, model: &str) -> watch::Receiver<Orders> {
+        let mut entries = self.lock();
+        entries.entry(model.to_owned()).or_insert_with(|| Entry::new(State::Starting)).orders.subscribe()
+    }
+
+    /// The model is not paused any more.
+    pub(crate) fn resumed(&self, model: &str) {
+        if let Some(entry) = self.lock().get_mut(model).filter(|entry| entry.state == State::Paused) {
+            (entry.state, entry.reason) = (State::CatchingUp, None);
+        }
+    }
+
     /// Whether any model of this instance is not stopped.
     pub fn any_running(&self) -> bool {
         self.lock().values().any(|entry| entry.state != State::Stopped)
@@ -183,17 +212,23 @@ impl Board {
         }
     }
 
+    /// Writes a model's state, and reads what operators ask of it.
     async fn write(&self, pool: &PgPool, report: Report) -> sqlx::Result<()> {
-        sqlx::query(
-            "INSERT INTO vitrina.worker
-                 (model, generation, instance, state, reason, last_error, partitions, lag_ms, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now())
-             ON CONFLICT (model, instance) DO UPDATE SET
-                 generation = EXCLUDED.generation, state = EXCLUDED.state, reason = EXCLUDED.reason,
-                 last_error = EXCLUDED.last_error, partitions = EXCLUDED.partitions, lag_ms = EXCLUDED.lag_ms,
-                 updated_at = EXCLUDED.updated_at",
+        let orders: Option<(Option<String>, i64)> = sqlx::query_as(
+            "WITH written AS (
+                 INSERT INTO vitrina.worker
+                     (model, generation, instance, state, reason, last_error, partitions, lag_ms, updated_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now())
+                 ON CONFLICT (model, instance) DO UPDATE SET
+                     generation = EXCLUDED.generation, state = EXCLUDED.state, reason = EXCLUDED.reason,
+                     last_error = EXCLUDED.last_error, partitions = EXCLUDED.partitions, lag_ms = EXCLUDED.lag_ms,
+                     updated_at = EXCLUDED.updated_at
+             )
+             SELECT 'paused by ' || paused_by || ' since ' || to_char(paused_at AT TIME ZONE 'UTC',
+                        'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), resumed
+             FROM vitrina.model WHERE model = $1",
         )
-        .bind(report.model)
+        .bind(&report.model)
         .bind(report.generation)
         .bind(&*self.instance)
         .bind(report.state.name())
@@ -201,13 +236,35 @@ impl Board {
         .bind(report.last_error)
         .bind(sqlx::types::Json(report.partitions))
         .bind(report.lag_ms)
-        .execute(pool)
+        .fetch_optional(pool)
         .await?;
+        let Some((paused, resumed)) = orders else { return Ok(()) };
+        if let Some(entry) = self.lock().get(&report.model) {
+            let orders = Orders { paused, resumed };
+            entry.orders.send_if_modified(|known| {
+                *known != orders && {
+                    *known = orders;
+                    true
+                }
+            });
+        }
         Ok(())
     }
 }
 
 impl Entry {
+    fn new(state: State) -> Self {
+        Self {
+            generation: 0,
+            orders: watch::Sender::default(),
+            state,
+            reason: None,
+            last_error: None,
+            ownership: Ownership::default(),
+            progress: HashMap::new(),
+        }
+    }
+
     /// What was waited for has come.
     fn go_on(&mut self) {
         if self.state == State::Waiting {
@@ -221,7 +278,8 @@ impl Entry {
         let ends = self.ownership.ends();
         let lag_ms = self.lag(model, &ends);
         self.follow_lag(lag_ms, !ends.is_empty());
-        let trouble = self.ownership.trouble().filter(|_| self.state != State::Stopped);
+        let halted = matches!(self.state, State::Stopped | State::Paused | State::BreakerOpen);
+        let trouble = self.ownership.trouble().filter(|_| !halted);
         let (state, reason) = match trouble {
             Some(trouble) => (State::Waiting, Some(trouble)),
             None => (self.state, self.reason.clone()),

@@ -3,7 +3,10 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use sqlx::postgres::PgConnection;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+use crate::batch::{Decoded, Part};
 
 /// What says that two records are the same event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +25,30 @@ impl Identity {
             bytes.extend_from_slice(part);
         }
         Self { hash: xxh3_128(&bytes), content: xxh3_64(value) }
+    }
+
+    pub(crate) fn hash(self) -> u128 {
+        self.hash
+    }
+
+    /// Appends its stored form: offset, hash and content, big-endian.
+    pub(crate) fn write(self, offset: i64, out: &mut Vec<u8>) {
+        out.extend_from_slice(&offset.to_be_bytes());
+        out.extend_from_slice(&self.hash.to_be_bytes());
+        out.extend_from_slice(&self.content.to_be_bytes());
+    }
+
+    fn from_bytes(stored: &[u8]) -> (i64, Self) {
+        let (offset, rest) = stored.split_at(8);
+        let (hash, content) = rest.split_at(16);
+        let hash = u128::from_be_bytes(hash.try_into().unwrap_or_default());
+        let content = u64::from_be_bytes(content.try_into().unwrap_or_default());
+        (i64::from_be_bytes(offset.try_into().unwrap_or_default()), Self { hash, content })
+    }
+
+    /// Whether stored identities hold this one at an offset that `at` wants.
+    pub(crate) fn is_among(self, stored: &[u8], at: impl Fn(i64) -> bool) -> bool {
+        stored.chunks_exact(STORED).map(Self::from_bytes).any(|(offset, other)| other.hash == self.hash && at(offset))
     }
 }
 
@@ -43,7 +70,7 @@ pub(crate) struct Window {
     order: VecDeque<(i64, u128)>,
 }
 
-/// The stored form of one identity: offset, hash and content, big-endian.
+/// Bytes of one identity's stored form.
 const STORED: usize = 8 + 16 + 8;
 
 impl Window {
@@ -74,24 +101,66 @@ impl Window {
         }
     }
 
-    /// Takes back what was stored by [`store`], oldest row first.
+    /// Takes back what was stored, in any order.
     pub(crate) fn restore(&mut self, stored: &[u8]) {
-        for entry in stored.chunks_exact(STORED) {
-            let (offset, rest) = entry.split_at(8);
-            let (hash, content) = rest.split_at(16);
-            let offset = i64::from_be_bytes(offset.try_into().unwrap_or_default());
-            let hash = u128::from_be_bytes(hash.try_into().unwrap_or_default());
-            let content = u64::from_be_bytes(content.try_into().unwrap_or_default());
-            self.see(offset, Identity { hash, content });
+        let mut identities: Vec<(i64, Identity)> = stored.chunks_exact(STORED).map(Identity::from_bytes).collect();
+        identities.sort_by_key(|(offset, _)| *offset);
+        for (offset, identity) in identities {
+            self.see(offset, identity);
         }
     }
 }
 
-/// Appends an identity's stored form.
-pub(crate) fn store(offset: i64, identity: Identity, out: &mut Vec<u8>) {
-    out.extend_from_slice(&offset.to_be_bytes());
-    out.extend_from_slice(&identity.hash.to_be_bytes());
-    out.extend_from_slice(&identity.content.to_be_bytes());
+/// Stores the part's identities, one row a span; rows that lie wholly before the window go, but for those that a parked
+/// record that has not decoded will be compared with.
+///
+/// # Errors
+/// Postgres's.
+pub(crate) async fn store(
+    connection: &mut PgConnection,
+    (model, generation): (&str, i32),
+    length: u32,
+    batch: &Decoded,
+    part: &Part,
+) -> sqlx::Result<()> {
+    let mut identities: Vec<Vec<u8>> = vec![Vec::new(); part.spans.len()];
+    for event in &batch.events[part.range.clone()] {
+        if let Some(identity) = event.identity {
+            identity.write(event.offset, &mut identities[event.span]);
+        }
+    }
+    if length == 0 || identities.iter().all(Vec::is_empty) {
+        return Ok(());
+    }
+    let topics: Vec<&str> = part.spans.iter().map(|span| &*span.topic).collect();
+    let partitions: Vec<i32> = part.spans.iter().map(|span| span.partition).collect();
+    let last: Vec<i64> = part.spans.iter().map(|span| span.to - 1).collect();
+    sqlx::query(
+        r#"WITH n AS (
+             SELECT * FROM unnest($3::text[], $4::int4[], $5::int8[], $6::bytea[])
+                 AS n(topic, partition, last_offset, identities)
+         ), gone AS (
+             DELETE FROM vitrina.seen s USING n
+             WHERE s.model = $1 AND s.generation = $2 AND s.topic = n.topic AND s.partition = n.partition
+               AND s.last_offset < n.last_offset + 1 - $7
+               AND NOT EXISTS (
+                 SELECT FROM vitrina.parked p
+                 WHERE p.model = $1 AND p.generation = $2 AND p.topic = s.topic AND p.partition = s.partition
+                   AND p."offset" <= s.last_offset + $7 AND p.event IS NULL)
+         )
+         INSERT INTO vitrina.seen (model, generation, topic, partition, last_offset, identities)
+         SELECT $1, $2, topic, partition, last_offset, identities FROM n WHERE identities <> ''"#,
+    )
+    .bind(model)
+    .bind(generation)
+    .bind(topics)
+    .bind(partitions)
+    .bind(last)
+    .bind(identities)
+    .bind(i64::from(length))
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -129,7 +198,7 @@ mod tests {
                 if index == cut {
                     let mut stored = Vec::new();
                     for (offset, id) in &log {
-                        store(*offset, identity(*id), &mut stored);
+                        identity(*id).write(*offset, &mut stored);
                     }
                     window = Window::new(length);
                     window.restore(&stored);

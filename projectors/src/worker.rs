@@ -5,56 +5,87 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use vitrina_ingest::{Consumer, End, Span, Subscription, TopicPartition};
+use vitrina_ingest::{Consumer, End, Subscription, TopicPartition};
 
 use crate::backoff::Backoff;
-use crate::batch::{Decoded, Refused};
+use crate::batch::{Decoded, Part};
+use crate::breaker::Breaker;
 use crate::claims::Claims;
 use crate::decode::Stage;
-use crate::fault::Fault;
+use crate::fault::{Fault, Trouble};
 use crate::metrics;
-use crate::status::{Board, State};
+use crate::plan::{self, Plan};
+use crate::running::Written;
+use crate::search::Search;
+use crate::settings::ModelSettings;
+use crate::status::{Board, Orders, State};
 use crate::window::{Seen, Window};
-use crate::writer::{Writer, Written};
+use crate::writer::Writer;
 
 /// How long a consumer may take to leave its group.
 const LEAVE: Duration = Duration::from_secs(8);
+/// How often one event alone may run into the time-out before the model stops.
+const TIMEOUTS: u32 = 3;
 
 pub(crate) struct Worker {
-    pub model: String,
-    pub generation: i32,
-    pub claims: Arc<Claims>,
-    pub writer: Writer,
-    pub board: Board,
+    model: String,
+    generation: i32,
+    claims: Arc<Claims>,
+    writer: Writer,
+    board: Board,
+    settings: ModelSettings,
+    orders: watch::Receiver<Orders>,
+    shutdown: CancellationToken,
     windows: HashMap<TopicPartition, Window>,
     /// Claims that turned out not to be the newest: what was read under them is dropped.
     fenced: HashSet<(TopicPartition, i64)>,
-    backoff: Backoff,
+    breaker: Breaker,
+    /// The breaker is half open: one record is tried.
+    probing: bool,
+    /// How often the operator had asked to go on when the breaker opened.
+    opened_under: i64,
+    /// Attempts in a row that the world made fail.
+    attempts: u32,
+    /// How often the event that is tried alone has run into the time-out.
+    timeouts: u32,
 }
 
 impl Worker {
-    pub(crate) fn new(claims: Arc<Claims>, writer: Writer, board: Board) -> Self {
+    pub(crate) fn new(
+        claims: Arc<Claims>,
+        writer: Writer,
+        board: Board,
+        settings: ModelSettings,
+        shutdown: CancellationToken,
+    ) -> Self {
         Self {
             model: claims.model.clone(),
             generation: claims.generation,
+            orders: board.orders(&claims.model),
+            breaker: Breaker::new(settings.breaker.clone()),
             claims,
             writer,
             board,
+            settings,
+            shutdown,
             windows: HashMap::new(),
             fenced: HashSet::new(),
-            backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(5)),
+            probing: false,
+            opened_under: 0,
+            attempts: 0,
+            timeouts: 0,
         }
     }
 
-    /// Consumes until `shutdown`, or until the consumer or a batch says why not.
-    pub(crate) async fn run(mut self, subscription: Subscription, stage: Stage, shutdown: &CancellationToken) -> End {
+    /// Consumes until the shutdown, or until the consumer or a batch says why not.
+    pub(crate) async fn run(mut self, subscription: Subscription, stage: Stage) -> End {
         let (consumer, batches) = Consumer::start(subscription, self.claims.clone());
         self.board.consuming(&self.model, self.generation, consumer.ownership.clone());
         let (sender, mut decoded) = mpsc::channel(1);
         let decoding = tokio::spawn(stage.run(batches, sender));
-        let stopped = self.consume(&consumer, &mut decoded, shutdown).await;
+        let stopped = self.consume(&consumer, &mut decoded).await;
         drop(decoded);
         let decoded = decoding.await;
         self.writer.close().await;
@@ -69,31 +100,67 @@ impl Worker {
     async fn consume(
         &mut self,
         consumer: &Consumer,
-        decoded: &mut mpsc::Receiver<Decoded>,
-        shutdown: &CancellationToken,
+        decoded: &mut mpsc::Receiver<Result<Decoded, String>>,
     ) -> Option<End> {
         loop {
-            let mut batch = tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return None,
-                batch = decoded.recv() => batch?,
+            let shutdown = self.shutdown.clone();
+            let received = shutdown.run_until_cancelled(async {
+                self.wait_for_permission(consumer).await;
+                decoded.recv().await
+            });
+            let mut batch = match received.await?? {
+                Ok(batch) => batch,
+                Err(reason) => return Some(End::Stop(reason)),
             };
             self.windows.extend(self.claims.take_windows());
-            batch.retain_spans(|span| {
-                consumer.ownership.is_current(&span.topic, span.partition, span.epoch)
-                    && !self.fenced.contains(&((span.topic.clone(), span.partition), span.epoch))
-            });
+            self.drop_foreign(consumer, &mut batch);
             self.mark_duplicates(&mut batch);
-            match self.write(consumer, &mut batch, shutdown).await {
-                Ok(()) => {}
-                Err(end) => return end,
-            }
-            if let Some(refused) = batch.refused {
-                // Another instance's, by now: it will find the same record.
-                let ours = |span: &Span| *span.topic == *refused.topic && span.partition == refused.partition;
-                return batch.spans.iter().any(ours).then(|| End::Stop(refused.to_string()));
+            if let Err(end) = self.write(consumer, &mut batch).await {
+                return end;
             }
         }
+    }
+
+    /// Waits while the operator pauses the model, or its breaker is open.
+    async fn wait_for_permission(&mut self, consumer: &Consumer) {
+        loop {
+            let orders = self.orders.borrow_and_update().clone();
+            if let Some(paused) = orders.paused {
+                self.board.set(&self.model, State::Paused, Some(paused));
+                if self.orders.changed().await.is_err() {
+                    return;
+                }
+                continue;
+            }
+            self.board.resumed(&self.model);
+            let Some(half_opens) = self.breaker.half_opens().filter(|_| !self.probing) else { return };
+            if orders.resumed != self.opened_under {
+                // The operator knows better than the timer.
+                self.close_breaker();
+                return self.read_again(consumer);
+            }
+            if tokio::time::timeout_at(half_opens.into(), self.orders.changed()).await.is_err() {
+                metrics::breaker(&self.model, metrics::BreakerState::HalfOpen);
+                self.probing = true;
+                return self.read_again(consumer);
+            }
+        }
+    }
+
+    /// Records are read and decoded anew, from the positions on: what was wrong with them may be mended by now.
+    fn read_again(&mut self, consumer: &Consumer) {
+        let claims = consumer.ownership.claims().into_iter();
+        let claims: Vec<(TopicPartition, i64)> = claims.map(|(key, claim)| (key, claim.epoch)).collect();
+        self.windows.clear();
+        self.fenced.extend(claims.iter().cloned());
+        consumer.reclaim(claims);
+    }
+
+    fn drop_foreign(&self, consumer: &Consumer, batch: &mut Decoded) {
+        batch.retain_spans(|span| {
+            consumer.ownership.is_current(&span.topic, span.partition, span.epoch)
+                && !self.fenced.contains(&((span.topic.clone(), span.partition), span.epoch))
+        });
     }
 
     fn mark_duplicates(&mut self, batch: &mut Decoded) {
@@ -114,55 +181,163 @@ impl Worker {
         }
     }
 
-    /// Writes the batch, again and again while the world is in the way.
+    /// Writes the batch, part by part, again and again while the world is in the way; or its beginning, where the breaker
+    /// opens.
     ///
     /// # Errors
     /// Why the worker ends; `None` for the shutdown.
-    async fn write(
-        &mut self,
-        consumer: &Consumer,
-        batch: &mut Decoded,
-        shutdown: &CancellationToken,
-    ) -> Result<(), Option<End>> {
-        while !batch.spans.is_empty() {
+    async fn write(&mut self, consumer: &Consumer, batch: &mut Decoded) -> Result<(), Option<End>> {
+        let mut search = Search::default();
+        while !batch.is_done() {
+            let end = match self.probing {
+                true => plan::probe(batch, &self.writer.queues),
+                false => search.end(batch.done, batch.events.len()),
+            };
+            let plan = plan::plan(batch, end, &self.writer.queues, &self.settings.parked, &self.breaker);
+            let plan = plan.map_err(|full| Some(End::Stop(full)))?;
+            if self.probing && plan.culprits > 0 {
+                self.open_breaker("the record that was tried is refused, too");
+                return Ok(());
+            }
             let started = Instant::now();
             let written = {
                 let _writing = self.claims.writing.clone().lock_owned().await;
-                self.writer.write(batch).await
+                self.writer.write(batch, &plan.part).await
             };
             match written {
                 Ok(written) => {
-                    self.committed(consumer, batch, written, started.elapsed());
-                    return Ok(());
+                    search.committed(plan.part.range.end);
+                    self.committed(consumer, batch, plan, written, started.elapsed());
                 }
-                Err(Fault::Fenced(partitions)) => self.fence(consumer, batch, partitions).await,
-                Err(Fault::World(reason)) => {
-                    metrics::world(&self.model);
-                    self.board.set(&self.model, State::Waiting, Some(reason));
-                    tokio::select! {
-                        () = self.backoff.wait() => {}
-                        () = shutdown.cancelled() => return Err(None),
-                    }
-                    batch.retain_spans(|span| consumer.ownership.is_current(&span.topic, span.partition, span.epoch));
-                }
-                Err(Fault::Record { event, rule, reason, sqlstate }) => {
-                    batch.refused = Some(refused(batch, event, rule, reason, sqlstate));
-                    batch.cut(event);
-                }
-                Err(Fault::Stop(reason)) => return Err(Some(End::Stop(reason))),
+                Err(fault) => self.bear(consumer, batch, &mut search, &plan.part, fault).await?,
+            }
+            if self.breaker.half_opens().is_some() && !self.probing {
+                return Ok(());
+            }
+            if self.shutdown.is_cancelled() {
+                return Err(None);
             }
         }
         Ok(())
     }
 
-    fn committed(&mut self, consumer: &Consumer, batch: &Decoded, written: Written, took: Duration) {
-        self.backoff.reset();
-        consumer.mirror(batch.positions());
-        self.board.committed(&self.model, &batch.spans);
-        let duplicates = batch.events.iter().filter(|event| event.duplicate).count();
-        let applied = (batch.events.len() - duplicates) as u64;
-        let seconds = took.as_secs_f64();
-        metrics::committed(&self.model, applied, duplicates as u64, batch.ignored, written, seconds);
+    /// The part is in Postgres.
+    fn committed(&mut self, consumer: &Consumer, batch: &mut Decoded, plan: Plan, written: Written, took: Duration) {
+        (self.attempts, self.timeouts) = (0, 0);
+        let Plan { part, breaker, opens, .. } = plan;
+        self.breaker = breaker;
+        consumer.mirror(part.positions());
+        self.board.committed(&self.model, &part.spans);
+        let duplicates = part.range.len() - part.apply.len() - part.park.len();
+        let ignored = std::mem::take(&mut batch.ignored);
+        let applied = part.apply.len() as u64;
+        metrics::committed(&self.model, applied, duplicates as u64, ignored, written, took.as_secs_f64());
+        self.tell_parked(batch, &part);
+        batch.advance(&part);
+        if self.probing && !part.apply.is_empty() {
+            self.close_breaker();
+        }
+        if let Some(why) = opens {
+            self.open_breaker(&why);
+        }
+    }
+
+    /// Payloads are personal data: the log gets coordinates and reasons only.
+    fn tell_parked(&self, batch: &Decoded, part: &Part) {
+        for event in part.park.iter().map(|event| &batch.events[*event as usize]) {
+            let blame = event.blame().map(|blame| &batch.blames[blame]);
+            metrics::parked_one(&self.model, blame.map(|blame| blame.error_type));
+            let Some(blame) = blame else { continue };
+            let span = &batch.spans[event.span];
+            let (topic, partition, offset) = (&*span.topic, span.partition, event.offset);
+            tracing::warn!(model = %self.model, topic, partition, offset, "parked: {blame}");
+            self.board
+                .erred(&self.model, format!("parked: topic {topic} partition {partition} offset {offset}: {blame}"));
+            metrics::error(&self.model, blame.error_type);
+        }
+    }
+
+    /// What follows from a fault.
+    ///
+    /// # Errors
+    /// Why the worker ends.
+    async fn bear(
+        &mut self,
+        consumer: &Consumer,
+        batch: &mut Decoded,
+        search: &mut Search,
+        part: &Part,
+        fault: Fault,
+    ) -> Result<(), Option<End>> {
+        match fault {
+            Fault::Stale => {}
+            Fault::Fenced(partitions) => {
+                search.reset();
+                self.fence(consumer, batch, partitions).await;
+            }
+            Fault::World { trouble, reason } => {
+                self.wait_for_world(trouble, reason).await?;
+                let events = batch.events.len();
+                self.drop_foreign(consumer, batch);
+                if batch.events.len() != events {
+                    search.reset();
+                }
+            }
+            Fault::TimedOut { event: None, .. } | Fault::Record { event: None, .. } => search.refused(part.range.end),
+            Fault::TimedOut { event: Some(_), reason } if part.apply.len() > 1 => {
+                tracing::info!(model = %self.model, reason, "fewer events at once");
+                search.refused(part.range.end);
+            }
+            Fault::TimedOut { reason, .. } => {
+                self.timeouts += 1;
+                if self.timeouts >= TIMEOUTS {
+                    return Err(Some(End::Stop(format!("{reason}, {TIMEOUTS} times for one event alone"))));
+                }
+                self.wait_for_world(Trouble::Timeout, reason).await?;
+            }
+            Fault::Record { blame, .. } if self.probing => self.open_breaker(&format!("still refused: {blame}")),
+            Fault::Record { event: Some(event), blame } => {
+                search.reset();
+                batch.blame(event, blame);
+            }
+            Fault::Stop(reason) => return Err(Some(End::Stop(reason))),
+        }
+        Ok(())
+    }
+
+    async fn wait_for_world(&mut self, trouble: Trouble, reason: String) -> Result<(), Option<End>> {
+        self.attempts += 1;
+        metrics::world(&self.model);
+        metrics::retry(&self.model, trouble.name());
+        metrics::error(&self.model, trouble.error_type());
+        let Some(pause) = trouble.pause(&self.settings.retry, self.attempts) else {
+            return Err(Some(End::Stop(format!("{reason} (retry.{}.strategy is none)", trouble.name()))));
+        };
+        self.board.set(&self.model, State::Waiting, Some(reason));
+        self.shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.ok_or(None)
+    }
+
+    fn open_breaker(&mut self, why: &str) {
+        let wait = self.settings.breaker.half_open_after;
+        let reason = format!(
+            "{why}; reading stops, one record is tried in {} s: see `vitrina parked`, mend the cause, then \
+             `vitrina resume {}`",
+            wait.as_secs(),
+            self.model
+        );
+        metrics::breaker(&self.model, metrics::BreakerState::Open);
+        metrics::breaker_tripped(&self.model);
+        self.board.set(&self.model, State::BreakerOpen, Some(reason));
+        self.breaker.open(Instant::now());
+        self.opened_under = self.orders.borrow().resumed;
+        self.probing = false;
+    }
+
+    fn close_breaker(&mut self) {
+        metrics::breaker(&self.model, metrics::BreakerState::Closed);
+        self.board.set(&self.model, State::CatchingUp, None);
+        self.breaker.close();
+        self.probing = false;
     }
 
     /// Forgets all about partitions that somebody else has claimed, and claims them again after a jitter.
@@ -181,19 +356,5 @@ impl Worker {
         batch.retain_spans(|span| !partitions.contains(&(span.topic.clone(), span.partition)));
         Backoff::new(Duration::from_millis(500), Duration::from_millis(500)).wait().await;
         consumer.reclaim(fenced);
-    }
-}
-
-fn refused(batch: &Decoded, event: usize, rule: String, reason: String, sqlstate: String) -> Refused {
-    let event = &batch.events[event];
-    let span = &batch.spans[event.span];
-    Refused {
-        topic: span.topic.clone(),
-        partition: span.partition,
-        offset: event.offset,
-        schema: None,
-        rule: Some(rule),
-        sqlstate: Some(sqlstate),
-        reason,
     }
 }

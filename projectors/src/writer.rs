@@ -1,87 +1,74 @@
-//! The one transaction: lock, positions first, every event's rules in order, the window of identities, commit. Either all
-//! of a batch is in Postgres and its positions have moved, or nothing is.
-//!
-//! Event by event is the meaning of a model (`design.md` §1), and the reference for waves. Whatever goes wrong in a wave
-//! sends the whole batch through event by event, so that only this path ever says which event is to blame.
+//! The one transaction: lock, positions first, every event's rules in order, what is parked, the window of identities,
+//! commit. Either all of a part is in Postgres and its positions have moved, or nothing is.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection, Executor};
-use vitrina_avro::Rows;
-use vitrina_ingest::{Span, TopicPartition};
+use vitrina_avro::Layout;
 
-use crate::batch::Decoded;
+use crate::batch::{Decoded, Part};
 use crate::fault::Fault;
+use crate::parked::{self, Change, Queues};
+use crate::positions;
 use crate::rules::Rules;
-use crate::session::{self, ROUND_TRIP, within};
-use crate::statement::Statement;
+use crate::running::{Bounded, Written};
+use crate::session::{self, within};
 use crate::window;
 
 /// How long a connection may take to roll back, or to close, before it is given up.
 const ROLLBACK: Duration = Duration::from_secs(2);
+/// How much longer than Postgres's own limit one round trip may take: only a server that has gone silent runs into it (no
+/// keepalive would tell within hours).
+const SILENCE: Duration = Duration::from_secs(5);
 
-/// What a batch did.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Written {
-    /// Runs of a rule that touched no row.
-    pub untouched: u64,
-    pub waves: u64,
-}
-
-/// Runs a statement over the picked rows; how many rows it touched.
-async fn run<P: AsRef<[u32]>>(
-    connection: &mut PgConnection,
-    statement: &Statement,
-    versions: &[Rows],
-    picked: &[P],
-) -> sqlx::Result<u64> {
-    let arguments = statement.arguments(versions, picked).map_err(sqlx::Error::Encode)?;
-    let run = sqlx::query_with(statement.sql(), arguments).execute(connection);
-    Ok(within(ROUND_TRIP, run).await?.rows_affected())
-}
-
-/// Writes the batches of one generation, one at a time.
+/// Writes the batches of one generation, one part at a time.
 pub(crate) struct Writer {
     options: PgConnectOptions,
-    model: String,
-    generation: i32,
+    id: (String, i32),
     duplicate_window: u32,
+    timeout: Duration,
     rules: Rules,
+    layouts: Vec<Layout>,
+    /// Which keys are parked, as of the last transaction.
+    pub queues: Queues,
     connection: Option<PgConnection>,
     /// A COMMIT was sent and its answer never came.
     doubtful: bool,
 }
 
 impl Writer {
+    /// `timeout`: of one statement.
     pub(crate) fn new(
         options: PgConnectOptions,
-        (model, generation): (String, i32),
+        id: (String, i32),
         duplicate_window: u32,
-        rules: Rules,
+        timeout: Duration,
+        (rules, layouts): (Rules, Vec<Layout>),
     ) -> Self {
-        Self { options, model, generation, duplicate_window, rules, connection: None, doubtful: false }
+        let queues = Queues::default();
+        Self { options, id, duplicate_window, timeout, rules, layouts, queues, connection: None, doubtful: false }
     }
 
-    /// Writes `batch`, or nothing.
+    /// Writes a part of `batch`, or nothing.
     ///
     /// # Errors
-    /// [`Fault`]; the transaction is rolled back, and the same batch may be given again.
-    pub(crate) async fn write(&mut self, batch: &Decoded) -> Result<Written, Fault> {
+    /// [`Fault`]; the transaction is rolled back, and the same part may be given again.
+    pub(crate) async fn write(&mut self, batch: &Decoded, part: &Part) -> Result<Written, Fault> {
         if self.doubtful {
-            let committed = self.resolve(batch).await?;
+            let committed = self.resolve(part).await?;
             self.doubtful = false;
             if committed {
                 return Ok(Written::default());
             }
         }
-        let written = match self.attempt(batch, true).await {
-            Err(fault @ (Fault::World(_) | Fault::Fenced(_))) => Err(fault),
-            Err(fault) if self.rules.cutting.is_some() => {
-                tracing::debug!(model = %self.model, ?fault, "a wave was refused; the batch runs event by event");
+        let waves = self.rules.cutting.is_some() && part.apply.len() > 1;
+        let written = match self.attempt(batch, part, waves).await {
+            // A wave's form is ours: where Postgres does not take it, the meaning decides.
+            Err(Fault::Stop(reason)) if waves => {
+                tracing::debug!(model = %self.id.0, reason, "a wave was refused; the part runs event by event");
                 self.roll_back().await;
-                self.attempt(batch, false).await
+                self.attempt(batch, part, false).await
             }
             written => written,
         };
@@ -91,200 +78,79 @@ impl Writer {
         written
     }
 
-    async fn attempt(&mut self, batch: &Decoded, waves: bool) -> Result<Written, Fault> {
-        let begin = format!("BEGIN; SELECT pg_advisory_xact_lock({})", lock_key(&self.model, self.generation));
-        let connection = self.connected().await?;
-        within(ROUND_TRIP, connection.execute(AssertSqlSafe(begin))).await.map_err(world)?;
-        self.move_positions(&batch.spans).await?;
-        let written = match waves && self.rules.cutting.is_some() && batch.events.len() > 1 {
-            true => self.run_waves(batch).await?,
-            false => self.run_events(batch).await?,
+    async fn attempt(&mut self, batch: &Decoded, part: &Part, waves: bool) -> Result<Written, Fault> {
+        let patience = self.timeout + SILENCE;
+        self.connect().await?;
+        let Self { id: (model, generation), rules, layouts, queues, connection, .. } = self;
+        let connection = connection.as_mut().ok_or_else(|| Fault::world("Postgres: no connection"))?;
+        let id = (model.as_str(), *generation);
+        let begin = format!("BEGIN; SELECT pg_advisory_xact_lock({})", lock_key(id));
+        within(patience, connection.execute(AssertSqlSafe(begin))).await.map_err(world)?;
+        let versions = bounded(patience, positions::advance(connection, id, &part.spans)).await?;
+        if !queues.knows(&versions) {
+            within(patience, queues.follow(connection, id, versions)).await.map_err(world)?;
+            return Err(Fault::Stale);
+        }
+        let mut running = Bounded { connection, patience };
+        let written = match waves {
+            true => running.run_waves(rules, batch, &part.apply).await?,
+            false => running.run_events(rules, batch, &part.apply).await?,
         };
-        self.store_window(batch).await?;
-        self.commit(batch).await?;
+        let change = match part.park.is_empty() {
+            true => None,
+            false => Some(within(patience, parked::park(connection, id, layouts, batch, part)).await.map_err(world)?),
+        };
+        let stored = window::store(connection, id, self.duplicate_window, batch, part);
+        within(patience, stored).await.map_err(world)?;
+        self.commit(part, change).await?;
         Ok(written)
     }
 
-    /// The meaning: each event alone, each of its rules once, in file order.
-    async fn run_events(&mut self, batch: &Decoded) -> Result<Written, Fault> {
-        let Self { rules, connection, .. } = self;
-        let connection = connection.as_mut().ok_or(Fault::World("Postgres: no connection".into()))?;
-        let mut written = Written::default();
-        for (index, event) in batch.events.iter().enumerate().filter(|(_, event)| !event.duplicate) {
-            let row = [event.row];
-            let mut picked: Vec<&[u32]> = vec![&[]; batch.rows[event.layout].len()];
-            picked[event.version] = &row;
-            for &rule in &rules.of_layout[event.layout] {
-                let rule = &rules.rules[rule];
-                let touched = run(connection, &rule.single, &batch.rows[event.layout], &picked).await;
-                let touched = touched.map_err(|error| Fault::of(&error, Some((index, &rule.place))))?;
-                written.untouched += u64::from(touched == 0);
-            }
-            written.waves += 1;
-        }
-        Ok(written)
-    }
-
-    /// Wave after wave; within one, each rule once over all its events, in file order.
-    async fn run_waves(&mut self, batch: &Decoded) -> Result<Written, Fault> {
-        let Self { rules, connection, .. } = self;
-        let connection = connection.as_mut().ok_or(Fault::World("Postgres: no connection".into()))?;
-        let Some(cutting) = &mut rules.cutting else { return Ok(Written::default()) };
-        let cut = within(ROUND_TRIP, cutting.cut(connection, batch)).await.map_err(world)?;
-        let mut picked: Vec<Vec<Vec<u32>>> =
-            batch.rows.iter().map(|versions| vec![Vec::new(); versions.len()]).collect();
-        let mut written = Written::default();
-        for wave in cut.waves() {
-            picked.iter_mut().flatten().for_each(Vec::clear);
-            for &event in wave {
-                let event = &batch.events[event as usize];
-                picked[event.layout][event.version].push(event.row);
-            }
-            for rule in rules.rules.iter().filter(|rule| picked[rule.layout].iter().any(|rows| !rows.is_empty())) {
-                let touched = run(connection, &rule.wave, &batch.rows[rule.layout], &picked[rule.layout]).await;
-                let touched = touched.map_err(|error| Fault::of(&error, Some((0, &rule.place))))?;
-                written.untouched += u64::from(touched == 0);
-            }
-            written.waves += 1;
-        }
-        Ok(written)
-    }
-
-    async fn connected(&mut self) -> Result<&mut PgConnection, Fault> {
+    async fn connect(&mut self) -> Result<&mut PgConnection, Fault> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
-                let schema = crate::generation_schema(&self.model, self.generation);
+                let schema = crate::generation_schema(&self.id.0, self.id.1);
                 let statements = 2 * self.rules.rules.len() + 20;
-                session::writer(&self.options, &schema, statements).await.map_err(world)?
+                session::writer(&self.options, &schema, statements, self.timeout).await.map_err(world)?
             }
         };
         Ok(self.connection.insert(connection))
     }
 
-    /// The fence: moves each position that is still where its claim believes it to be.
-    async fn move_positions(&mut self, spans: &[Span]) -> Result<(), Fault> {
-        let topics: Vec<&str> = spans.iter().map(|span| &*span.topic).collect();
-        let partitions: Vec<i32> = spans.iter().map(|span| span.partition).collect();
-        let epochs: Vec<i64> = spans.iter().map(|span| span.epoch).collect();
-        let from: Vec<i64> = spans.iter().map(|span| span.from).collect();
-        let to: Vec<i64> = spans.iter().map(|span| span.to).collect();
-        let times: Vec<Option<i64>> = spans.iter().map(|span| span.last_timestamp).collect();
-        let (model, generation) = (self.model.clone(), self.generation);
-        let moved = sqlx::query_as(
-            "UPDATE vitrina.position p
-             SET next_offset = n.upto, updated_at = now(),
-                 event_time = coalesce(to_timestamp(n.millis / 1000.0), p.event_time)
-             FROM unnest($3::text[], $4::int4[], $5::int8[], $6::int8[], $7::int8[], $8::int8[])
-                 AS n(topic, partition, epoch, since, upto, millis)
-             WHERE p.model = $1 AND p.generation = $2 AND p.topic = n.topic AND p.partition = n.partition
-               AND p.epoch = n.epoch AND p.next_offset = n.since
-             RETURNING p.topic, p.partition",
-        )
-        .bind(model)
-        .bind(generation)
-        .bind(topics)
-        .bind(partitions)
-        .bind(epochs)
-        .bind(from)
-        .bind(to)
-        .bind(times)
-        .fetch_all(self.connected().await?);
-        let moved: Vec<(String, i32)> = within(ROUND_TRIP, moved).await.map_err(world)?;
-        let fenced: Vec<TopicPartition> = spans
-            .iter()
-            .filter(|span| {
-                !moved.iter().any(|(topic, partition)| **topic == *span.topic && *partition == span.partition)
-            })
-            .map(|span| (span.topic.clone(), span.partition))
-            .collect();
-        if fenced.is_empty() { Ok(()) } else { Err(Fault::Fenced(fenced)) }
-    }
-
-    /// One row a span; rows that lie wholly before the window go.
-    async fn store_window(&mut self, batch: &Decoded) -> Result<(), Fault> {
-        let mut identities: Vec<Vec<u8>> = vec![Vec::new(); batch.spans.len()];
-        for event in &batch.events {
-            if let Some(identity) = event.identity {
-                window::store(event.offset, identity, &mut identities[event.span]);
+    async fn commit(&mut self, part: &Part, change: Option<Change>) -> Result<(), Fault> {
+        let patience = self.timeout + SILENCE;
+        let commit = self.connect().await?.execute("COMMIT");
+        let Err(error) = within(patience, commit).await else {
+            if let Some(change) = change {
+                self.queues.parked(change);
             }
-        }
-        if self.duplicate_window == 0 || identities.iter().all(Vec::is_empty) {
             return Ok(());
-        }
-        let topics: Vec<&str> = batch.spans.iter().map(|span| &*span.topic).collect();
-        let partitions: Vec<i32> = batch.spans.iter().map(|span| span.partition).collect();
-        let last: Vec<i64> = batch.spans.iter().map(|span| span.to - 1).collect();
-        let (model, generation, length) = (self.model.clone(), self.generation, i64::from(self.duplicate_window));
-        let stored = sqlx::query(
-            "WITH n AS (
-                 SELECT * FROM unnest($3::text[], $4::int4[], $5::int8[], $6::bytea[])
-                     AS n(topic, partition, last_offset, identities)
-             ), gone AS (
-                 DELETE FROM vitrina.seen s USING n
-                 WHERE s.model = $1 AND s.generation = $2 AND s.topic = n.topic AND s.partition = n.partition
-                   AND s.last_offset < n.last_offset + 1 - $7
-             )
-             INSERT INTO vitrina.seen (model, generation, topic, partition, last_offset, identities)
-             SELECT $1, $2, topic, partition, last_offset, identities FROM n WHERE identities <> ''",
-        )
-        .bind(model)
-        .bind(generation)
-        .bind(topics)
-        .bind(partitions)
-        .bind(last)
-        .bind(identities)
-        .bind(length)
-        .execute(self.connected().await?);
-        within(ROUND_TRIP, stored).await.map_err(world)?;
-        Ok(())
-    }
-
-    async fn commit(&mut self, batch: &Decoded) -> Result<(), Fault> {
-        let commit = self.connected().await?.execute("COMMIT");
-        let Err(error) = within(ROUND_TRIP, commit).await else { return Ok(()) };
+        };
         if matches!(error, sqlx::Error::Database(_)) {
-            return Err(Fault::of(&error, None));
+            return Err(world(error));
         }
         self.connection = None;
         self.doubtful = true;
-        tracing::warn!(model = %self.model, %error, "the answer to COMMIT was lost; the positions will tell");
-        let committed = self.resolve(batch).await?;
+        self.queues.doubt();
+        tracing::warn!(model = %self.id.0, %error, "the answer to COMMIT was lost; the positions will tell");
+        let committed = self.resolve(part).await?;
         self.doubtful = false;
-        if committed { Ok(()) } else { Err(Fault::World(format!("Postgres (postgres.url): {error}"))) }
+        if committed { Ok(()) } else { Err(world(error)) }
     }
 
-    /// Whether the doubtful transaction was committed: its positions are locked, so it has ended, and read.
-    async fn resolve(&mut self, batch: &Decoded) -> Result<bool, Fault> {
-        let (model, generation) = (self.model.clone(), self.generation);
-        let topics: Vec<&str> = batch.spans.iter().map(|span| &*span.topic).collect();
-        let partitions: Vec<i32> = batch.spans.iter().map(|span| span.partition).collect();
-        let found = sqlx::query_as(
-            "SELECT p.topic, p.partition, p.epoch, p.next_offset FROM vitrina.position p
-             WHERE p.model = $1 AND p.generation = $2
-               AND (p.topic, p.partition) IN (SELECT * FROM unnest($3::text[], $4::int4[]))
-             FOR UPDATE",
-        )
-        .bind(model)
-        .bind(generation)
-        .bind(topics)
-        .bind(partitions)
-        .fetch_all(self.connected().await?);
-        let found: Vec<(String, i32, i64, i64)> = within(ROUND_TRIP, found).await.map_err(world)?;
-        let found: HashMap<(&str, i32), (i64, i64)> = found
-            .iter()
-            .map(|(topic, partition, epoch, next)| ((topic.as_str(), *partition), (*epoch, *next)))
-            .collect();
-        let stands =
-            |span: &Span, offset: i64| found.get(&(&*span.topic, span.partition)) == Some(&(span.epoch, offset));
-        if batch.spans.iter().all(|span| stands(span, span.to)) {
-            return Ok(true);
+    /// Whether the doubtful transaction was committed.
+    async fn resolve(&mut self, part: &Part) -> Result<bool, Fault> {
+        let patience = self.timeout + SILENCE;
+        self.connect().await?;
+        let Self { id: (model, generation), connection, .. } = self;
+        let connection = connection.as_mut().ok_or_else(|| Fault::world("Postgres: no connection"))?;
+        let committed = bounded(patience, positions::committed(connection, (model, *generation), &part.spans)).await;
+        if matches!(committed, Err(Fault::World { .. })) {
+            // It may be dead, too; the question is asked again on another one.
+            self.connection = None;
         }
-        let fenced: Vec<&Span> = batch.spans.iter().filter(|span| !stands(span, span.from)).collect();
-        if fenced.is_empty() {
-            return Ok(false);
-        }
-        Err(Fault::Fenced(fenced.into_iter().map(|span| (span.topic.clone(), span.partition)).collect()))
+        committed
     }
 
     /// Rolls back; a connection that cannot even do that is given up, and the server rolls back.
@@ -304,10 +170,14 @@ impl Writer {
 }
 
 fn world(error: sqlx::Error) -> Fault {
-    Fault::of(&error, None)
+    Fault::of(&error, None, None)
 }
 
-/// The advisory lock of a generation's writer.
-fn lock_key(model: &str, generation: i32) -> i64 {
+async fn bounded<T>(patience: Duration, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    within(patience, async { Ok(work.await) }).await.map_err(world)?
+}
+
+/// The advisory lock of a generation's writers, and of whoever changes what is parked.
+pub(crate) fn lock_key((model, generation): (&str, i32)) -> i64 {
     xxhash_rust::xxh3::xxh3_64(format!("vitrina {model}@{generation}").as_bytes()) as i64
 }

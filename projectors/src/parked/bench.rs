@@ -1,0 +1,132 @@
+//! Where parked records of one generation are worked on: its own definition, from Postgres and not from files, so that
+//! any process can.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
+use vitrina_avro::{Decoder, HeaderPlace, Headers, Record, Registry, RegistryError, SchemaRef};
+
+use super::desk::{Desk, Refusal};
+use crate::definition::Definition;
+use crate::fault::{Blame, Fault};
+use crate::rules::Rules;
+use crate::{generation, session};
+
+pub(crate) struct Bench {
+    pub model: String,
+    pub generation: i32,
+    pub duplicate_window: u32,
+    pub definition: Definition,
+    pub decoder: Decoder,
+    pub rules: Rules,
+    pub connection: PgConnection,
+    registry: Arc<Registry>,
+    /// Schemas that cannot be had.
+    pub refused: HashMap<SchemaRef, Blame>,
+}
+
+/// A parked record as it is stored.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(crate) struct Stored {
+    pub id: i64,
+    pub topic: String,
+    pub partition: i32,
+    pub offset: i64,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    pub headers: String,
+    pub timestamp_ms: Option<i64>,
+    pub duplicate: bool,
+    /// Whether it had decoded when it was parked.
+    pub decoded: bool,
+}
+
+/// What [`Stored`] is read with.
+pub(crate) const STORED: &str = r#"SELECT id, topic, partition, "offset", key, value, headers::text AS headers,
+    timestamp_ms, duplicate, event IS NOT NULL AS decoded FROM vitrina.parked"#;
+
+/// A record's headers, in bytes of their own.
+pub(crate) struct HeaderBytes {
+    bytes: Vec<u8>,
+    places: Vec<HeaderPlace>,
+}
+
+impl Bench {
+    /// # Errors
+    /// [`Refusal`].
+    pub(crate) async fn new(desk: &Desk, model: &str, generation: i32) -> Result<Self, Refusal> {
+        let (definition, duplicate_window) = generation::stored(&desk.pool, model, generation).await?;
+        let schema = crate::generation_schema(model, generation);
+        let mut connection = session::writer(&desk.postgres, &schema, 0, session::STATEMENT).await?;
+        let rules = Rules::new(&mut connection, &definition, &schema).await?;
+        Ok(Self {
+            model: model.to_owned(),
+            generation,
+            duplicate_window,
+            decoder: Decoder::new(&definition.contracts, definition.layouts.clone()),
+            definition,
+            rules,
+            connection,
+            registry: desk.registry.clone(),
+            refused: HashMap::new(),
+        })
+    }
+
+    /// Fetches a schema, or remembers why it cannot be had.
+    ///
+    /// # Errors
+    /// The registry is away, or refuses us.
+    pub(crate) async fn learn(&mut self, schema: SchemaRef) -> Result<(), Refusal> {
+        if self.decoder.knows(&schema) || self.refused.contains_key(&schema) {
+            return Ok(());
+        }
+        match self.registry.schema(&schema).await {
+            Ok(fetched) => self.decoder.add_schema(schema, &fetched),
+            Err(error @ (RegistryError::Unknown(_) | RegistryError::Unusable(_))) => {
+                let Fault::Record { blame, .. } = Fault::of_registry(&error) else { return Ok(()) };
+                self.refused.insert(schema, Blame { reason: format!("schema {schema}: {}", blame.reason), ..blame });
+            }
+            Err(error) => return Err(Refusal::World(format!("{error}; nothing of this key was changed"))),
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn close(self) {
+        // Whatever was to be written is committed.
+        let _ = self.connection.close().await;
+    }
+}
+
+impl Stored {
+    pub(crate) fn record<'a>(&'a self, headers: &'a HeaderBytes) -> Record<'a> {
+        Record {
+            topic: &self.topic,
+            partition: self.partition,
+            offset: self.offset,
+            timestamp_ms: self.timestamp_ms,
+            key: self.key.as_deref(),
+            value: self.value.as_deref(),
+            headers: Headers::new(&headers.bytes, &headers.places),
+        }
+    }
+
+    pub(crate) fn header_bytes(&self) -> HeaderBytes {
+        let mut headers = HeaderBytes { bytes: Vec::new(), places: Vec::new() };
+        for (name, value) in super::store::read_headers(&self.headers) {
+            let name = headers.keep(name.as_bytes());
+            let value = value.map(|value| headers.keep(&value));
+            headers.places.push(HeaderPlace { name, value });
+        }
+        headers
+    }
+}
+
+impl HeaderBytes {
+    fn keep(&mut self, bytes: &[u8]) -> std::ops::Range<u32> {
+        let start = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(bytes);
+        start..self.bytes.len() as u32
+    }
+}

@@ -1,0 +1,249 @@
+//! What operators decide: retry, discard, pause, resume. Each decision is one transaction in Postgres, under the
+//! generation's lock where it changes what is parked; instances follow what is written there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use sqlx::postgres::{PgConnectOptions, PgPool};
+use sqlx::{AssertSqlSafe, Executor};
+use vitrina_avro::Registry;
+
+use super::bench::Bench;
+use super::list::{self, Parked};
+use crate::fault::Fault;
+use crate::metrics;
+use crate::writer::lock_key;
+
+/// Where operators' decisions are made. Any process with the same settings has one.
+#[derive(Clone)]
+pub struct Desk {
+    pub pool: PgPool,
+    pub postgres: PgConnectOptions,
+    pub registry: Arc<Registry>,
+}
+
+/// Why a decision was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A model or an id that is not known: a sentence with some that are.
+    #[error("{0}")]
+    Unknown(String),
+    /// What was asked cannot be.
+    #[error("{0}")]
+    Wrong(String),
+    /// The world is in the way: the same again, later.
+    #[error("{0}")]
+    World(String),
+}
+
+impl From<sqlx::Error> for Refusal {
+    fn from(error: sqlx::Error) -> Self {
+        Fault::of(&error, None, None).into()
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::World { reason, .. } | Fault::TimedOut { reason, .. } => Self::World(reason),
+            other => Self::Wrong(other.to_string()),
+        }
+    }
+}
+
+/// What came of a retry.
+#[derive(Debug, Default)]
+pub struct Retried {
+    /// Records that left their queues: applied, or known to be applied already, or named by no rule any more.
+    pub applied: u64,
+    /// The heads that failed again, with their new reasons.
+    pub still_parked: Vec<Parked>,
+}
+
+/// A queue to be replayed: that of a record, or the record alone where it has no key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Queue {
+    /// Of the record that named it.
+    pub id: i64,
+    pub topic: String,
+    pub queue: Option<Vec<u8>>,
+}
+
+impl Desk {
+    /// Replays the queues of these records in order, each in one transaction, up to the first record that fails again.
+    ///
+    /// # Errors
+    /// [`Refusal`]; queues before the one in the way may have been replayed.
+    pub async fn retry(&self, ids: &[i64]) -> Result<Retried, Refusal> {
+        let named = list::by_ids(&self.pool, ids).await?;
+        let models: BTreeSet<(String, i32)> =
+            named.into_iter().map(|parked| (parked.model, parked.generation)).collect();
+        let mut retried = Retried::default();
+        for (model, generation) in models {
+            self.replay(&model, generation, Some(ids), &mut retried).await?;
+        }
+        Ok(retried)
+    }
+
+    /// Replays all queues of a model, or of all models.
+    ///
+    /// # Errors
+    /// [`Refusal`]; queues before the one in the way may have been replayed.
+    pub async fn retry_all(&self, model: Option<&str>) -> Result<Retried, Refusal> {
+        if let Some(model) = model {
+            known(&self.pool, model).await?;
+        }
+        let models: Vec<(String, i32)> = sqlx::query_as(
+            "SELECT DISTINCT m.model, m.live FROM vitrina.model m
+             JOIN vitrina.parked p ON p.model = m.model AND p.generation = m.live
+             WHERE $1::text IS NULL OR m.model = $1 ORDER BY 1",
+        )
+        .bind(model)
+        .fetch_all(&self.pool)
+        .await?;
+        let mut retried = Retried::default();
+        for (model, generation) in models {
+            self.replay(&model, generation, None, &mut retried).await?;
+        }
+        Ok(retried)
+    }
+
+    async fn replay(
+        &self,
+        model: &str,
+        generation: i32,
+        ids: Option<&[i64]>,
+        retried: &mut Retried,
+    ) -> Result<(), Refusal> {
+        let queues: Vec<(i64, String, Option<Vec<u8>>)> = sqlx::query_as(
+            "SELECT min(id), topic, queue FROM vitrina.parked
+             WHERE model = $1 AND generation = $2 AND ($3::int8[] IS NULL OR id = ANY($3))
+             GROUP BY topic, queue, CASE WHEN queue IS NULL THEN id END ORDER BY 1",
+        )
+        .bind(model)
+        .bind(generation)
+        .bind(ids)
+        .fetch_all(&self.pool)
+        .await?;
+        let mut bench = Bench::new(self, model, generation).await?;
+        let before = retried.applied;
+        let mut failed = Vec::new();
+        for (id, topic, queue) in queues {
+            let replayed = bench.replay(&Queue { id, topic, queue }).await;
+            let replayed = match replayed {
+                Ok(replayed) => replayed,
+                Err(refusal) => {
+                    bench.close().await;
+                    return Err(refusal);
+                }
+            };
+            retried.applied += replayed.applied;
+            failed.extend(replayed.failed);
+        }
+        bench.close().await;
+        metrics::retried(model, retried.applied - before, failed.len() as u64);
+        retried.still_parked.extend(list::still_parked(&self.pool, &failed).await?);
+        Ok(())
+    }
+
+    /// Removes records for good; what waits behind them stays parked until it is retried. How many were removed.
+    ///
+    /// # Errors
+    /// [`Refusal`]; then none was removed.
+    pub async fn discard(&self, ids: &[i64], reason: &str, by: &str) -> Result<u64, Refusal> {
+        if reason.trim().is_empty() {
+            return Err(Refusal::Wrong("a discard needs a reason, which is kept: --reason TEXT".into()));
+        }
+        let named = list::by_ids(&self.pool, ids).await?;
+        let mut by_generation: BTreeMap<(String, i32), Vec<i64>> = BTreeMap::new();
+        for parked in named {
+            by_generation.entry((parked.model, parked.generation)).or_default().push(parked.id);
+        }
+        let mut transaction = self.pool.begin().await?;
+        for ((model, generation), ids) in &by_generation {
+            let lock = format!("SELECT pg_advisory_xact_lock({})", lock_key((model, *generation)));
+            (&mut *transaction).execute(AssertSqlSafe(lock)).await?;
+            let topics: Vec<String> = sqlx::query_scalar(
+                r#"WITH gone AS (DELETE FROM vitrina.parked WHERE id = ANY($1) RETURNING *)
+                   INSERT INTO vitrina.verdict
+                       (model, generation, parked, topic, partition, "offset", queue, verdict, reason, decided_by, fault)
+                   SELECT model, generation, id, topic, partition, "offset", queue, 'discarded', $2, $3, reason FROM gone
+                   RETURNING topic"#,
+            )
+            .bind(ids)
+            .bind(reason)
+            .bind(by)
+            .fetch_all(&mut *transaction)
+            .await?;
+            if topics.len() != ids.len() {
+                return Err(Refusal::Wrong("some of these records were retried or discarded just now".into()));
+            }
+            raise_version(&mut transaction, model, *generation, &topics).await?;
+        }
+        transaction.commit().await?;
+        for ((model, _), ids) in &by_generation {
+            metrics::discarded(model, ids.len() as u64);
+            tracing::warn!(model, ?ids, reason, by, "discarded");
+        }
+        Ok(ids.len() as u64)
+    }
+
+    /// The model stops reading, on every instance, until it is resumed.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn pause(&self, model: &str, by: &str) -> Result<(), Refusal> {
+        let pause =
+            "UPDATE vitrina.model SET paused_at = coalesce(paused_at, now()), paused_by = coalesce(paused_by, $2)
+                     WHERE model = $1";
+        self.order(model, by, pause).await
+    }
+
+    /// The model goes on: it is not paused any more, its breaker closes, and where it had stopped it starts again.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn resume(&self, model: &str, by: &str) -> Result<(), Refusal> {
+        let resume = "UPDATE vitrina.model SET paused_at = NULL, paused_by = NULL, resumed = resumed + 1
+                      WHERE model = $1 AND $2 IS NOT NULL";
+        self.order(model, by, resume).await
+    }
+
+    async fn order(&self, model: &str, by: &str, sql: &'static str) -> Result<(), Refusal> {
+        known(&self.pool, model).await?;
+        sqlx::query(sql).bind(model).bind(by).execute(&self.pool).await?;
+        Ok(())
+    }
+}
+
+/// # Errors
+/// There is no such model: the names of those that there are.
+pub(crate) async fn known(pool: &PgPool, model: &str) -> Result<(), Refusal> {
+    let names: Vec<String> =
+        sqlx::query_scalar("SELECT model FROM vitrina.model ORDER BY model").fetch_all(pool).await?;
+    if names.iter().any(|name| name == model) {
+        return Ok(());
+    }
+    let known =
+        if names.is_empty() { "there are none yet".to_owned() } else { format!("there are {}", names.join(", ")) };
+    Err(Refusal::Unknown(format!("there is no model {model}: {known}")))
+}
+
+/// Every batch that was planned with what was parked before is planned again.
+pub(crate) async fn raise_version(
+    connection: &mut sqlx::PgConnection,
+    model: &str,
+    generation: i32,
+    topics: &[String],
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE vitrina.position SET parked_version = parked_version + 1
+         WHERE model = $1 AND generation = $2 AND topic = ANY($3)",
+    )
+    .bind(model)
+    .bind(generation)
+    .bind(topics)
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! What is parked, as operators see it: of the live generations only. What a record waits behind is the head of its
+//! queue, the record with the smallest id.
+
+use sqlx::PgPool;
+
+use super::desk::Refusal;
+
+/// A parked record, without its payload.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Parked {
+    pub id: i64,
+    pub model: String,
+    pub generation: i32,
+    pub topic: String,
+    pub partition: i32,
+    pub offset: i64,
+    pub key: Option<Vec<u8>>,
+    pub reason: String,
+    pub sqlstate: Option<String>,
+    /// `file:line`.
+    pub rule: Option<String>,
+    /// The id of the record that it waits for.
+    pub behind: Option<i64>,
+    /// RFC 3339.
+    pub at: String,
+    /// Retries that failed.
+    pub attempts: i32,
+}
+
+const LISTED: &str = r#"
+    SELECT p.id, p.model, p.generation, p.topic, p.partition, p."offset", p.key, p.sqlstate, p.rule, p.attempts,
+        nullif(h.head, p.id) AS behind,
+        coalesce(p.reason, CASE WHEN h.head < p.id THEN 'waits behind ' || h.head
+                                ELSE 'waited behind a record that is gone: retry it' END) AS reason,
+        to_char(p.parked_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at
+    FROM vitrina.parked p
+    JOIN vitrina.model m ON m.model = p.model AND m.live = p.generation
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN p.queue IS NULL THEN p.id ELSE (
+            SELECT q.id FROM vitrina.parked q
+            WHERE q.model = p.model AND q.generation = p.generation AND q.queue = p.queue
+            ORDER BY q.model, q.generation, q.queue, q.id LIMIT 1) END AS head
+    ) h"#;
+
+/// Up to `limit` parked records with ids above `after`, of one model or of all, by id.
+///
+/// # Errors
+/// Postgres's; a model that does not exist, with the names of those that do.
+pub async fn list(pool: &PgPool, model: Option<&str>, after: i64, limit: i64) -> Result<Vec<Parked>, Refusal> {
+    if let Some(model) = model {
+        super::desk::known(pool, model).await?;
+    }
+    let sql = format!("{LISTED} WHERE p.id > $1 AND ($2::text IS NULL OR p.model = $2) ORDER BY p.id LIMIT $3");
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(after).bind(model).bind(limit).fetch_all(pool).await?)
+}
+
+/// The parked records of these ids, by id.
+///
+/// # Errors
+/// Postgres's; ids that are not parked, with some that are.
+pub(crate) async fn by_ids(pool: &PgPool, ids: &[i64]) -> Result<Vec<Parked>, Refusal> {
+    let found = still_parked(pool, ids).await?;
+    let missing: Vec<String> =
+        ids.iter().filter(|id| !found.iter().any(|parked| parked.id == **id)).map(ToString::to_string).collect();
+    if missing.is_empty() {
+        return Ok(found);
+    }
+    let some = list(pool, None, 0, 10).await?;
+    let some: Vec<String> = some.iter().map(|parked| format!("{} ({})", parked.id, parked.model)).collect();
+    let known = match some.len() {
+        0 => "nothing is parked".to_owned(),
+        _ => format!("parked are {}{}", some.join(", "), if some.len() == 10 { ", …" } else { "" }),
+    };
+    Err(Refusal::Unknown(format!("no record is parked as {}: {known}", missing.join(", "))))
+}
+
+/// Those of these ids that are parked, by id.
+///
+/// # Errors
+/// Postgres's.
+pub(crate) async fn still_parked(pool: &PgPool, ids: &[i64]) -> sqlx::Result<Vec<Parked>> {
+    let sql = format!("{LISTED} WHERE p.id = ANY($1) ORDER BY p.id");
+    sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await
+}
+
+/// How many records each live generation has parked.
+///
+/// # Errors
+/// Postgres's.
+pub async fn count(pool: &PgPool) -> sqlx::Result<Vec<(String, i64)>> {
+    sqlx::query_as(
+        "SELECT m.model, (SELECT count(*) FROM vitrina.parked p WHERE p.model = m.model AND p.generation = m.live)
+         FROM vitrina.model m",
+    )
+    .fetch_all(pool)
+    .await
+}

@@ -1,0 +1,138 @@
+//! Which keys have parked records. The set follows Postgres by version: a batch that was planned with an older one is
+//! refused in its own transaction, where the change is read under the generation's lock, so nothing is missed.
+
+use std::collections::HashMap;
+
+use sqlx::postgres::PgConnection;
+use vitrina_ingest::TopicPartition;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::store::Change;
+
+/// Names the queue of a topic and record key: 128 bits, so that a hundred thousand parked keys take a few MiB.
+pub(crate) fn queue_of(topic: &str, key: &[u8]) -> u128 {
+    let mut hash = Xxh3::new();
+    hash.update(&(topic.len() as u64).to_le_bytes());
+    hash.update(topic.as_bytes());
+    hash.update(key);
+    hash.digest128()
+}
+
+/// How many records are parked, by queue and in all, of one generation.
+#[derive(Debug, Default)]
+pub(crate) struct Queues {
+    lengths: HashMap<u128, u32>,
+    total: u64,
+    /// The newest row of `vitrina.parked` and of `vitrina.verdict` that is counted in.
+    newest: Option<(i64, i64)>,
+    versions: HashMap<TopicPartition, i64>,
+}
+
+impl Queues {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lengths.is_empty()
+    }
+
+    /// Records of the queue.
+    pub(crate) fn length(&self, queue: u128) -> u32 {
+        self.lengths.get(&queue).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Whether what is known is what these positions say.
+    pub(crate) fn knows<'a>(&self, versions: impl IntoIterator<Item = &'a (TopicPartition, i64)>) -> bool {
+        versions.into_iter().all(|(partition, version)| self.versions.get(partition) == Some(version))
+    }
+
+    /// The answer to a COMMIT was lost: what it did is read again.
+    pub(crate) fn doubt(&mut self) {
+        self.versions.clear();
+    }
+
+    /// Own records are parked.
+    pub(crate) fn parked(&mut self, change: Change) {
+        for queue in change.queues {
+            self.add(queue, 1);
+        }
+        let (_, verdict) = self.newest.unwrap_or_default();
+        self.newest = Some((change.newest, verdict));
+        self.versions.extend(change.versions);
+    }
+
+    fn add(&mut self, queue: Option<u128>, records: u32) {
+        self.total += u64::from(records);
+        if let Some(queue) = queue {
+            *self.lengths.entry(queue).or_default() += records;
+        }
+    }
+
+    fn take(&mut self, queue: Option<u128>) {
+        self.total = self.total.saturating_sub(1);
+        if let Some(queue) = queue
+            && let Some(length) = self.lengths.get_mut(&queue)
+        {
+            *length -= 1;
+            if *length == 0 {
+                self.lengths.remove(&queue);
+            }
+        }
+    }
+
+    /// Reads what has changed, in a transaction that holds the generation's lock and has read `versions`.
+    ///
+    /// # Errors
+    /// Postgres's.
+    pub(crate) async fn follow(
+        &mut self,
+        connection: &mut PgConnection,
+        (model, generation): (&str, i32),
+        versions: Vec<(TopicPartition, i64)>,
+    ) -> sqlx::Result<()> {
+        let (parked, verdict) = match self.newest {
+            Some(newest) => newest,
+            None => {
+                let newest = "SELECT coalesce(max(id), 0) FROM vitrina.verdict WHERE model = $1 AND generation = $2";
+                let newest = sqlx::query_scalar(newest).bind(model).bind(generation);
+                (0, newest.fetch_one(&mut *connection).await?)
+            }
+        };
+        let left: Vec<(i64, i64, Option<Vec<u8>>)> = sqlx::query_as(
+            "SELECT id, parked, queue FROM vitrina.verdict WHERE model = $1 AND generation = $2 AND id > $3 ORDER BY id",
+        )
+        .bind(model)
+        .bind(generation)
+        .bind(verdict)
+        .fetch_all(&mut *connection)
+        .await?;
+        let came: Vec<(i64, i64, Option<Vec<u8>>)> = sqlx::query_as(
+            "SELECT max(id), count(*), queue FROM vitrina.parked
+             WHERE model = $1 AND generation = $2 AND id > $3 GROUP BY queue",
+        )
+        .bind(model)
+        .bind(generation)
+        .bind(parked)
+        .fetch_all(connection)
+        .await?;
+        // What came and left since is in neither.
+        for (_, _, queue) in left.iter().filter(|(_, id, _)| *id <= parked) {
+            self.take(queue.as_deref().and_then(from_bytes));
+        }
+        for (_, count, queue) in &came {
+            self.add(queue.as_deref().and_then(from_bytes), u32::try_from(*count).unwrap_or(u32::MAX));
+        }
+        let newest = |ids: &mut dyn Iterator<Item = i64>, before: i64| ids.fold(before, i64::max);
+        self.newest = Some((
+            newest(&mut came.iter().map(|(id, ..)| *id), parked),
+            newest(&mut left.iter().map(|(id, ..)| *id), verdict),
+        ));
+        self.versions.extend(versions);
+        Ok(())
+    }
+}
+
+fn from_bytes(queue: &[u8]) -> Option<u128> {
+    queue.try_into().ok().map(u128::from_be_bytes)
+}

@@ -1,0 +1,215 @@
+//! Replaying a queue: its records in order, through the same rules and under the same lock as batches, in one transaction
+//! with their removal. The first that fails again stays, with its new reason, and so does all that is behind it.
+
+use std::collections::HashSet;
+
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Executor as _};
+use vitrina_avro::{Decoded as Outcome, Decoder};
+
+use super::bench::{Bench, STORED, Stored};
+use super::desk::{Queue, Refusal, raise_version};
+use super::store::without_nul;
+use crate::batch::Row;
+use crate::fault::{Blame, Fault};
+use crate::running::Bounded;
+use crate::session::{self, within};
+use crate::window::Identity;
+use crate::writer::lock_key;
+
+/// What came of one queue.
+#[derive(Debug, Default)]
+pub(crate) struct Replayed {
+    /// Records that left it.
+    pub applied: u64,
+    /// The record that failed again.
+    pub failed: Option<i64>,
+}
+
+/// What becomes of one record.
+enum Verdict {
+    /// It leaves the queue: for `vitrina.verdict`; with its identity, where it decoded only now.
+    Leaves(&'static str, Option<Identity>),
+    Fails(Blame),
+}
+
+/// What a record is now.
+enum Now {
+    Event(Row, Option<Identity>),
+    Ignored,
+    Refused(Blame),
+}
+
+impl Bench {
+    /// # Errors
+    /// [`Refusal`]; then nothing of the queue has changed.
+    pub(crate) async fn replay(&mut self, queue: &Queue) -> Result<Replayed, Refusal> {
+        loop {
+            let begin = format!("BEGIN; SELECT pg_advisory_xact_lock({})", lock_key((&self.model, self.generation)));
+            let begun = within(session::STATEMENT * 2, self.connection.execute(AssertSqlSafe(begin))).await;
+            begun?;
+            let replayed = self.replay_locked(queue).await;
+            if let Ok(Some(replayed)) = replayed {
+                self.connection.execute("COMMIT").await?;
+                return Ok(replayed);
+            }
+            self.connection.execute("ROLLBACK").await?;
+            replayed?;
+            self.learn_all(queue).await?;
+        }
+    }
+
+    /// Fetches the schemas of the queue's records, outside of any transaction.
+    async fn learn_all(&mut self, queue: &Queue) -> Result<(), Refusal> {
+        for stored in self.records(queue).await? {
+            let headers = stored.header_bytes();
+            if let Ok(framed) = Decoder::frame(&stored.record(&headers)) {
+                self.learn(framed.schema).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn records(&mut self, queue: &Queue) -> sqlx::Result<Vec<Stored>> {
+        let sql = format!(
+            "{STORED} WHERE model = $1 AND generation = $2
+               AND CASE WHEN $3::bytea IS NULL THEN id = $4 ELSE queue = $3 END ORDER BY id"
+        );
+        let records = sqlx::query_as(AssertSqlSafe(sql)).bind(&self.model).bind(self.generation);
+        records.bind(&queue.queue).bind(queue.id).fetch_all(&mut self.connection).await
+    }
+
+    /// `None`: a record's schema has not been asked for.
+    async fn replay_locked(&mut self, queue: &Queue) -> Result<Option<Replayed>, Refusal> {
+        raise_version(&mut self.connection, &self.model, self.generation, std::slice::from_ref(&queue.topic)).await?;
+        let mut replayed = Replayed::default();
+        let mut seen = HashSet::new();
+        for stored in self.records(queue).await? {
+            let headers = stored.header_bytes();
+            let record = stored.record(&headers);
+            let mut rows = self.decoder.rows();
+            let now = match Decoder::frame(&record) {
+                Err(error) => Now::Refused(Blame::from(&error)),
+                Ok(framed) => match (self.refused.get(&framed.schema), self.decoder.knows(&framed.schema)) {
+                    (Some(blame), _) => Now::Refused(blame.clone()),
+                    (None, false) => return Ok(None),
+                    (None, true) => match self.decoder.decode(&record, &framed, &mut rows) {
+                        Ok(Outcome::Ignored { .. }) => Now::Ignored,
+                        Ok(Outcome::Event { layout, version, row, identity, .. }) => {
+                            let value = record.value.unwrap_or_default();
+                            let identity = identity.map(|one| Identity::new(one.record, record.key, one.id, value));
+                            Now::Event(Row { layout, version, row }, identity)
+                        }
+                        Err(error) => Now::Refused(Blame::from(&error)),
+                    },
+                },
+            };
+            let verdict = match now {
+                Now::Ignored => Verdict::Leaves("ignored", None),
+                Now::Refused(blame) => Verdict::Fails(blame),
+                Now::Event(..) if stored.duplicate => Verdict::Leaves("duplicate", None),
+                Now::Event(row, identity) => {
+                    let late = identity.filter(|_| !stored.decoded);
+                    let known = match late {
+                        Some(identity) => !seen.insert(identity.hash()) || self.was_seen(&stored, identity).await?,
+                        None => false,
+                    };
+                    if known { Verdict::Leaves("duplicate", late) } else { self.apply(&rows, row, late).await? }
+                }
+            };
+            match verdict {
+                Verdict::Leaves(verdict, identity) => {
+                    self.leave(&stored, verdict, identity).await?;
+                    replayed.applied += 1;
+                }
+                Verdict::Fails(blame) => {
+                    fail(&mut self.connection, stored.id, &blame).await?;
+                    replayed.failed = Some(stored.id);
+                    break;
+                }
+            }
+        }
+        Ok(Some(replayed))
+    }
+
+    async fn apply(
+        &mut self,
+        rows: &[Vec<vitrina_avro::Rows>],
+        row: Row,
+        late: Option<Identity>,
+    ) -> Result<Verdict, Refusal> {
+        self.connection.execute("SAVEPOINT one").await?;
+        let mut running = Bounded { connection: &mut self.connection, patience: session::STATEMENT * 2 };
+        match running.run_event(&self.rules, rows, 0, row).await {
+            Ok(_) => {
+                self.connection.execute("RELEASE SAVEPOINT one").await?;
+                Ok(Verdict::Leaves("applied", late))
+            }
+            Err(Fault::Record { blame, .. }) => {
+                self.connection.execute("ROLLBACK TO SAVEPOINT one").await?;
+                Ok(Verdict::Fails(blame))
+            }
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    /// Whether the same event was seen within N offsets: before this one, so that it is a duplicate; or after, when it was
+    /// taken for the first, because this one had not decoded.
+    async fn was_seen(&mut self, stored: &Stored, identity: Identity) -> sqlx::Result<bool> {
+        let length = i64::from(self.duplicate_window);
+        let near: Vec<Vec<u8>> = sqlx::query_scalar(
+            "SELECT identities FROM vitrina.seen
+             WHERE model = $1 AND generation = $2 AND topic = $3 AND partition = $4 AND last_offset >= $5",
+        )
+        .bind(&self.model)
+        .bind(self.generation)
+        .bind(&stored.topic)
+        .bind(stored.partition)
+        .bind(stored.offset - length)
+        .fetch_all(&mut self.connection)
+        .await?;
+        let within = |offset: i64| offset != stored.offset && (offset - stored.offset).abs() <= length;
+        Ok(near.iter().any(|identities| identity.is_among(identities, within)))
+    }
+
+    async fn leave(&mut self, stored: &Stored, verdict: &str, identity: Option<Identity>) -> sqlx::Result<()> {
+        let identity = identity.map(|identity| {
+            let mut bytes = Vec::new();
+            identity.write(stored.offset, &mut bytes);
+            bytes
+        });
+        sqlx::query(
+            r#"WITH gone AS (DELETE FROM vitrina.parked WHERE id = $1 RETURNING *), known AS (
+                   INSERT INTO vitrina.seen AS s (model, generation, topic, partition, last_offset, identities)
+                   SELECT model, generation, topic, partition, "offset", $3 FROM gone WHERE $3 IS NOT NULL
+                   ON CONFLICT (model, generation, topic, partition, last_offset)
+                   DO UPDATE SET identities = s.identities || EXCLUDED.identities
+               )
+               INSERT INTO vitrina.verdict
+                   (model, generation, parked, topic, partition, "offset", queue, verdict, decided_by, fault, identity)
+               SELECT model, generation, id, topic, partition, "offset", queue, $2, 'retry', reason, $3 FROM gone"#,
+        )
+        .bind(stored.id)
+        .bind(verdict)
+        .bind(identity)
+        .execute(&mut self.connection)
+        .await?;
+        Ok(())
+    }
+}
+
+async fn fail(connection: &mut PgConnection, id: i64, blame: &Blame) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE vitrina.parked
+         SET reason = $2, error_type = $3, sqlstate = $4, rule = $5, attempts = attempts + 1, failed_at = now()
+         WHERE id = $1",
+    )
+    .bind(id)
+    .bind(without_nul(&blame.reason))
+    .bind(blame.error_type.name())
+    .bind(&blame.sqlstate)
+    .bind(&blame.rule)
+    .execute(connection)
+    .await?;
+    Ok(())
+}

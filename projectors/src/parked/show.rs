@@ -1,0 +1,94 @@
+//! Looking into a parked record: its bytes, what its writer's schema says, and its fields as each upcast makes them.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use sqlx::AssertSqlSafe;
+use vitrina_avro::{Contract, Decoded as Outcome, Decoder, Layout};
+
+use super::bench::{Bench, STORED, Stored};
+use super::desk::{Desk, Refusal};
+use super::list::{self, Parked};
+use super::store;
+use crate::statement::Statement;
+
+/// A parked record with its payload, which is personal data: for administrators only.
+#[derive(Debug, Clone)]
+pub struct Record {
+    pub parked: Parked,
+    pub value: Option<Vec<u8>>,
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+    pub timestamp_ms: Option<i64>,
+    /// The writer's schema as the registry names it.
+    pub schema: Option<String>,
+    pub writer_schema: Option<Value>,
+    /// `CONTEXT.EVENT@vN`, where it decodes.
+    pub event: Option<String>,
+    /// The event relation's columns from the writer's version (`vN`) to the newest, or what is in the way there.
+    pub versions: Vec<(String, Value)>,
+}
+
+impl Desk {
+    /// Looks into a parked record. What cannot be told of it is left out.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn show(&self, id: i64) -> Result<Record, Refusal> {
+        let parked = list::by_ids(&self.pool, &[id]).await?.remove(0);
+        let mut bench = Bench::new(self, &parked.model, parked.generation).await?;
+        let shown = bench.show(self, parked).await;
+        bench.close().await;
+        shown
+    }
+}
+
+impl Bench {
+    async fn show(&mut self, desk: &Desk, parked: Parked) -> Result<Record, Refusal> {
+        let sql = format!("{STORED} WHERE id = $1");
+        let stored: Stored = sqlx::query_as(AssertSqlSafe(sql)).bind(parked.id).fetch_one(&mut self.connection).await?;
+        let headers = stored.header_bytes();
+        let record = stored.record(&headers);
+        let mut shown = Record {
+            value: stored.value.clone(),
+            headers: store::read_headers(&stored.headers),
+            timestamp_ms: stored.timestamp_ms,
+            schema: None,
+            writer_schema: None,
+            event: None,
+            versions: Vec::new(),
+            parked,
+        };
+        let Ok(framed) = Decoder::frame(&record) else { return Ok(shown) };
+        shown.schema = Some(framed.schema.to_string());
+        let Ok(schema) = desk.registry.schema(&framed.schema).await else { return Ok(shown) };
+        shown.writer_schema = Some(Value::String(schema.describe()));
+        for contract in self.definition.layouts.iter().map(|layout| layout.contract.clone()).collect::<Vec<_>>() {
+            for newest in 1..=contract.versions.len() {
+                let until = Contract { versions: contract.versions[..newest].to_vec(), ..(*contract).clone() };
+                let layout = Layout::new(&Arc::new(until), None);
+                let mut decoder = Decoder::new(&self.definition.contracts, vec![layout.clone()]);
+                decoder.add_schema(framed.schema, &schema);
+                let mut rows = decoder.rows();
+                let Ok(Outcome::Event { version, .. }) = decoder.decode(&record, &framed, &mut rows) else { continue };
+                shown.event.get_or_insert_with(|| format!("{}@v{}", contract.relation(), version + 1));
+                let fields = self.fields(&layout, &rows[0], version).await?;
+                shown.versions.push((format!("v{newest}"), fields));
+            }
+        }
+        Ok(shown)
+    }
+
+    /// The event relation's columns; where an upcast refuses the event, what Postgres says.
+    async fn fields(&mut self, layout: &Layout, rows: &[vitrina_avro::Rows], version: usize) -> Result<Value, Refusal> {
+        let statement =
+            Statement::new(layout, None, false, |relation| format!("SELECT to_jsonb(e) FROM {relation} AS e"));
+        let mut picked: Vec<&[u32]> = vec![&[]; rows.len()];
+        picked[version] = &[0];
+        let arguments = statement.arguments(rows, &picked).map_err(sqlx::Error::Encode)?;
+        match sqlx::query_scalar_with(statement.sql(), arguments).fetch_one(&mut self.connection).await {
+            Ok(fields) => Ok(fields),
+            Err(sqlx::Error::Database(refused)) => Ok(Value::String(format!("refused: {}", refused.message()))),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Storing what is parked: raw bytes, coordinates and reason, in the transaction that moves the positions past them.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+use sqlx::postgres::PgConnection;
+use vitrina_avro::{Decoder, Headers, Layout, Record};
+use vitrina_ingest::TopicPartition;
+
+use super::queues::queue_of;
+use crate::batch::{Decoded, Part};
+
+/// What parking changes in the set of parked keys once it is committed.
+#[derive(Debug)]
+pub(crate) struct Change {
+    pub queues: Vec<Option<u128>>,
+    /// The newest id.
+    pub newest: i64,
+    pub versions: Vec<(TopicPartition, i64)>,
+}
+
+/// Columns of the rows to be stored, bound as arrays.
+#[derive(Default)]
+struct Columns<'a> {
+    topics: Vec<&'a str>,
+    partitions: Vec<i32>,
+    offsets: Vec<i64>,
+    queues: Vec<Option<Vec<u8>>>,
+    keys: Vec<Option<&'a [u8]>>,
+    values: Vec<Option<&'a [u8]>>,
+    headers: Vec<String>,
+    timestamps: Vec<Option<i64>>,
+    schemas: Vec<Option<String>>,
+    events: Vec<Option<String>>,
+    identities: Vec<Option<Vec<u8>>>,
+    duplicates: Vec<bool>,
+    reasons: Vec<Option<String>>,
+    error_types: Vec<Option<&'static str>>,
+    sqlstates: Vec<Option<&'a str>>,
+    rules: Vec<Option<&'a str>>,
+}
+
+/// Parks the part's records, and raises the version of their topics' sets.
+///
+/// # Errors
+/// Postgres's.
+pub(crate) async fn park(
+    connection: &mut PgConnection,
+    (model, generation): (&str, i32),
+    layouts: &[Layout],
+    batch: &Decoded,
+    part: &Part,
+) -> sqlx::Result<Change> {
+    let mut columns = Columns::default();
+    let mut queues = Vec::with_capacity(part.park.len());
+    for &event in &part.park {
+        queues.extend(columns.push(layouts, batch, event as usize));
+    }
+    let ids = columns.insert(connection, model, generation).await?;
+    let versions: Vec<(String, i32, i64)> = sqlx::query_as(
+        "UPDATE vitrina.position SET parked_version = parked_version + 1
+         WHERE model = $1 AND generation = $2 AND topic = ANY($3) RETURNING topic, partition, parked_version",
+    )
+    .bind(model)
+    .bind(generation)
+    .bind(&columns.topics)
+    .fetch_all(connection)
+    .await?;
+    let versions = versions.into_iter().map(|(topic, partition, version)| ((topic.into(), partition), version));
+    Ok(Change { queues, newest: ids.into_iter().max().unwrap_or(0), versions: versions.collect() })
+}
+
+impl<'a> Columns<'a> {
+    /// Adds the record of an event; its queue.
+    fn push(&mut self, layouts: &[Layout], batch: &'a Decoded, index: usize) -> Option<Option<u128>> {
+        let event = &batch.events[index];
+        let span = &batch.spans[event.span];
+        let record = batch.records.get(event.record)?;
+        let queue = record.key.map(|key| queue_of(&span.topic, key));
+        self.topics.push(&span.topic);
+        self.partitions.push(span.partition);
+        self.offsets.push(event.offset);
+        self.queues.push(queue.map(|queue| queue.to_be_bytes().to_vec()));
+        self.keys.push(record.key);
+        self.values.push(record.value);
+        self.headers.push(headers(record.headers).to_string());
+        self.timestamps.push(record.timestamp_ms);
+        self.schemas.push(schema(&record));
+        let blame = event.blame().map(|blame| &batch.blames[blame]);
+        let row = event.row();
+        self.events.push(row.map(|row| format!("{}@v{}", layouts[row.layout].contract.relation(), row.version + 1)));
+        self.identities.push(event.identity.map(|identity| {
+            let mut bytes = Vec::new();
+            identity.write(event.offset, &mut bytes);
+            bytes
+        }));
+        self.duplicates.push(event.duplicate);
+        self.reasons.push(blame.map(|blame| without_nul(&blame.reason)));
+        self.error_types.push(blame.map(|blame| blame.error_type.name()));
+        self.sqlstates.push(blame.and_then(|blame| blame.sqlstate.as_deref()));
+        self.rules.push(blame.and_then(|blame| blame.rule.as_deref()));
+        Some(queue)
+    }
+
+    async fn insert(&self, connection: &mut PgConnection, model: &str, generation: i32) -> sqlx::Result<Vec<i64>> {
+        sqlx::query_scalar(
+            r#"INSERT INTO vitrina.parked (model, generation, topic, partition, "offset", queue, key, value, headers,
+                   timestamp_ms, schema, event, identity, duplicate, reason, error_type, sqlstate, rule)
+               SELECT $1, $2, topic, partition, "offset", queue, key, value, headers,
+                   timestamp_ms, schema, event, identity, duplicate, reason, error_type, sqlstate, rule
+               FROM unnest($3::text[], $4::int4[], $5::int8[], $6::bytea[], $7::bytea[], $8::bytea[], $9::json[],
+                   $10::int8[], $11::text[], $12::text[], $13::bytea[], $14::bool[], $15::text[], $16::text[],
+                   $17::text[], $18::text[])
+                   WITH ORDINALITY AS n(topic, partition, "offset", queue, key, value, headers, timestamp_ms, schema,
+                       event, identity, duplicate, reason, error_type, sqlstate, rule, place)
+               ORDER BY place
+               RETURNING id"#,
+        )
+        .bind(model)
+        .bind(generation)
+        .bind(&self.topics)
+        .bind(&self.partitions)
+        .bind(&self.offsets)
+        .bind(&self.queues)
+        .bind(&self.keys)
+        .bind(&self.values)
+        .bind(&self.headers)
+        .bind(&self.timestamps)
+        .bind(&self.schemas)
+        .bind(&self.events)
+        .bind(&self.identities)
+        .bind(&self.duplicates)
+        .bind(&self.reasons)
+        .bind(&self.error_types)
+        .bind(&self.sqlstates)
+        .bind(&self.rules)
+        .fetch_all(connection)
+        .await
+    }
+}
+
+/// Which schema the record says that it was written with; none where its framing is broken.
+fn schema(record: &Record<'_>) -> Option<String> {
+    Decoder::frame(record).ok().map(|framed| framed.schema.to_string())
+}
+
+fn headers(headers: Headers<'_>) -> Value {
+    headers.iter().map(|(name, value)| json!([name, value.map(|value| BASE64_STANDARD.encode(value))])).collect()
+}
+
+/// What [`headers`] has written.
+pub(crate) fn read_headers(stored: &str) -> Vec<(String, Option<Vec<u8>>)> {
+    let stored: Vec<(String, Option<String>)> = serde_json::from_str(stored).unwrap_or_default();
+    let decode = |value: String| BASE64_STANDARD.decode(value).unwrap_or_default();
+    stored.into_iter().map(|(name, value)| (name, value.map(decode))).collect()
+}
+
+/// Postgres's text has no NUL.
+pub(crate) fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}

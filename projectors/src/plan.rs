@@ -1,0 +1,100 @@
+//! Planning: what becomes of each event of a part, before the transaction that writes it. A record that is refused, and
+//! every later one of its topic and key, is parked; the rest is applied. Nothing here does I/O.
+
+use std::collections::HashMap;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::batch::{Decoded, Event, Part};
+use crate::breaker::{Breaker, Failure};
+use crate::parked::Queues;
+use crate::settings::ParkedLimits;
+
+/// A part, and what the model will have counted once it is committed.
+pub(crate) struct Plan {
+    pub part: Part,
+    pub breaker: Breaker,
+    /// Why the breaker opens behind this part.
+    pub opens: Option<String>,
+    /// Records that are parked for their own fault.
+    pub culprits: usize,
+}
+
+/// Plans the events from `batch.done` to `end`, or fewer where the breaker opens or no more may be parked.
+///
+/// # Errors
+/// The first of them would have to be parked, and there is no room: a sentence.
+pub(crate) fn plan(
+    batch: &Decoded,
+    end: usize,
+    queues: &Queues,
+    limits: &ParkedLimits,
+    breaker: &Breaker,
+) -> Result<Plan, String> {
+    let part = Part { range: batch.done..end, ..Part::default() };
+    let mut plan = Plan { part, breaker: breaker.clone(), opens: None, culprits: 0 };
+    let nothing_parks = queues.is_empty() && batch.blames.is_empty();
+    let mut parking: HashMap<u128, u32> = HashMap::new();
+    let mut in_a_row = 0;
+    for index in batch.done..end {
+        let event = &batch.events[index];
+        let queue = if nothing_parks { None } else { batch.queue(event) };
+        let waiting = queue.map_or(0, |queue| queues.length(queue) + parking.get(&queue).copied().unwrap_or(0));
+        if waiting == 0 && event.blame().is_none() {
+            if !event.duplicate {
+                plan.part.apply.push(index as u32);
+                in_a_row += 1;
+            }
+            continue;
+        }
+        if let Some(full) = full(waiting, queues.total() + plan.part.park.len() as u64, limits) {
+            if index == batch.done {
+                return Err(full);
+            }
+            plan.part.range.end = index;
+            break;
+        }
+        plan.part.park.push(index as u32);
+        if let Some(queue) = queue {
+            *parking.entry(queue).or_default() += 1;
+        }
+        if waiting == 0 {
+            plan.culprits += 1;
+            plan.breaker.applied(std::mem::take(&mut in_a_row));
+            plan.opens = plan.breaker.failed(failure(batch, event));
+            if plan.opens.is_some() {
+                plan.part.range.end = index + 1;
+                break;
+            }
+        }
+    }
+    plan.breaker.applied(in_a_row);
+    plan.part.spans = batch.spans_until(plan.part.range.end);
+    Ok(plan)
+}
+
+/// Where a part ends that tries one record: behind the first one that neither waits nor was seen before.
+pub(crate) fn probe(batch: &Decoded, queues: &Queues) -> usize {
+    let tries = |event: &Event| {
+        let waits = batch.queue(event).is_some_and(|queue| queues.length(queue) > 0);
+        !waits && (!event.duplicate || event.blame().is_some())
+    };
+    let found = batch.events[batch.done..].iter().position(tries);
+    found.map_or(batch.events.len(), |place| batch.done + place + 1)
+}
+
+fn full(waiting: u32, total: u64, limits: &ParkedLimits) -> Option<String> {
+    let way = "retry or discard some (`vitrina parked`), or raise the limit";
+    if waiting >= limits.max_per_key {
+        return Some(format!("{waiting} records of one key are parked, which is parked.max_per_key: {way}"));
+    }
+    (total >= limits.max).then(|| format!("{total} records are parked, which is parked.max: {way}"))
+}
+
+/// Two records fail for the same reason where the same kind of error, SQLSTATE, rule and schema are in it.
+fn failure(batch: &Decoded, event: &Event) -> Failure {
+    let blame = event.blame().map(|blame| &batch.blames[blame]);
+    let kind = blame.map(|blame| format!("{:?} {:?} {:?}", blame.error_type, blame.sqlstate, blame.rule));
+    let without_key = u128::from(event.offset as u64);
+    Failure { reason: xxh3_64(kind.unwrap_or_default().as_bytes()), queue: batch.queue(event).unwrap_or(without_key) }
+}

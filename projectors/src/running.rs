@@ -1,0 +1,113 @@
+//! Running rules over events, within a transaction that is open. Event by event is the meaning of a model (`design.md`
+//! §1), and the reference for waves; only this path ever says which event is to blame.
+
+use std::time::Duration;
+
+use sqlx::postgres::PgConnection;
+use vitrina_avro::Rows;
+
+use crate::batch::{Decoded, Row};
+use crate::fault::Fault;
+use crate::rules::Rules;
+use crate::session::within;
+use crate::statement::Statement;
+
+/// What a part did.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// Runs of a rule that touched no row.
+    pub untouched: u64,
+    pub waves: u64,
+}
+
+/// A connection whose every round trip must come back in time.
+pub(crate) struct Bounded<'c> {
+    pub connection: &'c mut PgConnection,
+    pub patience: Duration,
+}
+
+impl Bounded<'_> {
+    /// Runs a statement over the picked rows; how many rows it touched.
+    async fn run<P: AsRef<[u32]>>(&mut self, statement: &Statement, rows: &[Rows], picked: &[P]) -> sqlx::Result<u64> {
+        let arguments = statement.arguments(rows, picked).map_err(sqlx::Error::Encode)?;
+        let run = sqlx::query_with(statement.sql(), arguments).execute(&mut *self.connection);
+        Ok(within(self.patience, run).await?.rows_affected())
+    }
+
+    /// One event: each of its rules once, in file order. `index` is its place in the batch.
+    ///
+    /// # Errors
+    /// [`Fault`], with the event where it is to blame.
+    pub(crate) async fn run_event(
+        &mut self,
+        rules: &Rules,
+        rows: &[Vec<Rows>],
+        index: usize,
+        event: Row,
+    ) -> Result<Written, Fault> {
+        let row = [event.row];
+        let rows = &rows[event.layout];
+        let mut picked: Vec<&[u32]> = vec![&[]; rows.len()];
+        picked[event.version] = &row;
+        let mut written = Written { untouched: 0, waves: 1 };
+        for &rule in &rules.of_layout[event.layout] {
+            let rule = &rules.rules[rule];
+            let touched = self.run(&rule.single, rows, &picked).await;
+            let touched = touched.map_err(|error| Fault::of(&error, Some(&rule.place), Some(index)))?;
+            written.untouched += u64::from(touched == 0);
+        }
+        Ok(written)
+    }
+
+    /// The meaning: each event alone.
+    ///
+    /// # Errors
+    /// [`Fault`], with the event where one is to blame.
+    pub(crate) async fn run_events(
+        &mut self,
+        rules: &Rules,
+        batch: &Decoded,
+        events: &[u32],
+    ) -> Result<Written, Fault> {
+        let mut written = Written::default();
+        for &index in events {
+            let index = index as usize;
+            let Some(row) = batch.events[index].row() else { continue };
+            let one = self.run_event(rules, &batch.rows, index, row).await?;
+            written.untouched += one.untouched;
+            written.waves += one.waves;
+        }
+        Ok(written)
+    }
+
+    /// Wave after wave; within one, each rule once over all its events, in file order.
+    ///
+    /// # Errors
+    /// [`Fault`], which never names an event.
+    pub(crate) async fn run_waves(
+        &mut self,
+        rules: &mut Rules,
+        batch: &Decoded,
+        events: &[u32],
+    ) -> Result<Written, Fault> {
+        let Some(cutting) = &mut rules.cutting else { return Ok(Written::default()) };
+        let cut = within(self.patience, cutting.cut(self.connection, batch, events)).await;
+        let cut = cut.map_err(|error| Fault::of(&error, None, None))?;
+        let mut picked: Vec<Vec<Vec<u32>>> =
+            batch.rows.iter().map(|versions| vec![Vec::new(); versions.len()]).collect();
+        let mut written = Written::default();
+        for wave in cut.waves() {
+            picked.iter_mut().flatten().for_each(Vec::clear);
+            for row in wave.iter().filter_map(|event| batch.events[*event as usize].row()) {
+                picked[row.layout][row.version].push(row.row);
+            }
+            for rule in rules.rules.iter().filter(|rule| picked[rule.layout].iter().any(|rows| !rows.is_empty())) {
+                let touched = self.run(&rule.wave, &batch.rows[rule.layout], &picked[rule.layout]).await;
+                let touched = touched.map_err(|error| Fault::of(&error, Some(&rule.place), None))?;
+                written.untouched += u64::from(touched == 0);
+            }
+            written.waves += 1;
+        }
+        Ok(written)
+    }
+}

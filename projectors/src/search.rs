@@ -1,0 +1,82 @@
+//! The search for culprits: a part that was refused is halved until one event stands alone. What turns out to be good is
+//! committed on the way, so one culprit among n events costs about log2(n) parts that fail and as many that do not.
+
+/// Where the next part ends.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Search {
+    /// The events before this one, from the first that is left on, were refused together.
+    refused: Option<usize>,
+}
+
+impl Search {
+    /// The end of the part to try, of events from `done` on, `all` in the batch.
+    pub(crate) fn end(&self, done: usize, all: usize) -> usize {
+        match self.refused {
+            Some(refused) => done + ((refused - done) / 2).max(1),
+            None => all,
+        }
+    }
+
+    /// The events up to `end` were refused together.
+    pub(crate) fn refused(&mut self, end: usize) {
+        self.refused = Some(end);
+    }
+
+    /// The events up to `end` are committed.
+    pub(crate) fn committed(&mut self, end: usize) {
+        if self.refused.is_some_and(|refused| refused <= end) {
+            self.refused = None;
+        }
+    }
+
+    /// The culprit is known, or the batch is another: all that is left is tried at once.
+    pub(crate) fn reset(&mut self) {
+        self.refused = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Writes events of which some are culprits; the culprits found, and the parts that it took.
+    fn write(events: usize, culprits: &[usize]) -> (Vec<usize>, usize) {
+        let (mut search, mut done, mut parts, mut found) = (Search::default(), 0, 0, Vec::new());
+        while done < events {
+            let end = search.end(done, events);
+            parts += 1;
+            let refused = (done..end).any(|event| culprits.contains(&event) && !found.contains(&event));
+            match (refused, end - done) {
+                (false, _) => {
+                    done = end;
+                    search.committed(end);
+                }
+                (true, 1) => {
+                    found.push(done);
+                    search.reset();
+                }
+                (true, _) => search.refused(end),
+            }
+        }
+        (found, parts)
+    }
+
+    #[test]
+    fn one_culprit_in_a_thousand_takes_twenty_parts() {
+        for culprit in 0..1000 {
+            let (found, parts) = write(1000, &[culprit]);
+            assert_eq!(found, [culprit]);
+            assert!(parts <= 22, "{parts} parts for culprit {culprit}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_culprit_is_found_and_nothing_else(culprits in prop::collection::btree_set(0usize..60, 0..20)) {
+            let culprits: Vec<usize> = culprits.into_iter().collect();
+            prop_assert_eq!(write(60, &culprits).0, culprits);
+        }
+    }
+}
