@@ -60,8 +60,8 @@ async fn culprits_are_found_among_a_thousand_and_the_rest_is_applied_in_order() 
     let database = Database::create().await;
     let bank = strict(&database, 1).await;
     let writer = bank.writer(MOVED).await;
-    let (mut messages, mut expected, mut parked): (Vec<Message>, Vec<(String, Vec<String>)>, usize) =
-        Default::default();
+    let (mut messages, mut parked) = (Vec::new(), 0);
+    let mut expected: Vec<(String, Vec<String>)> = Vec::new();
     for account in 0..300 {
         expected.push((format!("k{account:03}"), Vec::new()));
     }
