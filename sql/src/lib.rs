@@ -6,6 +6,7 @@ mod from;
 pub mod functions;
 mod index;
 mod lexicon;
+mod list;
 mod literal;
 mod model;
 mod name;

@@ -56,6 +56,8 @@ pub struct Rule {
     pub(crate) mentions: Vec<Mention>,
     /// Bytes of an INSERT's query.
     pub(crate) query: Range<usize>,
+    /// Bytes of literals that only a place in the INSERT's own list gives a type, and what says it elsewhere.
+    pub(crate) typed: Vec<(Range<usize>, String)>,
     pub(crate) literals: Vec<Literal>,
     pub(crate) ast: Statement,
 }
@@ -84,7 +86,7 @@ impl Rule {
                 let opening = format!("SELECT _vitrina_rows.* FROM {derived_table} AS {BATCH} CROSS JOIN LATERAL (");
                 let (start, end) = (self.query.start, self.query.end);
                 let around = [(start..start, opening), (end..end, ") AS _vitrina_rows".to_owned())];
-                splice(&self.sql, around.into_iter().chain(self.edits(&one)))
+                splice(&self.sql, around.into_iter().chain(self.typed.iter().cloned()).chain(self.edits(&one)))
             }
         }
     }

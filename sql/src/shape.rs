@@ -12,6 +12,7 @@ use sqlparser::tokenizer::Token;
 
 use crate::from::{self, Item, Join};
 use crate::functions;
+use crate::list;
 use crate::literal::Literal;
 use crate::name::{fold, parts, single};
 use crate::pin;
@@ -58,6 +59,10 @@ pub(crate) fn read(ast: Statement, fragment: &Fragment<'_>, scope: &Scope<'_>, r
     }?;
     let event = event?;
     let mentions = resolved.events.iter().filter_map(|event| mention(event, fragment)).collect();
+    let typed = match (&ast, scope.tables.get(&form.target)) {
+        (Statement::Insert(insert), Some(table)) => list::typed(fragment.text(), &form.query, insert, table),
+        _ => Vec::new(),
+    };
     Some(Rule {
         line: fragment.line(),
         sql: fragment.text().to_owned(),
@@ -71,6 +76,7 @@ pub(crate) fn read(ast: Statement, fragment: &Fragment<'_>, scope: &Scope<'_>, r
         needs: form.needs,
         mentions,
         query: form.query,
+        typed,
         literals: Literal::all(fragment),
         ast,
     })

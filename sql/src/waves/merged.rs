@@ -2,16 +2,16 @@
 //! differ from running them one by one is made an error here, which sends the batch through event by event.
 
 use sqlparser::ast::{Insert, SelectItem};
-use sqlparser::tokenizer::Token;
 
 use super::ORDINAL;
 use super::fold::Fold;
 use super::types::SqlType;
 use crate::from;
+use crate::list;
 use crate::name::quoted;
 use crate::rule::Rule;
 use crate::table::Table;
-use crate::text::{Fragment, Lexeme, Text, splice};
+use crate::text::{Text, splice};
 
 /// One column that a merged statement brings.
 pub(crate) struct Piece {
@@ -106,25 +106,18 @@ impl Insertion<'_> {
     /// Every item cast to its column's type, and the ordinal after the last.
     fn select_list(&self, items: &[SelectItem], event: &str) -> Option<Vec<(std::ops::Range<usize>, String)>> {
         let text = Text::new(&self.rule.sql).ok()?;
-        let statements = text.statements();
-        let query = statements.first()?.part(&self.rule.query)?;
-        let words: Vec<&Lexeme> = query.significant().collect();
-        let list = query.part(&(words.get(1)?.bytes.start..from_keyword(&words)?))?;
-        let fragments = list.split(|lexeme| lexeme.is(&Token::Comma));
-        if fragments.len() != items.len() || items.len() != self.form.pieces.len() {
+        let places = list::places(&text.statements().first()?.part(&self.rule.query)?, items)?;
+        if items.len() != self.form.pieces.len() {
             return None;
         }
-        let mut edits = Vec::with_capacity(items.len());
-        for (at, (fragment, item)) in fragments.iter().zip(items).enumerate() {
-            let expr = expression(fragment, item)?;
-            let mut cast = format!("({})::{}", expr, self.form.pieces[at].ty.sql);
+        let edits = places.into_iter().enumerate().map(|(at, place)| {
+            let mut cast = format!("({})::{}", &self.rule.sql[place.value], self.form.pieces[at].ty.sql);
             if at + 1 == items.len() {
                 cast.push_str(&format!(", {}.{}", quoted(event), quoted(ORDINAL)));
             }
-            let words: Vec<&Lexeme> = fragment.significant().collect();
-            edits.push((words.first()?.bytes.start..words.last()?.bytes.end, cast));
-        }
-        Some(edits)
+            (place.whole, cast)
+        });
+        Some(edits.collect())
     }
 
     fn value(&self, at: usize, piece: &Piece) -> String {
@@ -156,39 +149,6 @@ impl Insertion<'_> {
         });
         format!("({}) DO UPDATE SET {}", key.join(", "), set.collect::<Vec<_>>().join(", "))
     }
-}
-
-/// Where the `FROM` of a SELECT begins.
-fn from_keyword(words: &[&Lexeme]) -> Option<usize> {
-    let mut depth = 0usize;
-    let mut before = String::new();
-    for word in words {
-        match word.token.token {
-            Token::LParen | Token::LBracket => depth += 1,
-            Token::RParen | Token::RBracket => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        let keyword = word.keyword();
-        // `a IS DISTINCT FROM b` is no such place.
-        if depth == 0 && keyword == "FROM" && before != "DISTINCT" {
-            return Some(word.bytes.start);
-        }
-        before = keyword;
-    }
-    None
-}
-
-/// An item of a select list without its alias.
-fn expression(fragment: &Fragment<'_>, item: &SelectItem) -> Option<String> {
-    let words: Vec<&Lexeme> = fragment.significant().collect();
-    let mut end = words.len();
-    if let SelectItem::ExprWithAlias { .. } = item {
-        end = end.checked_sub(1)?;
-        end -= usize::from(words.get(end.checked_sub(1)?)?.keyword() == "AS");
-    }
-    let (first, last) = (words.first()?, words.get(end.checked_sub(1)?)?);
-    let part = fragment.part(&(first.bytes.start..last.bytes.end))?;
-    Some(part.text().to_owned())
 }
 
 /// `UPDATE`, merged.
