@@ -6,7 +6,8 @@ WITH running AS (
 SELECT model, r.state, r.lag_ms,
        coalesce(r.errors, 0) AS errors,
        coalesce(r.events, 0) AS events,
-       (SELECT count(*) FROM (SELECT FROM vitrina.parked WHERE parked.model = judged.model LIMIT $1::int8) p) AS parked
+       (SELECT count(*) FROM (SELECT FROM vitrina.parked p JOIN vitrina.model m ON m.model = p.model AND m.live = p.generation
+                              WHERE p.model = judged.model LIMIT $1::int8) counted) AS parked
 FROM (
     SELECT model FROM vitrina.worker
     UNION SELECT model FROM vitrina.model WHERE NOT EXISTS (SELECT FROM vitrina.worker)
