@@ -256,23 +256,17 @@ impl Board {
         }
     }
 
-    /// Writes a model's state, and reads what operators ask of it.
     async fn write(&self, pool: &PgPool, report: Report) -> sqlx::Result<()> {
-        let orders: Option<(Option<String>, i64)> = sqlx::query_as(
-            "WITH written AS (
-                 INSERT INTO vitrina.worker
-                     (model, generation, instance, state, reason, last_error, partitions, lag_ms,
-                      recent_events, recent_errors, updated_at)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now())
-                 ON CONFLICT (model, instance) DO UPDATE SET
-                     generation = EXCLUDED.generation, state = EXCLUDED.state, reason = EXCLUDED.reason,
-                     last_error = EXCLUDED.last_error, partitions = EXCLUDED.partitions, lag_ms = EXCLUDED.lag_ms,
-                     recent_events = EXCLUDED.recent_events, recent_errors = EXCLUDED.recent_errors,
-                     updated_at = EXCLUDED.updated_at
-             )
-             SELECT 'paused by ' || paused_by || ' since ' || to_char(paused_at AT TIME ZONE 'UTC',
-                        'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), resumed
-             FROM vitrina.model WHERE model = $1",
+        sqlx::query(
+            "INSERT INTO vitrina.worker
+                 (model, generation, instance, state, reason, last_error, partitions, lag_ms,
+                  recent_events, recent_errors, updated_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now())
+             ON CONFLICT (model, instance) DO UPDATE SET
+                 generation = EXCLUDED.generation, state = EXCLUDED.state, reason = EXCLUDED.reason,
+                 last_error = EXCLUDED.last_error, partitions = EXCLUDED.partitions, lag_ms = EXCLUDED.lag_ms,
+                 recent_events = EXCLUDED.recent_events, recent_errors = EXCLUDED.recent_errors,
+                 updated_at = EXCLUDED.updated_at",
         )
         .bind(&report.model)
         .bind(report.generation)
@@ -284,17 +278,26 @@ impl Board {
         .bind(report.lag_ms)
         .bind(i64::try_from(report.recent.0).unwrap_or(i64::MAX))
         .bind(i64::try_from(report.recent.1).unwrap_or(i64::MAX))
+        .execute(pool)
+        .await?;
+        self.follow_orders(pool, &report.model).await
+    }
+
+    /// Reads what operators ask of the model: once a second, and before it begins to read, or a paused one would apply
+    /// what comes first.
+    pub(crate) async fn follow_orders(&self, pool: &PgPool, model: &str) -> sqlx::Result<()> {
+        let orders: Option<(Option<String>, i64)> = sqlx::query_as(
+            "SELECT 'paused by ' || paused_by || ' since ' || to_char(paused_at AT TIME ZONE 'UTC',
+                        'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), resumed
+             FROM vitrina.model WHERE model = $1",
+        )
+        .bind(model)
         .fetch_optional(pool)
         .await?;
-        let Some((paused, resumed)) = orders else { return Ok(()) };
-        if let Some(entry) = self.lock().get(&report.model) {
+        let (Some((paused, resumed)), entries) = (orders, self.lock()) else { return Ok(()) };
+        if let Some(entry) = entries.get(model) {
             let orders = Orders { paused, resumed };
-            entry.orders.send_if_modified(|known| {
-                *known != orders && {
-                    *known = orders;
-                    true
-                }
-            });
+            entry.orders.send_if_modified(|known| std::mem::replace(known, orders.clone()) != orders);
         }
         Ok(())
     }
