@@ -196,6 +196,8 @@ mod tests {
         let example = load(include_str!("../../vitrina.toml"), &[]).unwrap();
         assert_eq!(example.model("any").unwrap(), ModelSettings::default());
         assert_eq!(example.model("order_summary").unwrap(), ModelSettings::default());
+        assert_eq!(example.health, Thresholds::default());
+        assert!(example.webhook.is_none() && example.admin_token.is_none());
     }
 
     #[test]
