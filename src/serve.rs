@@ -12,6 +12,7 @@ use vitrina_api::admin::{Access, Operators};
 use vitrina_api::{Api, ApiSettings};
 use vitrina_ingest::{BrokerKind, Cluster};
 use vitrina_projectors::control::{self, ControlError};
+use vitrina_projectors::metrics::{self, Neighbour};
 use vitrina_projectors::parked::Desk;
 use vitrina_projectors::{Backoff, Board, Definition, Definitions, ModelSettings, Service, State, session};
 
@@ -251,7 +252,9 @@ impl Instance {
     }
 
     async fn meet_postgres(&self, pool: &sqlx::PgPool) -> Result<(), Meeting> {
-        control::migrate(pool).await.map_err(|error| self.judge(error))
+        let migrated = control::migrate(pool).await;
+        metrics::connected(Neighbour::Postgres, migrated.is_ok());
+        migrated.map_err(|error| self.judge(error))
     }
 
     async fn meet_kafka(&self, pool: &sqlx::PgPool) -> Result<(), Meeting> {
@@ -261,6 +264,7 @@ impl Instance {
         let id = id.await.map_err(|error| Meeting::NotYet(error.to_string()))?;
         let id = id.map_err(|error| Meeting::Never(format!("kafka.properties: {error}")))?;
         let brokers = &self.config.kafka.brokers;
+        metrics::connected(Neighbour::Kafka, id.is_some());
         let id = id.ok_or_else(|| Meeting::NotYet(format!("Kafka at {brokers} (kafka.brokers) does not answer")))?;
         control::belong(pool, &id, &self.config.group_prefix).await.map_err(|error| self.judge(error))
     }

@@ -54,6 +54,11 @@ impl Ownership {
         owned.claims.keys().map(|key| (key.clone(), owned.ends.get(key).copied())).collect()
     }
 
+    /// Whether the broker answers, as far as its client has noticed.
+    pub fn reaches_broker(&self) -> bool {
+        self.lock().unreachable.is_none()
+    }
+
     /// What keeps the broker from answering, as a sentence, while it lasts.
     pub fn trouble(&self) -> Option<String> {
         let owned = self.lock();

@@ -12,6 +12,7 @@ use vitrina_ingest::Batch;
 use crate::backoff::Backoff;
 use crate::batch::{Content, Decoded, Event, Row};
 use crate::fault::{Blame, Fault};
+use crate::metrics::{self, Neighbour};
 use crate::settings::Retries;
 use crate::status::{Board, State};
 use crate::window::Identity;
@@ -134,6 +135,7 @@ impl Stage {
         loop {
             let error = match self.registry.schema(schema).await {
                 Ok(fetched) => {
+                    metrics::connected(Neighbour::Registry, true);
                     self.decoder.add_schema(*schema, &fetched);
                     self.refused.remove(schema);
                     return Ok(Ok(()));
@@ -152,6 +154,9 @@ impl Stage {
                 }
                 Fault::World { trouble, reason } => {
                     attempts += 1;
+                    metrics::connected(Neighbour::Registry, false);
+                    metrics::retry(&self.model, trouble.name());
+                    self.board.failed(&self.model, trouble.error_type());
                     let pause = trouble.pause(&self.retries, attempts).ok_or_else(|| reason.clone())?;
                     self.board.set(&self.model, State::Waiting, Some(reason));
                     tokio::time::sleep(pause).await;

@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod parked;
 mod plan;
 mod positions;
+mod publication;
 mod recent;
 mod rules;
 mod running;

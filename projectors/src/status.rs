@@ -1,14 +1,11 @@
-//! What this instance says of its models. The board is the only place where a state changes; once a second it is written
-//! to Postgres, where `vitrina status` and the API of any instance read it.
+//! What this instance says of its models. The board is the only place where a state changes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
-use sqlx::postgres::PgPool;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use vitrina_ingest::{Ownership, Span, TopicPartition};
 
 use crate::metrics;
@@ -46,13 +43,11 @@ impl State {
 
 /// A live model whose last event is older than this, while it is behind, is catching up again.
 const BEHIND: Duration = Duration::from_secs(30);
-const PACE: Duration = Duration::from_secs(1);
-const WRITE: Duration = Duration::from_secs(5);
 
 /// The states of all models of this instance.
 #[derive(Clone)]
 pub struct Board {
-    instance: Arc<str>,
+    pub(crate) instance: Arc<str>,
     entries: Arc<Mutex<BTreeMap<String, Entry>>>,
 }
 
@@ -100,23 +95,23 @@ struct Progress {
 }
 
 #[derive(Debug, Serialize)]
-struct PartitionEnd {
+pub(crate) struct PartitionEnd {
     topic: String,
     partition: i32,
     end: i64,
 }
 
 /// One row of `vitrina.worker`.
-struct Report {
-    model: String,
-    generation: i32,
-    state: State,
-    reason: Option<String>,
-    last_error: Option<String>,
-    partitions: Vec<PartitionEnd>,
-    lag_ms: Option<i64>,
+pub(crate) struct Report {
+    pub model: String,
+    pub generation: i32,
+    pub state: State,
+    pub reason: Option<String>,
+    pub last_error: Option<String>,
+    pub partitions: Vec<PartitionEnd>,
+    pub lag_ms: Option<i64>,
     /// Events and errors.
-    recent: (u64, u64),
+    pub recent: (u64, u64),
 }
 
 impl Board {
@@ -227,79 +222,25 @@ impl Board {
         self.lock().values().any(|entry| entry.state != State::Stopped)
     }
 
-    fn reports(&self) -> Vec<Report> {
+    /// What is to be written of each model.
+    pub(crate) fn reports(&self) -> Vec<Report> {
         self.lock().iter_mut().map(|(model, entry)| entry.report(model)).collect()
     }
 
-    /// Writes the board to Postgres until `shutdown`, then takes its rows away.
-    pub async fn publish(self, pool: PgPool, shutdown: CancellationToken) {
-        let mut pace = tokio::time::interval(PACE);
-        loop {
-            tokio::select! {
-                _ = pace.tick() => {}
-                () = shutdown.cancelled() => break,
-            }
-            for report in self.reports() {
-                let written = tokio::time::timeout(WRITE, self.write(&pool, report)).await;
-                if !matches!(written, Ok(Ok(()))) {
-                    tracing::debug!(?written, "the state could not be written");
-                    break;
-                }
-            }
-        }
-        let gone =
-            sqlx::query("DELETE FROM vitrina.worker WHERE instance = $1 OR updated_at < now() - interval '1 hour'")
-                .bind(&*self.instance);
-        let gone = tokio::time::timeout(WRITE, gone.execute(&pool)).await;
-        if !matches!(gone, Ok(Ok(_))) {
-            tracing::debug!(?gone, "the state could not be taken away");
-        }
+    /// Whether each consumer's broker answers; none where nothing consumes yet.
+    pub(crate) fn reaches_broker(&self) -> Option<bool> {
+        let entries = self.lock();
+        let consumes = |entry: &&Entry| entry.generation > 0 && entry.state != State::Stopped;
+        let mut consuming = entries.values().filter(consumes).peekable();
+        consuming.peek()?;
+        Some(consuming.all(|entry| entry.ownership.reaches_broker()))
     }
 
-    async fn write(&self, pool: &PgPool, report: Report) -> sqlx::Result<()> {
-        sqlx::query(
-            "INSERT INTO vitrina.worker
-                 (model, generation, instance, state, reason, last_error, partitions, lag_ms,
-                  recent_events, recent_errors, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now())
-             ON CONFLICT (model, instance) DO UPDATE SET
-                 generation = EXCLUDED.generation, state = EXCLUDED.state, reason = EXCLUDED.reason,
-                 last_error = EXCLUDED.last_error, partitions = EXCLUDED.partitions, lag_ms = EXCLUDED.lag_ms,
-                 recent_events = EXCLUDED.recent_events, recent_errors = EXCLUDED.recent_errors,
-                 updated_at = EXCLUDED.updated_at",
-        )
-        .bind(&report.model)
-        .bind(report.generation)
-        .bind(&*self.instance)
-        .bind(report.state.name())
-        .bind(report.reason)
-        .bind(report.last_error)
-        .bind(sqlx::types::Json(report.partitions))
-        .bind(report.lag_ms)
-        .bind(i64::try_from(report.recent.0).unwrap_or(i64::MAX))
-        .bind(i64::try_from(report.recent.1).unwrap_or(i64::MAX))
-        .execute(pool)
-        .await?;
-        self.follow_orders(pool, &report.model).await
-    }
-
-    /// Reads what operators ask of the model: once a second, and before it begins to read, or a paused one would apply
-    /// what comes first.
-    pub(crate) async fn follow_orders(&self, pool: &PgPool, model: &str) -> sqlx::Result<()> {
-        let orders: Option<(Option<String>, i64)> = sqlx::query_as(
-            "SELECT 'paused by ' || paused_by || ' since ' || to_char(paused_at AT TIME ZONE 'UTC',
-                        'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), resumed
-             FROM vitrina.model WHERE model = $1",
-        )
-        .bind(model)
-        .fetch_optional(pool)
-        .await?;
-        let (Some((paused, resumed)), entries) = (orders, self.lock()) else { return Ok(()) };
-        if let Some(entry) = entries.get(model) {
-            let orders = Orders { paused, resumed };
-            entry.orders.send_if_modified(|known| std::mem::replace(known, orders.clone()) != orders);
+    /// What operators ask of the model from now on.
+    pub(crate) fn order(&self, model: &str, orders: &Orders) {
+        if let Some(entry) = self.lock().get(model) {
+            entry.orders.send_if_modified(|known| std::mem::replace(known, orders.clone()) != *orders);
         }
-        Ok(())
     }
 }
 

@@ -1,0 +1,114 @@
+//! The board in Postgres: once a second it is written there, where `vitrina status` and the API of any instance read it,
+//! and what operators ask of the models is read. What it cannot write now, it writes with the next state.
+
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::{self, Neighbour};
+use crate::parked;
+use crate::status::{Board, Orders, Report};
+
+const PACE: Duration = Duration::from_secs(1);
+const WRITE: Duration = Duration::from_secs(5);
+/// Counting a long queue is not free.
+const COUNT: Duration = Duration::from_secs(5);
+
+impl Board {
+    /// Writes the board to Postgres until `shutdown`, then takes its rows away.
+    pub async fn publish(self, pool: PgPool, shutdown: CancellationToken) {
+        let mut pace = tokio::time::interval(PACE);
+        let (mut counted, mut told) = (None::<Instant>, Instant::now());
+        loop {
+            tokio::select! {
+                _ = pace.tick() => {}
+                () = shutdown.cancelled() => break,
+            }
+            let reports = self.reports();
+            let seconds = told.elapsed().as_secs();
+            told += Duration::from_secs(seconds);
+            for report in &reports {
+                metrics::state_seconds(&report.model, report.state.name(), seconds);
+            }
+            if let Some(reaches) = self.reaches_broker() {
+                metrics::connected(Neighbour::Kafka, reaches);
+            }
+            let count = counted.is_none_or(|counted| counted.elapsed() >= COUNT);
+            let written = tokio::time::timeout(WRITE, self.exchange(&pool, reports, count)).await;
+            let reached = matches!(written, Ok(Ok(())));
+            metrics::connected(Neighbour::Postgres, reached);
+            match reached {
+                true if count => counted = Some(Instant::now()),
+                true => {}
+                false => tracing::debug!(?written, "the states could not be written"),
+            }
+        }
+        let gone =
+            sqlx::query("DELETE FROM vitrina.worker WHERE instance = $1 OR updated_at < now() - interval '1 hour'")
+                .bind(&*self.instance);
+        let gone = tokio::time::timeout(WRITE, gone.execute(&pool)).await;
+        if !matches!(gone, Ok(Ok(_))) {
+            tracing::debug!(?gone, "the states could not be taken away");
+        }
+    }
+
+    async fn exchange(&self, pool: &PgPool, reports: Vec<Report>, count: bool) -> sqlx::Result<()> {
+        for report in reports {
+            let model = report.model.clone();
+            self.write(pool, report).await?;
+            self.follow_orders(pool, &model).await?;
+        }
+        if count {
+            for (model, records) in parked::count(pool).await? {
+                metrics::parked(&model, records.unsigned_abs());
+            }
+        }
+        Ok(())
+    }
+
+    async fn write(&self, pool: &PgPool, report: Report) -> sqlx::Result<()> {
+        let (events, errors) = report.recent;
+        sqlx::query(
+            "INSERT INTO vitrina.worker
+                 (model, generation, instance, state, reason, last_error, partitions, lag_ms,
+                  recent_events, recent_errors, updated_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now())
+             ON CONFLICT (model, instance) DO UPDATE SET
+                 generation = EXCLUDED.generation, state = EXCLUDED.state, reason = EXCLUDED.reason,
+                 last_error = EXCLUDED.last_error, partitions = EXCLUDED.partitions, lag_ms = EXCLUDED.lag_ms,
+                 recent_events = EXCLUDED.recent_events, recent_errors = EXCLUDED.recent_errors,
+                 updated_at = EXCLUDED.updated_at",
+        )
+        .bind(report.model)
+        .bind(report.generation)
+        .bind(&*self.instance)
+        .bind(report.state.name())
+        .bind(report.reason)
+        .bind(report.last_error)
+        .bind(sqlx::types::Json(report.partitions))
+        .bind(report.lag_ms)
+        .bind(i64::try_from(events).unwrap_or(i64::MAX))
+        .bind(i64::try_from(errors).unwrap_or(i64::MAX))
+        .execute(pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Reads what operators ask of the model: once a second, and before it begins to read, or a paused one would apply
+    /// what comes first.
+    pub(crate) async fn follow_orders(&self, pool: &PgPool, model: &str) -> sqlx::Result<()> {
+        let orders: Option<(Option<String>, i64)> = sqlx::query_as(
+            "SELECT 'paused by ' || paused_by || ' since ' || to_char(paused_at AT TIME ZONE 'UTC',
+                        'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), resumed
+             FROM vitrina.model WHERE model = $1",
+        )
+        .bind(model)
+        .fetch_optional(pool)
+        .await?;
+        if let Some((paused, resumed)) = orders {
+            self.order(model, &Orders { paused, resumed });
+        }
+        Ok(())
+    }
+}
