@@ -41,6 +41,8 @@ pub struct Subscription {
     pub max_bytes: usize,
     /// … or this long after its first record.
     pub linger: Duration,
+    /// Takers of batches, each with partitions of its own; at least 1.
+    pub lanes: usize,
 }
 
 /// Properties that carry correctness, with the reason why Vitrina owns them.
