@@ -11,7 +11,7 @@ use vitrina_sql::waves::{RuleWaves, Runs};
 use vitrina_sql::{Finding, Severity};
 
 use crate::config::Config;
-use crate::output::say;
+use crate::output::{say, say_json};
 use crate::{Failure, definitions, postgres_words};
 
 /// How long services may take to answer, and how soon they are asked again.
@@ -71,7 +71,7 @@ pub(crate) async fn run(arguments: Arguments, config: Config) -> Result<(), Fail
     let refused = findings.iter().any(Finding::is_error);
     let answer = Answer { findings, rules: rules(&loaded), models: models(&loaded) };
     if arguments.json {
-        say(&serde_json::to_string_pretty(&answer)?)?;
+        say_json(&answer)?;
     } else {
         let without = arguments.offline || away.is_some();
         say(&lines(&answer, &loaded, without))?;

@@ -5,14 +5,18 @@ mod check;
 mod config;
 mod definitions;
 mod demo;
+mod desk;
 mod feed;
 mod kafka;
 mod output;
+mod parked;
+mod pause;
 mod postgres_words;
 mod publish;
 mod serve;
 mod status;
 mod telemetry;
+mod webhook;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -51,12 +55,12 @@ enum Verb {
     Rollback(Later),
     /// Drops a retired generation (not built yet).
     Drop(Later),
-    /// Shows, retries or discards dead letters (not built yet).
-    Parked(Later),
-    /// Pauses a model (not built yet).
-    Pause(Later),
-    /// Resumes a model (not built yet).
-    Resume(Later),
+    /// Lists, shows, retries or discards records that were set aside.
+    Parked(parked::Arguments),
+    /// Pauses a model on every instance.
+    Pause(pause::Arguments),
+    /// Lets a model go on that pauses, has stopped, or whose breaker is open.
+    Resume(pause::Arguments),
 }
 
 /// Any arguments of a verb that a later version brings.
@@ -101,13 +105,12 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Check(arguments) => check::run(arguments, config()?).await,
         Verb::Publish(arguments) => publish::run(arguments, config()?).await,
         Verb::Status(arguments) => status::run(arguments, config()?).await,
-        Verb::Rebuild(_)
-        | Verb::Cancel(_)
-        | Verb::Rollback(_)
-        | Verb::Drop(_)
-        | Verb::Parked(_)
-        | Verb::Pause(_)
-        | Verb::Resume(_) => Err(Failure::Usage("this verb is not built yet in this version of Vitrina".into())),
+        Verb::Parked(arguments) => parked::run(arguments, config()?).await,
+        Verb::Pause(arguments) => pause::pause(arguments, config()?).await,
+        Verb::Resume(arguments) => pause::resume(arguments, config()?).await,
+        Verb::Rebuild(_) | Verb::Cancel(_) | Verb::Rollback(_) | Verb::Drop(_) => {
+            Err(Failure::Usage("this verb is not built yet in this version of Vitrina".into()))
+        }
     }
 }
 

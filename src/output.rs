@@ -17,3 +17,11 @@ pub(crate) fn say(text: &str) -> Result<(), Failure> {
         _ => Ok(()),
     }
 }
+
+/// Writes `answer` as JSON.
+///
+/// # Errors
+/// Those of [`say`].
+pub(crate) fn say_json(answer: &impl serde::Serialize) -> Result<(), Failure> {
+    say(&serde_json::to_string_pretty(answer)?)
+}

@@ -8,14 +8,15 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use vitrina_api::admin::{Access, Operators};
 use vitrina_api::{Api, ApiSettings};
-use vitrina_avro::Registry;
 use vitrina_ingest::{BrokerKind, Cluster};
 use vitrina_projectors::control::{self, ControlError};
+use vitrina_projectors::parked::Desk;
 use vitrina_projectors::{Backoff, Board, Definition, Definitions, ModelSettings, Service, State, session};
 
 use crate::config::Config;
-use crate::{Failure, definitions, postgres_words, telemetry};
+use crate::{Failure, definitions, desk, postgres_words, telemetry, webhook};
 
 /// How long a shutdown may take, short of the 30 seconds after which orchestrators kill.
 const SHUTDOWN: Duration = Duration::from_secs(25);
@@ -108,9 +109,10 @@ impl Instance {
     /// Serves until the shutdown.
     pub(crate) async fn run(self, definitions: Option<Definitions>) -> Result<(), Failure> {
         let ready = Arc::new(AtomicBool::new(false));
-        let api = tokio::spawn(self.serve_api(ready.clone()).await?);
+        let desk = desk::open(&self.config)?;
+        let api = tokio::spawn(self.serve_api(ready.clone(), &desk).await?);
         let projected = match definitions {
-            Some(definitions) => self.project(definitions, &ready).await,
+            Some(definitions) => self.project(definitions, &ready, desk).await,
             None => {
                 ready.store(true, Ordering::Relaxed);
                 self.shutdown.cancelled().await;
@@ -123,23 +125,34 @@ impl Instance {
     }
 
     /// Binds the listeners, so that a port in use ends the start, and gives the task that serves them.
-    async fn serve_api(&self, ready: Arc<AtomicBool>) -> Result<impl Future<Output = ()> + use<>, Failure> {
-        let settings = ApiSettings { definitions_loaded: ready, ..ApiSettings::new(&self.config.postgres_url) };
+    async fn serve_api(
+        &self,
+        ready: Arc<AtomicBool>,
+        desk: &Desk,
+    ) -> Result<impl Future<Output = ()> + use<>, Failure> {
+        let thresholds = self.config.health.clone();
+        let settings =
+            ApiSettings { definitions_loaded: ready, thresholds, ..ApiSettings::new(&self.config.postgres_url) };
         let api = Api::new(settings).map_err(|error| Failure::Usage(format!("postgres.url: {error}")))?;
         let metrics = telemetry::metrics()?;
         let (listen, admin) = (self.config.listen, self.config.admin_listen);
+        let operators = Operators {
+            access: Access::new(admin, self.config.admin_token.as_deref()),
+            desk: desk.clone(),
+            kafka: self.config.kafka.clone(),
+        };
         let mut servers = Vec::new();
         let bind = |address, setting: &'static str| async move {
             let bound = TcpListener::bind(address).await;
             bound.with_context(|| format!("{address} ({setting}) cannot be listened on"))
         };
         if listen == admin && self.queries {
-            servers.push((bind(listen, "http.listen").await?, api.joint_router(metrics)));
+            servers.push((bind(listen, "http.listen").await?, api.joint_router(metrics, operators)));
         } else {
             if self.queries {
                 servers.push((bind(listen, "http.listen").await?, api.router()));
             }
-            servers.push((bind(admin, "http.admin_listen").await?, api.admin_router(metrics)));
+            servers.push((bind(admin, "http.admin_listen").await?, api.admin_router(metrics, operators)));
         }
         for (listener, _) in &servers {
             if let Ok(address) = listener.local_addr() {
@@ -162,15 +175,14 @@ impl Instance {
         })
     }
 
-    async fn project(&self, definitions: Definitions, ready: &AtomicBool) -> Result<(), Failure> {
-        let options = session::options(&self.config.postgres_url)
-            .map_err(|error| Failure::Usage(format!("postgres.url is not a Postgres URL: {error}")))?;
+    async fn project(&self, definitions: Definitions, ready: &AtomicBool, desk: Desk) -> Result<(), Failure> {
         let models = self.enabled(&definitions);
-        let pool = session::control_pool(&options, models.len() as u32 + 4);
-        let registry =
-            Registry::new(&self.config.registry).map_err(|error| Failure::Usage(format!("registry.url: {error}")))?;
+        let pool = session::control_pool(&desk.postgres, models.len() as u32 + 4);
         let instance = uuid::Uuid::new_v4().simple().to_string();
         let board = Board::new(&instance);
+        if let Some(settings) = self.config.webhook.clone() {
+            webhook::start(settings, board.clone(), instance.clone(), self.shutdown.clone())?;
+        }
         for (model, findings) in &definitions.broken {
             let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
             board.set(model, State::Stopped, Some(findings.join("\n")));
@@ -185,9 +197,9 @@ impl Instance {
                 kafka: self.config.kafka.clone(),
                 broker: self.broker,
                 group_prefix: self.config.group_prefix.clone(),
-                postgres: options,
+                postgres: desk.postgres,
                 pool,
-                registry: Arc::new(registry),
+                registry: desk.registry,
                 board,
                 instance,
             });

@@ -12,9 +12,11 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::admin::{self, Operators};
 use crate::catalogue::View;
 use crate::database::{Database, DatabaseError};
 use crate::directory::Directory;
+use crate::health::Thresholds;
 use crate::problem::{Kind, Problem};
 use crate::{guard, list, measure, probe, row, schema, views};
 
@@ -34,6 +36,8 @@ pub struct ApiSettings {
     pub max_concurrent: usize,
     /// Set by the process once its definitions are loaded: `/readyz` says 503 until then.
     pub definitions_loaded: Arc<AtomicBool>,
+    /// When `/healthz` calls a model unwell.
+    pub thresholds: Thresholds,
 }
 
 impl ApiSettings {
@@ -45,6 +49,7 @@ impl ApiSettings {
             statement_timeout: Duration::from_secs(3),
             max_concurrent: 256,
             definitions_loaded: Arc::new(AtomicBool::new(true)),
+            thresholds: Thresholds::default(),
         }
     }
 }
@@ -69,6 +74,7 @@ struct State {
     directory: Directory,
     admission: Arc<Semaphore>,
     definitions_loaded: Arc<AtomicBool>,
+    thresholds: Thresholds,
 }
 
 /// How reading a view ends when it does not end well.
@@ -109,23 +115,25 @@ impl Api {
             directory: Directory::new(),
             admission: Arc::new(Semaphore::new(settings.max_concurrent)),
             definitions_loaded: settings.definitions_loaded,
+            thresholds: settings.thresholds,
         })))
     }
 
-    /// What frontends see: `/v1/…`, `/livez`, `/readyz`.
+    /// What frontends see: `/v1/…`, `/livez`, `/readyz`, `/healthz`.
     pub fn router(&self) -> Router {
         self.furnish(self.queries().merge(probe::routes()).fallback(guard::unknown_route))
     }
 
-    /// What operators see: `/metrics`, `/livez`, `/readyz`.
-    pub fn admin_router(&self, metrics: PrometheusHandle) -> Router {
-        self.furnish(probe::routes().merge(measure::routes(metrics)).fallback(guard::unknown_admin_route))
+    /// What operators see: `/admin/v1/…`, `/metrics`, `/livez`, `/readyz`, `/healthz`.
+    pub fn admin_router(&self, metrics: PrometheusHandle, operators: Operators) -> Router {
+        let routes = probe::routes().merge(measure::routes(metrics)).merge(admin::routes(operators));
+        self.furnish(routes.fallback(guard::unknown_admin_route))
     }
 
     /// Both on one listener.
-    pub fn joint_router(&self, metrics: PrometheusHandle) -> Router {
+    pub fn joint_router(&self, metrics: PrometheusHandle, operators: Operators) -> Router {
         let routes = self.queries().merge(probe::routes()).merge(measure::routes(metrics));
-        self.furnish(routes.fallback(guard::unknown_route))
+        self.furnish(routes.merge(admin::routes(operators)).fallback(guard::unknown_route))
     }
 
     fn queries(&self) -> Router<Self> {
@@ -162,6 +170,10 @@ impl Api {
 
     pub(crate) fn definitions_loaded(&self) -> bool {
         self.0.definitions_loaded.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    pub(crate) fn thresholds(&self) -> &Thresholds {
+        &self.0.thresholds
     }
 
     /// Runs `read` on the view, again with a newer catalogue where a swap or a new definition overtook it.

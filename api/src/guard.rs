@@ -60,11 +60,14 @@ pub(crate) async fn unknown_route(uri: Uri) -> Problem {
 
 /// Where only operators ask.
 pub(crate) async fn unknown_admin_route(uri: Uri) -> Problem {
-    unknown(&uri, "This listener serves /metrics, /livez and /readyz; views are at http.listen.")
+    unknown(
+        &uri,
+        "This listener serves /admin/v1/models, /admin/v1/parked, /metrics, /livez, /readyz and /healthz; views are at http.listen.",
+    )
 }
 
 /// Routes of later versions, and what is below those that end in a slash.
-const LATER: [&str; 5] = ["/openapi.json", "/docs", "/healthz", "/v1/changes/", "/admin/v1/"];
+const LATER: [&str; 3] = ["/openapi.json", "/docs", "/v1/changes/"];
 
 fn unknown(uri: &Uri, way: &str) -> Problem {
     let path = uri.path();
@@ -77,7 +80,7 @@ fn unknown(uri: &Uri, way: &str) -> Problem {
 }
 
 pub(crate) async fn method_not_allowed(method: Method) -> Problem {
-    Problem::new(Kind::MethodNotAllowed, format!("{method} is not possible here: use GET or HEAD."))
+    Problem::new(Kind::MethodNotAllowed, format!("{method} is not possible here: the header Allow lists what is."))
 }
 
 /// A handler panicked: the log has the details, the caller an answer.

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
-//! Invariant: nothing here writes. Every statement is one autocommit `SELECT` on a read-only session.
+//! Invariant: nothing here writes but what operators decide, through `projectors`' desk. All else is one autocommit
+//! `SELECT` at a time on a read-only session.
 
+pub mod admin;
 mod answer;
 mod api;
 mod catalogue;
@@ -8,6 +10,7 @@ mod database;
 mod directory;
 mod freshness;
 mod guard;
+mod health;
 mod list;
 mod measure;
 mod path;
@@ -21,5 +24,6 @@ mod server;
 mod views;
 
 pub use api::{Api, ApiError, ApiSettings};
+pub use health::Thresholds;
 pub use measure::{DURATION_SECONDS, REQUESTS_TOTAL, describe_metrics};
 pub use server::serve;

@@ -1,4 +1,4 @@
-//! `/livez` and `/readyz`. Invariant: lag and load make no instance unready; only what it cannot do its job without
+//! `/livez`, `/readyz` and `/healthz`. Invariant: lag and load make no instance unready; only what it cannot do its job without
 //! does.
 
 use axum::Router;
@@ -7,10 +7,11 @@ use axum::routing::get;
 
 use crate::api::Api;
 use crate::database::{Binds, Statement};
+use crate::health;
 use crate::problem::{Kind, Problem};
 
 pub(crate) fn routes() -> Router<Api> {
-    Router::new().route("/livez", get(live)).route("/readyz", get(ready))
+    Router::new().route("/livez", get(live)).route("/readyz", get(ready)).route("/healthz", get(health::health))
 }
 
 /// The process runs and answers.

@@ -28,6 +28,12 @@ pub(crate) enum Kind {
     Unavailable,
     Overloaded,
     NotReady,
+    Unwell,
+    AdminOff,
+    Unauthorized,
+    Foreign,
+    UnknownName,
+    Refused,
 }
 
 impl Kind {
@@ -44,7 +50,7 @@ impl Kind {
             Self::OrderNeedsIndex => (S::BAD_REQUEST, "order-needs-index", "This order needs an index"),
             Self::CursorMismatch => (S::BAD_REQUEST, "cursor-mismatch", "The cursor does not fit"),
             Self::TooExpensive => (S::BAD_REQUEST, "too-expensive", "The query takes too long"),
-            Self::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "method-not-allowed", "Only reading is possible here"),
+            Self::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "method-not-allowed", "This method is not possible here"),
             Self::UriTooLong => (S::URI_TOO_LONG, "uri-too-long", "The address is too long"),
             Self::HeadersTooLarge => {
                 (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers-too-large", "The headers are too large")
@@ -53,6 +59,12 @@ impl Kind {
             Self::Unavailable => (S::SERVICE_UNAVAILABLE, "unavailable", "The data cannot be reached right now"),
             Self::Overloaded => (S::SERVICE_UNAVAILABLE, "overloaded", "Too many requests at a time"),
             Self::NotReady => (S::SERVICE_UNAVAILABLE, "not-ready", "This instance cannot do its job yet"),
+            Self::Unwell => (S::SERVICE_UNAVAILABLE, "unwell", "A model is not well"),
+            Self::AdminOff => (S::NOT_FOUND, "admin-off", "The admin routes are off"),
+            Self::Unauthorized => (S::UNAUTHORIZED, "unauthorized", "A token is wanted"),
+            Self::Foreign => (S::FORBIDDEN, "foreign", "A page from elsewhere may not operate"),
+            Self::UnknownName => (S::NOT_FOUND, "unknown-name", "There is nothing of this name"),
+            Self::Refused => (S::BAD_REQUEST, "refused", "This cannot be done"),
         }
     }
 }
@@ -98,6 +110,15 @@ impl Problem {
         let allowed = allowed.into_iter().map(Into::into).collect();
         let error = ParameterError { parameter: parameter.to_owned(), detail: detail.clone(), allowed };
         Self { kind, detail, errors: vec![error] }
+    }
+
+    /// A problem with several things, each by its name and what is wrong with it; `way` ends the sentence over all.
+    pub(crate) fn listing(kind: Kind, way: &str, found: Vec<(&str, String)>) -> Self {
+        let lines: Vec<String> = found.iter().map(|(name, what)| format!("{name}: {what}")).collect();
+        let error =
+            |(name, detail): (&str, String)| ParameterError { parameter: name.to_owned(), detail, allowed: Vec::new() };
+        let detail = format!("{}. {way}", lines.join("; "));
+        Self { kind, detail, errors: found.into_iter().map(error).collect() }
     }
 }
 

@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod parked;
 mod plan;
 mod positions;
+mod recent;
 mod rules;
 mod running;
 mod search;
@@ -40,7 +41,7 @@ pub use rules::{parallel, waves};
 pub use service::Service;
 pub use settings::{BreakerSettings, ModelSettings, ParkedLimits, Policy, Retries, Strategy};
 pub use severity::{ErrorType, Severity};
-pub use status::{Board, Orders, State};
+pub use status::{Board, Orders, Standing, State};
 
 /// An identifier as SQL quotes it.
 pub fn quote(name: &str) -> String {

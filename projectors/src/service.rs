@@ -99,6 +99,7 @@ impl Service {
     }
 
     async fn prepare(&self, definition: &Definition, settings: &ModelSettings) -> Result<Generation, Fault> {
+        self.board.follow_orders(&self.pool, &definition.model.name).await.map_err(generation::judge)?;
         let findings = inspect::inspect(&self.postgres, definition).await?;
         let errors: Vec<String> =
             findings.iter().filter(|finding| finding.is_error()).map(ToString::to_string).collect();

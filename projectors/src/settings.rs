@@ -132,13 +132,13 @@ impl Policy {
 pub struct BreakerSettings {
     /// It opens after so many refused records in a row …
     pub in_a_row: u32,
-    /// … or so many in a row for the same reason …
+    /// … or when on so many keys one and the same reason …
     pub same_reason: u32,
-    /// … or such a share, between 0 and 1, …
+    /// … refused such a share, between 0 and 1, …
     pub share: f64,
     /// … of so many last records.
     pub of_last: u32,
-    /// How long it stays open before one batch is tried.
+    /// How long it stays open before one record is tried.
     pub half_open_after: Duration,
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use sqlx::postgres::PgPool;
@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 use vitrina_ingest::{Ownership, Span, TopicPartition};
 
 use crate::metrics;
+use crate::recent::Recent;
+use crate::severity::ErrorType;
 
 /// The state of a model on one instance (`interface.md`, `status --json`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,12 +65,27 @@ pub struct Orders {
     pub resumed: i64,
 }
 
+/// What this instance says of a model at this moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    pub model: String,
+    pub state: State,
+    pub reason: Option<String>,
+    /// Of the last error; none where nothing is wrong.
+    pub error: Option<ErrorType>,
+    /// How many records this instance has parked for errors of their own, and of the last one the error and its reason.
+    pub parked: Option<(u64, ErrorType, String)>,
+}
+
 struct Entry {
     generation: i32,
     orders: watch::Sender<Orders>,
     state: State,
     reason: Option<String>,
     last_error: Option<String>,
+    error: Option<ErrorType>,
+    parked: Option<(u64, ErrorType, String)>,
+    recent: Recent,
     ownership: Ownership,
     progress: HashMap<TopicPartition, Progress>,
 }
@@ -98,6 +115,8 @@ struct Report {
     last_error: Option<String>,
     partitions: Vec<PartitionEnd>,
     lag_ms: Option<i64>,
+    /// Events and errors.
+    recent: (u64, u64),
 }
 
 impl Board {
@@ -124,6 +143,36 @@ impl Board {
         }
         entry.state = state;
         entry.reason = reason;
+    }
+
+    /// Something went wrong; the model's state says what became of it.
+    pub(crate) fn failed(&self, model: &str, error: ErrorType) {
+        metrics::error(model, error);
+        if let Some(entry) = self.lock().get_mut(model) {
+            entry.error = Some(error);
+            entry.recent.add(Instant::now(), 0, 1);
+        }
+    }
+
+    /// A record was parked for an error of its own, which is the last error, too.
+    pub(crate) fn parked(&self, model: &str, error: ErrorType, reason: String) {
+        metrics::error(model, error);
+        metrics::parked_one(model, Some(error));
+        if let Some(entry) = self.lock().get_mut(model) {
+            let before = entry.parked.as_ref().map_or(0, |(records, ..)| *records);
+            entry.last_error = Some(format!("parked: {reason}"));
+            entry.parked = Some((before + 1, error, reason));
+            entry.recent.add(Instant::now(), 0, 1);
+        }
+    }
+
+    /// How each model stands.
+    pub fn standings(&self) -> Vec<Standing> {
+        let standing = |(model, entry): (&String, &Entry)| {
+            let (state, reason) = entry.told();
+            Standing { model: model.clone(), state, reason, error: entry.error, parked: entry.parked.clone() }
+        };
+        self.lock().iter().map(standing).collect()
     }
 
     /// A consumer of this generation has started.
@@ -153,16 +202,11 @@ impl Board {
             let before = entry.progress.get(&key);
             let timestamp = span.last_timestamp.or(before.and_then(|progress| progress.timestamp));
             let at_end = before.and_then(|progress| progress.at_end);
+            let events = before.map_or(0, |progress| span.to - progress.next_offset);
+            entry.recent.add(Instant::now(), events.max(0) as u64, 0);
             entry.progress.insert(key, Progress { next_offset: span.to, timestamp, at_end });
         }
         entry.go_on();
-    }
-
-    /// Something went wrong that does not change the state.
-    pub(crate) fn erred(&self, model: &str, error: String) {
-        if let Some(entry) = self.lock().get_mut(model) {
-            entry.last_error = Some(error);
-        }
     }
 
     /// Operators' orders for the model, as they come.
@@ -212,21 +256,17 @@ impl Board {
         }
     }
 
-    /// Writes a model's state, and reads what operators ask of it.
     async fn write(&self, pool: &PgPool, report: Report) -> sqlx::Result<()> {
-        let orders: Option<(Option<String>, i64)> = sqlx::query_as(
-            "WITH written AS (
-                 INSERT INTO vitrina.worker
-                     (model, generation, instance, state, reason, last_error, partitions, lag_ms, updated_at)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now())
-                 ON CONFLICT (model, instance) DO UPDATE SET
-                     generation = EXCLUDED.generation, state = EXCLUDED.state, reason = EXCLUDED.reason,
-                     last_error = EXCLUDED.last_error, partitions = EXCLUDED.partitions, lag_ms = EXCLUDED.lag_ms,
-                     updated_at = EXCLUDED.updated_at
-             )
-             SELECT 'paused by ' || paused_by || ' since ' || to_char(paused_at AT TIME ZONE 'UTC',
-                        'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), resumed
-             FROM vitrina.model WHERE model = $1",
+        sqlx::query(
+            "INSERT INTO vitrina.worker
+                 (model, generation, instance, state, reason, last_error, partitions, lag_ms,
+                  recent_events, recent_errors, updated_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now())
+             ON CONFLICT (model, instance) DO UPDATE SET
+                 generation = EXCLUDED.generation, state = EXCLUDED.state, reason = EXCLUDED.reason,
+                 last_error = EXCLUDED.last_error, partitions = EXCLUDED.partitions, lag_ms = EXCLUDED.lag_ms,
+                 recent_events = EXCLUDED.recent_events, recent_errors = EXCLUDED.recent_errors,
+                 updated_at = EXCLUDED.updated_at",
         )
         .bind(&report.model)
         .bind(report.generation)
@@ -236,17 +276,28 @@ impl Board {
         .bind(report.last_error)
         .bind(sqlx::types::Json(report.partitions))
         .bind(report.lag_ms)
+        .bind(i64::try_from(report.recent.0).unwrap_or(i64::MAX))
+        .bind(i64::try_from(report.recent.1).unwrap_or(i64::MAX))
+        .execute(pool)
+        .await?;
+        self.follow_orders(pool, &report.model).await
+    }
+
+    /// Reads what operators ask of the model: once a second, and before it begins to read, or a paused one would apply
+    /// what comes first.
+    pub(crate) async fn follow_orders(&self, pool: &PgPool, model: &str) -> sqlx::Result<()> {
+        let orders: Option<(Option<String>, i64)> = sqlx::query_as(
+            "SELECT 'paused by ' || paused_by || ' since ' || to_char(paused_at AT TIME ZONE 'UTC',
+                        'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), resumed
+             FROM vitrina.model WHERE model = $1",
+        )
+        .bind(model)
         .fetch_optional(pool)
         .await?;
-        let Some((paused, resumed)) = orders else { return Ok(()) };
-        if let Some(entry) = self.lock().get(&report.model) {
+        let (Some((paused, resumed)), entries) = (orders, self.lock()) else { return Ok(()) };
+        if let Some(entry) = entries.get(model) {
             let orders = Orders { paused, resumed };
-            entry.orders.send_if_modified(|known| {
-                *known != orders && {
-                    *known = orders;
-                    true
-                }
-            });
+            entry.orders.send_if_modified(|known| std::mem::replace(known, orders.clone()) != orders);
         }
         Ok(())
     }
@@ -260,6 +311,9 @@ impl Entry {
             state,
             reason: None,
             last_error: None,
+            error: None,
+            parked: None,
+            recent: Recent::default(),
             ownership: Ownership::default(),
             progress: HashMap::new(),
         }
@@ -271,6 +325,16 @@ impl Entry {
             tracing::info!("goes on");
             self.state = State::CatchingUp;
             self.reason = None;
+            self.error = None;
+        }
+    }
+
+    /// State and reason; what the consumer cannot do without is part of them.
+    fn told(&self) -> (State, Option<String>) {
+        let halted = matches!(self.state, State::Stopped | State::Paused | State::BreakerOpen);
+        match self.ownership.trouble().filter(|_| !halted) {
+            Some(trouble) => (State::Waiting, Some(trouble)),
+            None => (self.state, self.reason.clone()),
         }
     }
 
@@ -278,12 +342,7 @@ impl Entry {
         let ends = self.ownership.ends();
         let lag_ms = self.lag(model, &ends);
         self.follow_lag(lag_ms, !ends.is_empty());
-        let halted = matches!(self.state, State::Stopped | State::Paused | State::BreakerOpen);
-        let trouble = self.ownership.trouble().filter(|_| !halted);
-        let (state, reason) = match trouble {
-            Some(trouble) => (State::Waiting, Some(trouble)),
-            None => (self.state, self.reason.clone()),
-        };
+        let (state, reason) = self.told();
         for other in State::ALL {
             metrics::state(model, other.name(), other == state);
         }
@@ -301,6 +360,7 @@ impl Entry {
             last_error: self.last_error.clone(),
             partitions,
             lag_ms,
+            recent: self.recent.sums(Instant::now()),
         }
     }
 

@@ -254,14 +254,15 @@ impl Worker {
     fn tell_parked(&self, batch: &Decoded, part: &Part) {
         for event in part.park.iter().map(|event| &batch.events[*event as usize]) {
             let blame = event.blame().map(|blame| &batch.blames[blame]);
-            metrics::parked_one(&self.model, blame.map(|blame| blame.error_type));
-            let Some(blame) = blame else { continue };
+            let Some(blame) = blame else {
+                metrics::parked_one(&self.model, None);
+                continue;
+            };
             let span = &batch.spans[event.span];
             let (topic, partition, offset) = (&*span.topic, span.partition, event.offset);
             tracing::warn!(model = %self.model, topic, partition, offset, "parked: {blame}");
-            self.board
-                .erred(&self.model, format!("parked: topic {topic} partition {partition} offset {offset}: {blame}"));
-            metrics::error(&self.model, blame.error_type);
+            let reason = format!("topic {topic} partition {partition} offset {offset}: {blame}");
+            self.board.parked(&self.model, blame.error_type, reason);
         }
     }
 
@@ -316,7 +317,7 @@ impl Worker {
         self.attempts += 1;
         metrics::world(&self.model);
         metrics::retry(&self.model, trouble.name());
-        metrics::error(&self.model, trouble.error_type());
+        self.board.failed(&self.model, trouble.error_type());
         let Some(pause) = trouble.pause(&self.settings().retry, self.attempts) else {
             return Err(Some(End::Stop(format!("{reason} (retry.{}.strategy is none)", trouble.name()))));
         };

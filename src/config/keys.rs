@@ -10,7 +10,10 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ("registry", &["url", "username", "password", "token"]),
     ("postgres", &["url"]),
     ("definitions", &["contracts", "models"]),
-    ("http", &["listen", "admin_listen"]),
+    ("http", &["listen", "admin_listen", "admin_token"]),
+    ("health", &["max_lag", "max_parked", "max_error_share"]),
+    ("webhook", &["url", "timeout"]),
+    ("webhook.headers", &[]),
     ("model", MODEL),
     ("model.retry.transient", RETRY),
     ("model.retry.timeout", RETRY),
@@ -22,7 +25,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
 ];
 
 /// Sections whose keys are not ours: names of models, and what others read.
-const FREE: &[&str] = &["models", "kafka.properties"];
+const FREE: &[&str] = &["models", "kafka.properties", "webhook.headers"];
 
 /// Whether `key`, a table or a value, may stand in `section` (empty: the top of the file).
 ///

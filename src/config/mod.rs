@@ -3,6 +3,7 @@
 
 mod keys;
 mod model;
+mod operations;
 mod source;
 mod value;
 
@@ -12,12 +13,15 @@ use std::path::{Path, PathBuf};
 
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
+use vitrina_api::Thresholds;
 use vitrina_avro::RegistrySettings;
 use vitrina_ingest::{Cluster, KafkaSettings, owned_property};
 use vitrina_projectors::ModelSettings;
 
 pub(crate) use source::Place;
 use source::Source;
+
+use crate::webhook::WebhookSettings;
 
 /// Everything that a verb may need to know.
 #[derive(Clone)]
@@ -32,6 +36,9 @@ pub(crate) struct Config {
     pub(crate) models: PathBuf,
     pub(crate) listen: SocketAddr,
     pub(crate) admin_listen: SocketAddr,
+    pub(crate) admin_token: Option<String>,
+    pub(crate) health: Thresholds,
+    pub(crate) webhook: Option<WebhookSettings>,
     defaults: ModelSettings,
     /// What stands under `[models]`; none where the model is not enabled.
     by_model: BTreeMap<String, Option<ModelSettings>>,
@@ -82,6 +89,9 @@ impl Config {
             models: path(or(source.text("definitions.models"), "projectors/models")),
             listen,
             admin_listen: source.get("http.admin_listen", value::address).unwrap_or(([127, 0, 0, 1], 8082).into()),
+            admin_token: operations::admin_token(source),
+            health: operations::health(source),
+            webhook: operations::webhook(source),
             by_model: names.into_iter().map(|name| by_name(source, name, &defaults)).collect(),
             defaults,
             places: source.places(),
@@ -186,6 +196,8 @@ mod tests {
         let example = load(include_str!("../../vitrina.toml"), &[]).unwrap();
         assert_eq!(example.model("any").unwrap(), ModelSettings::default());
         assert_eq!(example.model("order_summary").unwrap(), ModelSettings::default());
+        assert_eq!(example.health, Thresholds::default());
+        assert!(example.webhook.is_none() && example.admin_token.is_none());
     }
 
     #[test]
@@ -201,6 +213,22 @@ mod tests {
         assert_eq!((a.timeout, a.parked.max, b.parked.max), (Duration::from_secs(9), 5, 250_000));
         assert_eq!((b.retry.timeout.factor, b.retry.resource.first), (3.0, Duration::from_secs(7)));
         assert_eq!((b.breaker.share, b.breaker.of_last), (0.9, 4));
+    }
+
+    #[test]
+    fn secrets_of_operators_are_read_and_never_told() {
+        let file = "[http]\nadmin_token = \"s3cret words\"\n[webhook]\nurl = \"ftp://s3cret\"\n\
+                    [webhook.headers]\n\"a b\" = \"s3cret\"\n[health]\nmax_parked = -1\n";
+        let found = load(file, &[]).err().unwrap().join("\n");
+        assert!(found.contains("vitrina.toml:2: http.admin_token holds blanks"), "{found}");
+        assert!(found.contains("vitrina.toml:4: webhook.url begins with `ftp://`"), "{found}");
+        assert!(found.contains("vitrina.toml:6: webhook.headers.a b is no header"), "{found}");
+        assert!(found.contains("vitrina.toml:8: health.max_parked is `-1`"), "{found}");
+        assert!(!found.contains("s3cret"), "{found}");
+        let variables = [("VITRINA_WEBHOOK__HEADERS__AUTHORIZATION", "Bearer t"), ("VITRINA_HTTP__ADMIN_TOKEN", "t")];
+        let config = load("[webhook]\nurl = \"https://a\"\n[health]\nmax_lag = \"9s\"\n", &variables).unwrap();
+        assert_eq!(config.webhook.unwrap().headers["authorization"], "Bearer t");
+        assert_eq!((config.admin_token.unwrap(), config.health.lag), ("t".to_owned(), Duration::from_secs(9)));
     }
 
     #[test]

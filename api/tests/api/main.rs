@@ -1,6 +1,7 @@
 //! The API from outside, on a real Postgres: one cluster for all tests of this binary, a database for each.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod admin;
 mod catalogue;
 mod freshness;
 mod hostile;

@@ -7,10 +7,11 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::Request;
 use metrics_exporter_prometheus::PrometheusBuilder;
+use vitrina_api::admin::Access;
 use vitrina_api::{Api, ApiSettings, DURATION_SECONDS, REQUESTS_TOTAL, describe_metrics};
 
 use crate::postgres;
-use crate::stage::{Answer, Stage};
+use crate::stage::{Answer, Stage, operators};
 
 async fn ask(router: &axum::Router, uri: &str) -> Answer {
     Answer::to(router.clone(), Request::get(uri).body(Body::empty()).unwrap()).await
@@ -45,12 +46,11 @@ async fn what_is_not_ours_is_a_problem_too() {
     for uri in ["/", "/v1", "/v1/views/", "/v2/views", "/metrics"] {
         stage.problem(uri, 404, "unknown-route").await;
     }
-    for uri in ["/openapi.json", "/docs", "/healthz", "/v1/changes/flight", "/admin/v1/models"] {
+    for uri in ["/openapi.json", "/docs", "/v1/changes/flight"] {
         let problem = stage.problem(uri, 404, "unknown-route").await;
         assert!(problem["detail"].as_str().unwrap().contains("not built yet"), "{problem}");
     }
-    let metrics = PrometheusBuilder::new().build_recorder().handle();
-    let admin = Api::new(ApiSettings::new(&stage.url)).unwrap().admin_router(metrics);
+    let admin = stage.admin(Access::Off);
     let problem = ask(&admin, "/v1/views").await.problem("/v1/views", 404, "unknown-route");
     assert!(!problem["detail"].as_str().unwrap().contains("GET /v1/views"), "{problem}");
     let post = stage.send(Request::post("/v1/views/flight").body(Body::empty()).unwrap()).await;
@@ -117,7 +117,9 @@ fn metrics_count_routes_not_addresses() {
         runtime.block_on(async {
             describe_metrics();
             let stage = Stage::flight().await;
-            let router = Api::new(ApiSettings::new(&stage.url)).unwrap().joint_router(handle);
+            let router = Api::new(ApiSettings::new(&stage.url))
+                .unwrap()
+                .joint_router(handle, operators(&stage.url, Access::Off));
             ask(&router, "/v1/views/flight/F1").await;
             ask(&router, "/v1/views/flight/F9").await;
             ask(&router, "/elsewhere").await;

@@ -1,14 +1,22 @@
 //! What tests play on: a database with control tables and a model's generation made by hand, and the API over it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 use tower::ServiceExt;
+use vitrina_api::admin::{Access, Operators};
 use vitrina_api::{Api, ApiSettings};
+use vitrina_avro::{Registry, RegistrySettings};
+use vitrina_ingest::KafkaSettings;
+use vitrina_projectors::parked::Desk;
+use vitrina_projectors::session;
 
 use crate::postgres;
 
@@ -52,6 +60,19 @@ pub(crate) struct Stage {
     pub(crate) postgres: PgConnection,
 }
 
+/// A desk at this database; Kafka and the registry are away.
+pub(crate) fn operators(url: &str, access: Access) -> Operators {
+    let postgres = session::options(url).unwrap();
+    let registry = RegistrySettings { url: "http://127.0.0.1:1".to_owned(), ..RegistrySettings::default() };
+    let desk = Desk {
+        pool: session::control_pool(&postgres, 2),
+        postgres,
+        registry: Arc::new(Registry::new(&registry).unwrap()),
+    };
+    let kafka = KafkaSettings { brokers: "127.0.0.1:1".to_owned(), properties: BTreeMap::new() };
+    Operators { access, desk, kafka }
+}
+
 /// An answer, read to its end.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -64,7 +85,11 @@ impl Stage {
     pub(crate) async fn empty() -> Self {
         let url = postgres::database().await;
         let mut postgres = PgConnection::connect(&url).await.unwrap();
-        let control = include_str!("../../../projectors/migrations/0001_control.sql");
+        let control = concat!(
+            include_str!("../../../projectors/migrations/0001_control.sql"),
+            include_str!("../../../projectors/migrations/0002_parked.sql"),
+            include_str!("../../../projectors/migrations/0003_recent.sql"),
+        );
         postgres::run(
             &mut postgres,
             &format!("CREATE SCHEMA vitrina; SET search_path = vitrina; {control}; RESET search_path"),
@@ -91,6 +116,22 @@ impl Stage {
             COMMIT"#
         ))
         .await;
+    }
+
+    /// An instance that says this of a model, with a reason that is nobody's business.
+    pub(crate) async fn worker(&mut self, model: &str, state: &str, updated_at: &str) {
+        self.run(&format!(
+            "INSERT INTO vitrina.worker (model, generation, instance, state, reason, updated_at)
+             VALUES ('{model}', 1, 'i', '{state}', 'secret', {updated_at})
+             ON CONFLICT (model, instance) DO UPDATE SET state = EXCLUDED.state, updated_at = EXCLUDED.updated_at"
+        ))
+        .await;
+    }
+
+    /// What operators ask; Kafka and the registry are away.
+    pub(crate) fn admin(&self, access: Access) -> Router {
+        let metrics = PrometheusBuilder::new().build_recorder().handle();
+        Api::new(ApiSettings::new(&self.url)).unwrap().admin_router(metrics, operators(&self.url, access))
     }
 
     pub(crate) async fn run(&mut self, script: &str) {
@@ -129,6 +170,11 @@ impl Answer {
 
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    /// Null for what is not JSON.
+    pub(crate) fn json_or_null(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_default()
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {

@@ -1,0 +1,59 @@
+//! How the models are, and whether they run.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{OriginalUri, State};
+use serde_json::{Value, json};
+
+use super::{BY, Operators, Status};
+use crate::path;
+use crate::problem::{Kind, Problem};
+use crate::query::Parameters;
+
+/// How long Postgres and Kafka may take for all of their answers.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+pub(super) async fn models(
+    State(operators): State<Operators>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Json<Status>, Problem> {
+    Parameters::parse(uri.query())?.only("the models' address", &[])?;
+    let asked = tokio::time::timeout(PATIENCE, async {
+        let mut connection = operators.desk.pool.acquire().await?;
+        Status::read(&mut connection, &operators.kafka).await
+    });
+    let away = |why: String| {
+        tracing::warn!(why, "the models' states cannot be read");
+        Problem::new(Kind::Unavailable, "Postgres does not answer, or holds no schema `vitrina` yet; ask again later.")
+    };
+    match asked.await {
+        Ok(Ok(status)) => Ok(Json(status)),
+        Ok(Err(error)) => Err(away(error.to_string())),
+        Err(_) => Err(away(format!("no answer within {} s", PATIENCE.as_secs()))),
+    }
+}
+
+pub(super) async fn pause(
+    State(operators): State<Operators>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Json<Value>, Problem> {
+    let model = model(&uri)?;
+    operators.desk.pause(&model, BY).await?;
+    Ok(Json(json!({ "model": model, "paused": true })))
+}
+
+pub(super) async fn resume(
+    State(operators): State<Operators>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Json<Value>, Problem> {
+    let model = model(&uri)?;
+    operators.desk.resume(&model, BY).await?;
+    Ok(Json(json!({ "model": model, "paused": false })))
+}
+
+/// Of `/admin/v1/models/{model}/…`.
+fn model(uri: &axum::http::Uri) -> Result<String, Problem> {
+    Parameters::parse(uri.query())?.only("a model's address", &[])?;
+    Ok(path::segments(uri)?.into_iter().nth(1).unwrap_or_default())
+}

@@ -1,0 +1,201 @@
+//! Parked records: listed without their payloads, shown one at a time with them, retried and discarded. A payload leaves
+//! through `show` alone, and is never logged.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{OriginalUri, State};
+use axum::http::Uri;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use vitrina_projectors::parked::{self, Parked, Record, Retried};
+
+use super::{BY, Operators};
+use crate::path;
+use crate::problem::{Kind, Problem};
+use crate::query::Parameters;
+
+/// Rows of a page, unless `limit` says otherwise, and at most.
+const PAGE: (i64, i64) = (100, 1000);
+
+/// One parked record, without its payload.
+#[derive(Debug, Serialize)]
+pub struct ParkedLine {
+    pub id: i64,
+    pub model: String,
+    pub topic: String,
+    pub partition: i32,
+    pub offset: i64,
+    /// As text; what is not UTF-8 as Postgres writes bytes, `\x…`.
+    pub key: Option<String>,
+    pub reason: String,
+    pub sqlstate: Option<String>,
+    /// `file:line`.
+    pub rule: Option<String>,
+    /// The id of the record that it waits for.
+    pub behind: Option<i64>,
+    /// RFC 3339.
+    pub at: String,
+    /// Retries that failed.
+    pub attempts: i32,
+}
+
+/// The answer of `vitrina parked --json` and of `GET /admin/v1/parked`.
+#[derive(Debug, Serialize)]
+pub struct ParkedList {
+    pub parked: Vec<ParkedLine>,
+}
+
+/// The answer of `show`: the record as it came, and what each version makes of it.
+#[derive(Debug, Serialize)]
+pub struct RecordAnswer {
+    #[serde(flatten)]
+    pub parked: ParkedLine,
+    /// `CONTEXT.EVENT@vN`; none where it does not decode.
+    pub event: Option<String>,
+    pub timestamp_ms: Option<i64>,
+    /// Which one the record says that it was written with.
+    pub schema: Option<String>,
+    pub writer_schema: Option<Value>,
+    /// Values as text, or base64 under `{"base64"}` where they are not UTF-8.
+    pub headers: Vec<(String, Value)>,
+    /// Base64; null: a tombstone.
+    pub value: Option<String>,
+    /// The fields, version by version, as each upcast makes them.
+    pub versions: Vec<VersionAnswer>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct VersionAnswer {
+    /// `vN`.
+    pub version: String,
+    pub fields: Value,
+}
+
+/// What came of a retry.
+#[derive(Debug, Serialize)]
+pub struct RetriedAnswer {
+    pub applied: u64,
+    pub still_parked: Vec<ParkedLine>,
+}
+
+impl From<Parked> for ParkedLine {
+    fn from(parked: Parked) -> Self {
+        let Parked { id, model, topic, partition, offset, key, reason, sqlstate, rule, behind, at, attempts, .. } =
+            parked;
+        Self { id, model, topic, partition, offset, key: key.map(text), reason, sqlstate, rule, behind, at, attempts }
+    }
+}
+
+impl From<Vec<Parked>> for ParkedList {
+    fn from(parked: Vec<Parked>) -> Self {
+        Self { parked: parked.into_iter().map(ParkedLine::from).collect() }
+    }
+}
+
+impl From<Record> for RecordAnswer {
+    fn from(record: Record) -> Self {
+        let header = |value: Option<Vec<u8>>| match value.map(String::from_utf8) {
+            None => Value::Null,
+            Some(Ok(text)) => Value::String(text),
+            Some(Err(bytes)) => json!({ "base64": STANDARD.encode(bytes.as_bytes()) }),
+        };
+        Self {
+            parked: record.parked.into(),
+            event: record.event,
+            timestamp_ms: record.timestamp_ms,
+            schema: record.schema,
+            writer_schema: record.writer_schema,
+            headers: record.headers.into_iter().map(|(name, value)| (name, header(value))).collect(),
+            value: record.value.map(|value| STANDARD.encode(value)),
+            versions: record.versions.into_iter().map(|(version, fields)| VersionAnswer { version, fields }).collect(),
+        }
+    }
+}
+
+impl From<Retried> for RetriedAnswer {
+    fn from(retried: Retried) -> Self {
+        let still_parked = retried.still_parked.into_iter().map(ParkedLine::from).collect();
+        Self { applied: retried.applied, still_parked }
+    }
+}
+
+fn text(key: Vec<u8>) -> String {
+    String::from_utf8(key).unwrap_or_else(|error| {
+        let digits = error.as_bytes().iter().map(|byte| format!("{byte:02x}"));
+        format!("\\x{}", digits.collect::<String>())
+    })
+}
+
+pub(super) async fn list(
+    State(operators): State<Operators>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Json<ParkedList>, Problem> {
+    let parameters = Parameters::parse(uri.query())?;
+    parameters.only("the parked records' address", &["model", "after", "limit"])?;
+    let after = number(&parameters, "after")?.unwrap_or(0);
+    let limit = number(&parameters, "limit")?.unwrap_or(PAGE.0).clamp(1, PAGE.1);
+    let found = parked::list(&operators.desk.pool, parameters.get("model"), after, limit).await?;
+    Ok(Json(found.into()))
+}
+
+pub(super) async fn show(
+    State(operators): State<Operators>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Json<RecordAnswer>, Problem> {
+    Ok(Json(operators.desk.show(id(&uri)?).await?.into()))
+}
+
+pub(super) async fn retry(
+    State(operators): State<Operators>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Json<RetriedAnswer>, Problem> {
+    Ok(Json(operators.desk.retry(&[id(&uri)?]).await?.into()))
+}
+
+pub(super) async fn retry_all(
+    State(operators): State<Operators>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Json<RetriedAnswer>, Problem> {
+    let parameters = Parameters::parse(uri.query())?;
+    parameters.only("the address of retries", &["model"])?;
+    Ok(Json(operators.desk.retry_all(parameters.get("model")).await?.into()))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Discard {
+    reason: String,
+}
+
+pub(super) async fn discard(
+    State(operators): State<Operators>,
+    OriginalUri(uri): OriginalUri,
+    body: Bytes,
+) -> Result<Json<Value>, Problem> {
+    let id = id(&uri)?;
+    let Discard { reason } = serde_json::from_slice(&body).map_err(|error| {
+        Problem::new(
+            Kind::Refused,
+            format!("The body says why, as in {{\"reason\": \"…\"}}; this one is not that: {error}."),
+        )
+    })?;
+    let discarded = operators.desk.discard(&[id], &reason, BY).await?;
+    Ok(Json(json!({ "discarded": discarded })))
+}
+
+fn number(parameters: &Parameters, name: &str) -> Result<Option<i64>, Problem> {
+    let Some(text) = parameters.get(name) else { return Ok(None) };
+    let wrong =
+        || Problem::of(Kind::BadValue, name, format!("`{name}` is `{text}`: write a whole number."), None::<String>);
+    text.parse().map(Some).map_err(|_| wrong())
+}
+
+/// Of `/admin/v1/parked/{id}…`.
+fn id(uri: &Uri) -> Result<i64, Problem> {
+    Parameters::parse(uri.query())?.only("a parked record's address", &[])?;
+    let id = path::segments(uri)?.into_iter().nth(1).unwrap_or_default();
+    let unknown = || format!("`{id}` is no id: ids are numbers, which GET /admin/v1/parked lists.");
+    id.parse().map_err(|_| Problem::new(Kind::UnknownName, unknown()))
+}

@@ -1,0 +1,146 @@
+//! How each model is, from what instances have written to Postgres and from Kafka's own ends.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+use sqlx::PgConnection;
+use vitrina_ingest::{Cluster, KafkaSettings};
+
+const KAFKA_TIMEOUT: Duration = Duration::from_secs(5);
+/// An instance that has not written its state for so long is gone.
+const FRESH: &str = "10 seconds";
+
+/// The answer of `vitrina status --json` and of `GET /admin/v1/models`.
+#[derive(Debug, Default, Serialize)]
+pub struct Status {
+    pub models: Vec<ModelStatus>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct ModelStatus {
+    pub model: String,
+    /// The live one.
+    pub generation: Option<i32>,
+    pub state: String,
+    pub reason: Option<String>,
+    pub partitions: Vec<PartitionStatus>,
+    pub parked: i64,
+    pub last_error: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct PartitionStatus {
+    pub topic: String,
+    pub partition: i32,
+    /// The offset that is read next.
+    pub position: i64,
+    /// None where Kafka does not answer.
+    pub end: Option<i64>,
+    /// In events.
+    pub lag: Option<i64>,
+    pub lag_seconds: Option<f64>,
+}
+
+#[derive(sqlx::FromRow)]
+struct ModelRow {
+    model: String,
+    generation: Option<i32>,
+    state: Option<String>,
+    reason: Option<String>,
+    last_error: Option<String>,
+    parked: i64,
+    /// What the instance said that was heard last, whether it still runs or not.
+    last_reason: Option<String>,
+}
+
+#[derive(sqlx::FromRow)]
+struct PositionRow {
+    model: String,
+    topic: String,
+    partition: i32,
+    next_offset: i64,
+    /// Seconds that the views are behind the log, as its instance says, else since the last event.
+    behind: Option<f64>,
+}
+
+/// The worst state that a running instance reports speaks for the model: what has stopped must not hide behind what runs.
+const MODELS: &str = "
+    WITH heard AS (
+        SELECT DISTINCT ON (model) model, coalesce(reason, last_error) AS last_reason, last_error
+        FROM vitrina.worker ORDER BY model, updated_at DESC
+    ), running AS (
+        SELECT DISTINCT ON (model) model, state, reason, last_error
+        FROM vitrina.worker WHERE updated_at > now() - $1::interval
+        ORDER BY model,
+            array_position(ARRAY['stopped', 'breaker_open', 'waiting', 'paused', 'catching_up', 'live', 'starting'], state)
+    )
+    SELECT model, m.live AS generation, r.state, r.reason, coalesce(r.last_error, h.last_error) AS last_error, h.last_reason,
+        (SELECT count(*) FROM vitrina.parked p WHERE p.model = m.model AND p.generation = m.live) AS parked
+    FROM vitrina.model m FULL JOIN heard h USING (model) LEFT JOIN running r USING (model)
+    ORDER BY model";
+
+/// The last event's age alone would be hours after a quiet night.
+const POSITIONS: &str = "
+    SELECT p.model, p.topic, p.partition, p.next_offset,
+        coalesce(w.lag_ms / 1000.0, extract(epoch FROM now() - p.event_time))::float8 AS behind
+    FROM vitrina.position p JOIN vitrina.model m ON m.model = p.model AND m.live = p.generation
+    LEFT JOIN LATERAL (
+        SELECT w.lag_ms FROM vitrina.worker w
+        WHERE w.model = p.model AND w.updated_at > now() - $1::interval
+            AND w.partitions @> jsonb_build_array(jsonb_build_object('topic', p.topic, 'partition', p.partition))
+        ORDER BY w.updated_at DESC LIMIT 1
+    ) w ON true
+    ORDER BY 1, 2, 3";
+
+impl Status {
+    /// # Errors
+    /// Postgres's. Kafka may be away: then the ends are not known.
+    pub async fn read(connection: &mut PgConnection, kafka: &KafkaSettings) -> sqlx::Result<Self> {
+        let models: Vec<ModelRow> = sqlx::query_as(MODELS).bind(FRESH).fetch_all(&mut *connection).await?;
+        let positions: Vec<PositionRow> = sqlx::query_as(POSITIONS).bind(FRESH).fetch_all(connection).await?;
+        let ends = ends(kafka, positions.iter().map(|position| position.topic.clone()).collect()).await;
+        Ok(Self { models: models.into_iter().map(|model| status(model, &positions, &ends)).collect() })
+    }
+}
+
+/// The log's end of each partition; none where Kafka does not answer.
+async fn ends(kafka: &KafkaSettings, mut topics: Vec<String>) -> BTreeMap<(String, i32), i64> {
+    topics.sort();
+    topics.dedup();
+    let kafka = kafka.clone();
+    let asked = tokio::task::spawn_blocking(move || {
+        let cluster = Cluster::new(&kafka).ok()?;
+        let mut ends = BTreeMap::new();
+        for topic in topics {
+            for (partition, _, end) in cluster.ends(&topic, KAFKA_TIMEOUT).ok()? {
+                ends.insert((topic.clone(), partition), end);
+            }
+        }
+        Some(ends)
+    });
+    let answered = tokio::time::timeout(KAFKA_TIMEOUT, asked).await;
+    answered.ok().and_then(Result::ok).flatten().unwrap_or_default()
+}
+
+fn status(row: ModelRow, positions: &[PositionRow], ends: &BTreeMap<(String, i32), i64>) -> ModelStatus {
+    let own = positions.iter().filter(|position| position.model == row.model);
+    let (state, reason) = match row.state {
+        Some(state) => (state, row.reason),
+        None => {
+            let last = row.last_reason.map(|reason| format!("; the last one said: {reason}")).unwrap_or_default();
+            ("stopped".to_owned(), Some(format!("no instance runs it{last}")))
+        }
+    };
+    let partitions = own
+        .map(|position| {
+            let end = ends.get(&(position.topic.clone(), position.partition)).copied();
+            let lag = end.map(|end| (end - position.next_offset).max(0));
+            let lag_seconds = lag.and_then(|lag| if lag == 0 { Some(0.0) } else { position.behind });
+            let (topic, partition) = (position.topic.clone(), position.partition);
+            PartitionStatus { topic, partition, position: position.next_offset, end, lag, lag_seconds }
+        })
+        .collect();
+    let ModelRow { model, generation, last_error, parked, .. } = row;
+    ModelStatus { model, generation, state, reason, partitions, parked, last_error }
+}

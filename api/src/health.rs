@@ -1,0 +1,148 @@
+//! `/healthz`: the judgement over all models. Invariant: it says numbers and states, never a record's or an error's text,
+//! for it is asked on the public listener, too.
+
+use std::time::Duration;
+
+use axum::extract::State as Extract;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use sqlx::postgres::PgRow;
+
+use crate::answer;
+use crate::api::Api;
+use crate::database::{Binds, DatabaseError, Statement};
+use crate::freshness::get;
+use crate::problem::{Kind, Problem};
+
+const HEALTH: &str = include_str!("health.sql");
+
+/// Beyond these a model is unwell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Thresholds {
+    /// How far its views may be behind the log.
+    pub lag: Duration,
+    /// How many of its records may be parked.
+    pub parked: u32,
+    /// Which share of its events of the last five minutes may have gone wrong, between 0 and 1.
+    pub error_share: f64,
+}
+
+impl Default for Thresholds {
+    /// 30 seconds, 10 records, one event in twenty.
+    fn default() -> Self {
+        Self { lag: Duration::from_secs(30), parked: 10, error_share: 0.05 }
+    }
+}
+
+#[derive(Serialize)]
+struct Answer {
+    status: &'static str,
+    models: Vec<Health>,
+}
+
+/// What is known of a model that somebody runs.
+#[derive(Debug, Clone, Default, Serialize)]
+struct Health {
+    model: String,
+    /// None: whoever ran it has fallen silent.
+    state: Option<String>,
+    lag_ms: Option<i64>,
+    /// Counted up to one beyond the threshold.
+    parked: i64,
+    /// Of the last five minutes.
+    errors: i64,
+    events: i64,
+}
+
+/// 200 when all is well; else a problem that lists each model's reasons.
+pub(crate) async fn health(Extract(api): Extract<Api>) -> Result<Response, Problem> {
+    let thresholds = api.thresholds();
+    let models = read(&api, thresholds).await.map_err(|error| {
+        tracing::warn!(%error, "health cannot be judged");
+        Problem::new(Kind::NotReady, "Postgres is not reached, or holds no schema `vitrina` yet.")
+    })?;
+    let unwell: Vec<(&str, String)> =
+        models.iter().flat_map(|model| model.reasons(thresholds).map(|reason| (&*model.model, reason))).collect();
+    if !unwell.is_empty() {
+        return Err(Problem::listing(Kind::Unwell, "`vitrina status` says more.", unwell));
+    }
+    let body = answer::json(&Answer { status: "ok", models })?;
+    Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body).into_response())
+}
+
+async fn read(api: &Api, thresholds: &Thresholds) -> Result<Vec<Health>, DatabaseError> {
+    let mut binds = Binds::default();
+    binds.add(&(i64::from(thresholds.parked) + 1).to_string(), "int8");
+    let rows = api.probe().all(Statement::fixed(HEALTH, binds)).await?;
+    let health = |row: &PgRow| {
+        Ok(Health {
+            model: get(row, "model")?,
+            state: get(row, "state")?,
+            lag_ms: get(row, "lag_ms")?,
+            parked: get(row, "parked")?,
+            errors: get(row, "errors")?,
+            events: get(row, "events")?,
+        })
+    };
+    rows.iter().map(health).collect()
+}
+
+impl Health {
+    /// Why it is unwell; nothing where it is not.
+    fn reasons(&self, thresholds: &Thresholds) -> impl Iterator<Item = String> + use<> {
+        let state = match self.state.as_deref() {
+            None => Some("no running instance reports on it".to_owned()),
+            Some("stopped") => Some("it has stopped".to_owned()),
+            Some("breaker_open") => Some("its breaker is open".to_owned()),
+            Some(_) => None,
+        };
+        let (lag, most) = (self.lag_ms.unwrap_or(0), thresholds.lag.as_millis());
+        let lag = (i128::from(lag) > most as i128)
+            .then(|| format!("it is {:.1} s behind its log, more than {:.1} s", lag as f64 / 1e3, most as f64 / 1e3));
+        let parked = (self.parked > thresholds.parked.into())
+            .then(|| format!("more than {} of its records are parked", thresholds.parked));
+        let allowed = thresholds.error_share * self.events as f64;
+        let errors = (self.errors as f64 > allowed).then(|| {
+            let (errors, events, share) = (self.errors, self.events, thresholds.error_share * 100.0);
+            format!("{errors} errors in {events} events within five minutes, more than {share} %")
+        });
+        [state, lag, parked, errors].into_iter().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reasons(health: Health) -> Vec<String> {
+        let live = Health { state: health.state.or(Some("live".to_owned())), ..health };
+        live.reasons(&Thresholds::default()).collect()
+    }
+
+    #[test]
+    fn at_the_thresholds_all_is_well_and_beyond_them_nothing_is() {
+        let at = Health { lag_ms: Some(30_000), parked: 10, errors: 5, events: 100, ..Health::default() };
+        assert!(reasons(at).is_empty() && reasons(Health::default()).is_empty());
+        let beyond = Health { lag_ms: Some(30_001), parked: 11, errors: 6, events: 100, ..Health::default() };
+        assert_eq!(
+            reasons(beyond),
+            [
+                "it is 30.0 s behind its log, more than 30.0 s",
+                "more than 10 of its records are parked",
+                "6 errors in 100 events within five minutes, more than 5 %",
+            ]
+        );
+        assert_eq!(reasons(Health { errors: 1, ..Health::default() }).len(), 1);
+    }
+
+    #[test]
+    fn states_that_do_not_pass_by_themselves_are_unwell() {
+        let of = |state: &str| reasons(Health { state: Some(state.to_owned()), ..Health::default() }).len();
+        for state in ["starting", "catching_up", "live", "waiting", "paused"] {
+            assert_eq!(of(state), 0, "{state}");
+        }
+        assert_eq!((of("stopped"), of("breaker_open")), (1, 1));
+        assert_eq!(Health::default().reasons(&Thresholds::default()).count(), 1);
+    }
+}

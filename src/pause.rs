@@ -1,0 +1,22 @@
+//! `vitrina pause` and `vitrina resume`: the decision is written to Postgres, and every instance follows within a second
+//! or two.
+
+use crate::config::Config;
+use crate::output::say;
+use crate::{Failure, desk};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The model's name.
+    model: String,
+}
+
+pub(crate) async fn pause(Arguments { model }: Arguments, config: Config) -> Result<(), Failure> {
+    desk::open(&config)?.pause(&model, &desk::operator()).await.map_err(desk::refused)?;
+    say(&format!("{model} pauses on every instance; `vitrina resume {model}` lets it go on where it is"))
+}
+
+pub(crate) async fn resume(Arguments { model }: Arguments, config: Config) -> Result<(), Failure> {
+    desk::open(&config)?.resume(&model, &desk::operator()).await.map_err(desk::refused)?;
+    say(&format!("{model} goes on; `vitrina status` says how"))
+}
