@@ -72,7 +72,7 @@ impl Rig {
         Self::on(Database::create().await, &Stack::get().kafka, partitions, toml).await
     }
 
-    /// The same on another database, which is reached over the URL's host and port, and another way to the broker.
+    /// The same on another database, and by another way to the broker.
     pub(crate) async fn on(database: Database, kafka: &str, partitions: i32, toml: &str) -> Self {
         let topic = unique("probe");
         create_topic(&topic, partitions).await;
@@ -90,6 +90,13 @@ impl Rig {
             .configure(toml);
         let (database, folder) = (Arc::new(database), Arc::new(folder));
         Self { database, postgres, registry, folder, topic, ledger: Arc::default(), seen: Arc::default() }
+    }
+
+    /// Lets the instances to come be another role in Postgres.
+    pub(crate) fn serve_as(&self, role: &str) {
+        let path = self.folder.path().join("vitrina.toml");
+        let settings = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, settings.replace("postgres://postgres@", &format!("postgres://{role}@"))).unwrap();
     }
 
     /// One more instance, which only projects.

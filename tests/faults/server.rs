@@ -8,6 +8,7 @@ async fn postgres_stopped_killed_full_and_read_only() {
     let mut server = Server::start().await;
     let database = owned_by_service(Database::create_on(&server.url()).await).await;
     let rig = Rig::on(database, &Stack::get().kafka, 2, "[model]\nmax_events = 200").await;
+    rig.serve_as("service");
     let vitrina = rig.folder.serve();
     let load = rig.load(21).await;
     rig.goes_on(100).await;

@@ -17,6 +17,7 @@ pub struct Vitrina {
     stderr: Arc<Mutex<String>>,
     listen: SocketAddr,
     admin_listen: SocketAddr,
+    client: reqwest::Client,
 }
 
 /// An answer over HTTP.
@@ -45,7 +46,7 @@ impl Vitrina {
                 *seen.lock().unwrap() += &format!("{line}\n");
             }
         });
-        Self { process, stderr, listen, admin_listen }
+        Self { process, stderr, listen, admin_listen, client: reqwest::Client::new() }
     }
 
     /// Waits until the instance says that it can do its job.
@@ -120,7 +121,7 @@ impl Vitrina {
     }
 
     async fn try_get(&self, listen: SocketAddr, path: &str) -> reqwest::Result<Answer> {
-        let response = reqwest::Client::new().get(format!("http://{listen}{path}")).send().await?;
+        let response = self.client.get(format!("http://{listen}{path}")).send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await?;
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
