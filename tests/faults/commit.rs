@@ -6,7 +6,7 @@ use crate::support::{Trap, eventually};
 /// F2, both outcomes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_to_commit_is_read_from_the_position() {
-    let outcomes = [true, false, true, true, false, false].map(|arrives| commit(arrives));
+    let outcomes = [true, false, true, true, false, false].map(commit);
     survives(&outcomes).await;
 }
 

@@ -4,17 +4,32 @@ use std::time::Duration;
 
 use rdkafka::admin::AdminOptions;
 use rdkafka::{Offset, TopicPartitionList};
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::faults::rig::Rig;
 use crate::support::{Database, Proxy, Stack, Weather, admin};
 
-/// The broker tells its clients to come over the proxy, so the whole conversation can be cut.
+/// A network before the broker. The broker tells its clients to come back over it, so all that they say can be cut. There
+/// is one, so one test at a time has it.
+pub(crate) struct Door {
+    pub(crate) network: Proxy,
+    _only: MutexGuard<'static, ()>,
+}
+
+impl Door {
+    pub(crate) async fn open() -> Self {
+        static ONLY: Mutex<()> = Mutex::const_new(());
+        let only = ONLY.lock().await;
+        let Stack { kafka_door, kafka_inside, .. } = Stack::get();
+        Self { network: Proxy::at(kafka_door, kafka_inside).await, _only: only }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_broker_cut_off_and_silent() {
-    let Stack { kafka_door, kafka_inside, .. } = Stack::get();
-    let network = Proxy::at(kafka_door, kafka_inside).await;
+    let Door { network, _only } = Door::open().await;
     let properties = "[kafka.properties]\n\"session.timeout.ms\" = \"10000\"\n\"socket.timeout.ms\" = \"5000\"";
-    let rig = Rig::on(Database::create().await, kafka_door, 2, properties).await;
+    let rig = Rig::on(Database::create().await, &Stack::get().kafka_door, 2, properties).await;
     let vitrina = rig.folder.serve();
     let load = rig.load(27).await;
     rig.goes_on(100).await;

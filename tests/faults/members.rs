@@ -5,9 +5,10 @@ use std::time::Duration;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
+use crate::faults::kafka::Door;
 use crate::faults::nightly;
 use crate::faults::rig::{RECOVERY, Rig};
-use crate::support::{Vitrina, Weather, eventually};
+use crate::support::{Database, Stack, Vitrina, Weather, eventually};
 
 /// Frozen ones are missed after six seconds.
 const SHORT_SESSIONS: &str = "[kafka.properties]\n\"session.timeout.ms\" = \"6000\"\n[model]\nmax_events = 200";
@@ -49,6 +50,46 @@ async fn freeze_in_a_transaction(rig: &Rig, vitrina: &Vitrina) {
     })
     .await;
     rig.postgres.set(Weather::Fair);
+}
+
+/// F3: Kafka has given the first one up, which cannot hear of it, and still holds batches when it reaches Postgres again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zombie_with_batches_under_way_writes_none_of_them() {
+    let door = Door::open().await;
+    let rig = Rig::on(Database::create().await, &Stack::get().kafka_door, 2, SHORT_SESSIONS).await;
+    let zombie = rig.folder.serve();
+    let load = rig.load(4).await;
+    rig.goes_on(100).await;
+    for _ in 0..if nightly() { 5 } else { 1 } {
+        rig.postgres.set(Weather::Frozen);
+        // What it reads ahead meanwhile is what it will try to write.
+        rig.produced(rig.ledger.len() + 500).await;
+        door.network.set(Weather::Frozen);
+        let heir = rig.another_without_trouble();
+        rig.goes_on(1000).await;
+        let before = fences(&zombie).await;
+        rig.postgres.set(Weather::Fair);
+        eventually(RECOVERY, async || match fences(&zombie).await {
+            now if now > before => Ok(()),
+            now => Err(format!("{now} fences; {}", zombie.stderr())),
+        })
+        .await;
+        rig.goes_on(500).await;
+        door.network.set(Weather::Fair);
+        rig.goes_on(500).await;
+        assert!(heir.terminate_within(SHUTDOWN).await.success());
+        rig.goes_on(500).await;
+    }
+    rig.settle(load).await;
+    rig.says("live", &[]).await;
+    assert!(zombie.terminate_within(SHUTDOWN).await.success());
+}
+
+/// How often it has found that somebody else had claimed.
+async fn fences(vitrina: &Vitrina) -> f64 {
+    let metrics = vitrina.get_admin("/metrics").await.body;
+    let counts = metrics.as_str().unwrap().lines().filter(|line| line.starts_with("vitrina_fenced_partitions_total{"));
+    counts.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
 }
 
 /// F1, F5, F28: up to four instances under load; at random one joins, or leaves, by a signal or by a crash. One that is

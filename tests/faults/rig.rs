@@ -2,6 +2,7 @@
 //! its rows are what the ledger comes to at its positions: looked at in one statement, so in one snapshot.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -106,6 +107,21 @@ impl Rig {
         Vitrina::start(command, self.folder.listen, self.folder.admin_listen)
     }
 
+    /// One more, whose network is whole.
+    pub(crate) fn another_without_trouble(&self) -> Vitrina {
+        let mut command = self.without_trouble(&["serve", "--only", "project"]);
+        command.env("VITRINA_HTTP__ADMIN_LISTEN", "127.0.0.1:0");
+        Vitrina::start(command, self.folder.listen, self.folder.admin_listen)
+    }
+
+    fn without_trouble(&self, arguments: &[&str]) -> Command {
+        let Stack { kafka, registry, .. } = Stack::get();
+        let mut command = self.folder.command(arguments);
+        command.env("VITRINA_POSTGRES__URL", &self.database.url).env("VITRINA_KAFKA__BROKERS", kafka);
+        command.env("VITRINA_REGISTRY__URL", registry);
+        command
+    }
+
     pub(crate) async fn writer(&self) -> Writer {
         Writer::register(&self.topic, NOTED).await
     }
@@ -189,9 +205,7 @@ impl Rig {
 
     /// What `vitrina status --json` says of the model to somebody whose network is whole.
     pub(crate) fn status(&self) -> Value {
-        let mut command = self.folder.command(&["status", "--json"]);
-        command.env("VITRINA_POSTGRES__URL", &self.database.url).env("VITRINA_KAFKA__BROKERS", &Stack::get().kafka);
-        let output = command.output().unwrap();
+        let output = self.without_trouble(&["status", "--json"]).output().unwrap();
         let answer: Option<Value> = serde_json::from_slice(&output.stdout).ok();
         let failed = || json!({"failed": String::from_utf8_lossy(&output.stderr)});
         answer.map_or_else(failed, |mut answer| answer["models"][0].take())

@@ -12,6 +12,8 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use super::{PATIENCE, eventually};
+
 /// What happens to connections, old and new ones, from now on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weather {
@@ -61,7 +63,8 @@ impl Proxy {
     }
 
     pub async fn at(address: &str, target: &str) -> Self {
-        let listener = TcpListener::bind(address).await.unwrap();
+        // A test before this one may have left the address a moment ago.
+        let listener = eventually(PATIENCE, async || TcpListener::bind(address).await).await;
         let proxy = Self {
             address: listener.local_addr().unwrap(),
             target: target.parse().unwrap(),
