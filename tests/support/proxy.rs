@@ -176,24 +176,24 @@ struct Wire {
 }
 
 impl Wire {
+    /// Ends with the connection; never, where it is half open.
     async fn pump(mut self, mut fate: impl FnMut(&[u8]) -> Fate) {
         let mut buffer = vec![0; 64 * 1024];
         loop {
-            let Ok(length @ 1..) = self.from.read(&mut buffer).await else { return };
+            let length = self.from.read(&mut buffer).await.unwrap_or(0);
             let piece = &buffer[..length];
-            if matches!(fate(piece), Fate::Lost)
-                || self.net.wait_for(|net| net.weather != Weather::Frozen).await.is_err()
-            {
-                return;
-            }
-            let net = *self.net.borrow();
-            if self.number < net.silent_below {
-                continue;
+            let frozen = |net: &Net| net.weather == Weather::Frozen;
+            let Ok(net) = self.net.wait_for(|net| !frozen(net)).await.map(|net| *net) else { return };
+            match (self.number < net.silent_below, length) {
+                (true, 0) => std::future::pending().await,
+                (true, _) => continue,
+                (false, 0) => return,
+                (false, _) => {}
             }
             if let Weather::Slow(by) = net.weather {
                 tokio::time::sleep(by).await;
             }
-            if self.to.write_all(piece).await.is_err() {
+            if matches!(fate(piece), Fate::Lost) || self.to.write_all(piece).await.is_err() {
                 return;
             }
         }
