@@ -28,7 +28,7 @@ impl Door {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_broker_cut_off_and_silent() {
     let Door { network, _only } = Door::open().await;
-    let properties = "[kafka.properties]\n\"session.timeout.ms\" = \"10000\"\n\"socket.timeout.ms\" = \"5000\"";
+    let properties = "[kafka.properties]\n\"session.timeout.ms\" = \"10000\"";
     let rig = Rig::on(Database::create().await, &Stack::get().kafka_door, 2, properties).await;
     let vitrina = rig.folder.serve();
     let load = rig.load(27).await;
@@ -38,6 +38,7 @@ async fn the_broker_cut_off_and_silent() {
         rig.says("waiting", &["Kafka", "kafka.brokers"]).await;
         network.set(Weather::Fair);
         rig.goes_on(200).await;
+        rig.says("live", &[]).await;
     }
     network.half_open();
     rig.says("waiting", &["Kafka", "kafka.brokers"]).await;
