@@ -12,7 +12,6 @@ async fn a_lost_answer_to_commit_is_read_from_the_position() {
 
 /// F2, and the connection is lost, too, that asks for the outcome.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "projectors/src/writer.rs: `resolve` that failed leaves its dead connection behind, and is tried on it for ever"]
 async fn the_connection_that_asks_for_the_outcome_is_lost_too() {
     let question = Trap { known_by: "", at: "FOR UPDATE", arrives: false };
     survives(&[commit(true), question, commit(false), question]).await;

@@ -121,3 +121,25 @@ async fn a_storm_of_joins_leaves_and_kills() {
     }
     assert_eq!(rig.idle_in_transaction().await, 0);
 }
+
+/// F28: nothing answers, neither Kafka nor Postgres, and it ends all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn asked_to_end_while_nothing_answers() {
+    let door = Door::open().await;
+    let rig = Rig::on(Database::create().await, &Stack::get().kafka_door, 2, SHORT_SESSIONS).await;
+    let load = rig.load(28).await;
+    for (kafka, postgres) in [(Weather::Frozen, Weather::Frozen), (Weather::Cut, Weather::Cut)] {
+        let vitrina = rig.folder.serve();
+        rig.goes_on(300).await;
+        door.network.set(kafka);
+        rig.postgres.set(postgres);
+        rig.produced(rig.ledger.len() + 300).await;
+        // How it ends is not asked: with a transaction that it knows nothing of it may have to give up.
+        vitrina.terminate_within(SHUTDOWN + Duration::from_secs(3)).await;
+        door.network.set(Weather::Fair);
+        rig.postgres.set(Weather::Fair);
+    }
+    let vitrina = rig.folder.serve();
+    rig.settle(load).await;
+    assert!(vitrina.terminate_within(SHUTDOWN).await.success());
+}

@@ -1,5 +1,7 @@
 //! A Postgres that goes and comes back: one instance and one load, trouble after trouble.
 
+use std::time::Duration;
+
 use crate::faults::rig::{RECOVERY, Rig};
 use crate::support::{Database, Server, Stack, Vitrina, eventually};
 
@@ -35,19 +37,39 @@ async fn owned_by_service(database: Database) -> Database {
 
 /// F21: after a failover the old leader answers on, and writes nothing.
 async fn read_only(rig: &Rig, vitrina: &Vitrina) {
-    let set = async |on: &str| {
-        rig.database.execute(&format!("ALTER SYSTEM SET default_transaction_read_only = {on}")).await;
-        rig.database.execute("SELECT pg_reload_conf()").await;
-    };
-    set("on").await;
+    only_reads(rig, true).await;
     eventually(RECOVERY, async || match vitrina.stderr() {
         told if told.contains("25006") => Ok(()),
         told => Err(told),
     })
     .await;
     assert_eq!(vitrina.get("/v1/views/witness?limit=1").await.status, 200);
-    set("off").await;
+    only_reads(rig, false).await;
     rig.goes_on(200).await;
+}
+
+async fn only_reads(rig: &Rig, on: bool) {
+    rig.database.execute(&format!("ALTER SYSTEM SET default_transaction_read_only = {on}")).await;
+    rig.database.execute("SELECT pg_reload_conf()").await;
+}
+
+/// F21: nobody may take the service for gone because it cannot write that it waits.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "src/status.rs: what instances say is ten seconds old then, and it says that no instance runs the model"]
+async fn the_status_tells_that_postgres_only_reads() {
+    let server = Server::start().await;
+    let rig = Rig::on(Database::create_on(&server.url()).await, &Stack::get().kafka, 1, "").await;
+    let vitrina = rig.folder.serve();
+    let load = rig.load(22).await;
+    rig.goes_on(100).await;
+    only_reads(&rig, true).await;
+    rig.says("waiting", &["Postgres", "read"]).await;
+    // What instances wrote before is forgotten after ten seconds.
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    rig.says("waiting", &["Postgres", "read"]).await;
+    only_reads(&rig, false).await;
+    rig.settle(load).await;
+    assert!(vitrina.terminate().await.success());
 }
 
 /// F39: all connections are taken.
