@@ -77,6 +77,8 @@ impl KafkaSettings {
         let mut config = ClientConfig::new();
         config.set("reconnect.backoff.ms", "100");
         config.set("reconnect.backoff.max.ms", "1000");
+        // A minute by default, which is how long a half-open connection would go unnoticed.
+        config.set("socket.timeout.ms", "20000");
         for (name, value) in &self.properties {
             config.set(name, value);
         }
