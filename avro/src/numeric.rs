@@ -116,26 +116,17 @@ impl<'a> Decimal<'a> {
     }
 
     fn write_small_text(self, out: &mut Vec<u8>) {
-        let mut buffer = [b'0'; 40];
-        let point = buffer.len() - usize::from(self.shown);
-        let mut start = point + usize::from(self.scale);
-        let mut rest = self.small.unsigned_abs();
-        while start > point {
-            start -= 1;
-            buffer[start] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-        }
-        if self.shown > 0 {
-            start -= 1;
-            buffer[start] = b'.';
-        }
-        loop {
-            start -= 1;
-            buffer[start] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
+        let (scale, shown) = (usize::from(self.scale), usize::from(self.shown));
+        let mut buffer = [b'0'; digits::MOST];
+        let point = buffer.len() - shown;
+        let magnitude = self.small.unsigned_abs();
+        let (whole, fraction) = (magnitude / POWERS[scale], magnitude % POWERS[scale]);
+        // What neither part fills are the zeros that belong there.
+        digits::put(fraction, &mut buffer, point + scale);
+        let end = if shown > 0 { point - 1 } else { point };
+        let mut start = digits::put(whole, &mut buffer, end).min(end - 1);
+        if shown > 0 {
+            buffer[end] = b'.';
         }
         if self.small < 0 {
             start -= 1;

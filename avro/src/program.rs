@@ -143,6 +143,8 @@ impl<'p, 'o> Walk<'p, 'o> {
         Ok(())
     }
 
+    /// Apart, so that the registers of `steps` stay with the leaves.
+    #[inline(never)]
     fn other(&mut self, op: &'p Op, cursor: &mut Cursor<'p>) -> Parse<()> {
         match op {
             Op::Scalar(scalar) => scalar.read(cursor, JsonText(self.out)),
@@ -226,7 +228,8 @@ impl Leaf {
     }
 }
 
-/// Appends the bytes just read as text in quotes.
+/// Appends the bytes just read as text in quotes. Apart, so that the leaves that pass over values stay together.
+#[inline(never)]
 fn write_text<'a>(bytes: &'a [u8], cursor: Cursor<'a>, out: &mut Vec<u8>) -> Parse<()> {
     if ascii::is_plain(bytes) {
         json::write_plain(out, bytes);
