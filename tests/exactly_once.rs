@@ -49,7 +49,7 @@ async fn two_instances_under_kills_equal_a_fold_by_hand() {
     let bank = Bank {
         folder: bank
             .folder
-            .configure("[kafka.properties]\n\"session.timeout.ms\" = \"6000\"\n[model]\nmax_events = 200"),
+            .configure("[kafka.properties]\n\"session.timeout.ms\" = \"6000\"\n[model]\nmax_events = 200\nconcurrency = 3"),
         ..bank
     };
     let steady = bank.folder.serve();

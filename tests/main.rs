@@ -4,6 +4,7 @@
 mod bank;
 mod definitions;
 mod exactly_once;
+mod faults;
 mod main_job;
 mod parked;
 mod parking;

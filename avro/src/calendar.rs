@@ -1,8 +1,7 @@
 //! Days and microseconds as Postgres counts them, from 2000-01-01 in the proleptic Gregorian calendar, and the texts
 //! it writes and reads for them. A moment that Postgres cannot hold never gets past here.
 
-use std::io::Write;
-
+use crate::digits;
 use crate::schema::Unit;
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
@@ -63,9 +62,9 @@ pub(crate) fn write_date(out: &mut Vec<u8>, days: i32) {
 }
 
 /// `zone` is what follows the time of day, as `+00` in text and `+00:00` in JSON.
-pub(crate) fn write_timestamp(out: &mut Vec<u8>, micros: i64, separator: char, zone: &str) {
+pub(crate) fn write_timestamp(out: &mut Vec<u8>, micros: i64, separator: u8, zone: &str) {
     let era = write_day(out, micros.div_euclid(MICROS_PER_DAY));
-    let _ = write!(out, "{separator}");
+    out.push(separator);
     write_time(out, micros.rem_euclid(MICROS_PER_DAY));
     out.extend_from_slice(zone.as_bytes());
     out.extend_from_slice(era.as_bytes());
@@ -73,9 +72,14 @@ pub(crate) fn write_timestamp(out: &mut Vec<u8>, micros: i64, separator: char, z
 
 pub(crate) fn write_time(out: &mut Vec<u8>, micros: i64) {
     let (seconds, fraction) = (micros / MICROS_PER_SECOND, micros % MICROS_PER_SECOND);
-    let _ = write!(out, "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    digits::write_padded(out, seconds as u64 / 3600, 2);
+    for part in [seconds / 60 % 60, seconds % 60] {
+        out.push(b':');
+        digits::write_padded(out, part as u64, 2);
+    }
     if fraction != 0 {
-        let _ = write!(out, ".{fraction:06}");
+        out.push(b'.');
+        digits::write_padded(out, fraction as u64, 6);
         while out.last() == Some(&b'0') {
             out.pop();
         }
@@ -86,7 +90,11 @@ pub(crate) fn write_time(out: &mut Vec<u8>, micros: i64) {
 fn write_day(out: &mut Vec<u8>, days: i64) -> &'static str {
     let (year, month, day) = civil(days);
     let (shown, era) = if year > 0 { (year, "") } else { (1 - year, " BC") };
-    let _ = write!(out, "{shown:04}-{month:02}-{day:02}");
+    digits::write_padded(out, shown as u64, 4);
+    for part in [month, day] {
+        out.push(b'-');
+        digits::write_padded(out, part as u64, 2);
+    }
     era
 }
 
@@ -208,7 +216,7 @@ mod tests {
 
     fn stamp(micros: i64) -> String {
         let mut out = Vec::new();
-        write_timestamp(&mut out, micros, 'T', "+00:00");
+        write_timestamp(&mut out, micros, b'T', "+00:00");
         String::from_utf8(out).unwrap()
     }
 

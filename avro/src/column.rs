@@ -114,6 +114,7 @@ impl Values {
     }
 
     /// Appends the value that `write` appends; on an error the row is taken back.
+    #[inline]
     pub fn push<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
         let start = self.data.len();
         self.data.extend_from_slice(&NULL);
@@ -125,6 +126,24 @@ impl Values {
         self.data[start..start + 4].copy_from_slice(&length.to_be_bytes());
         self.ends.push(self.data.len() as u32);
         Ok(())
+    }
+
+    /// Appends a value of these bytes.
+    #[inline]
+    pub(crate) fn push_bytes(&mut self, bytes: &[u8]) {
+        self.data.reserve(NULL.len() + bytes.len());
+        self.data.extend_from_slice(&(bytes.len() as i32).to_be_bytes());
+        self.data.extend_from_slice(bytes);
+        self.ends.push(self.data.len() as u32);
+    }
+
+    /// Appends the value that `write` appends.
+    #[inline]
+    pub(crate) fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let Ok(()) = self.push(|out| {
+            write(out);
+            Ok::<(), std::convert::Infallible>(())
+        });
     }
 
     /// The value's bytes without the length; `None` where it is NULL.

@@ -1,7 +1,7 @@
 //! All that one model decodes with. Bytes of a record go in, a row of one version's columns comes out, or the reason
 //! why not; a record whose type no layout names is ignored by name, never in silence.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::calendar;
@@ -20,7 +20,7 @@ use crate::schema::{Node, NodeId, Schema};
 #[derive(Debug)]
 pub struct Decoder {
     layouts: Vec<Target>,
-    writers: HashMap<SchemaRef, Writer>,
+    writers: BTreeMap<SchemaRef, Writer>,
 }
 
 /// A layout, and where its context's events come from.
@@ -80,7 +80,7 @@ impl Decoder {
             let topic = context.map(|context| context.topic.clone()).unwrap_or_default();
             Target { topic, envelope: context.map(Envelope::new).unwrap_or_default(), layout }
         };
-        Self { layouts: layouts.into_iter().map(target).collect(), writers: HashMap::new() }
+        Self { layouts: layouts.into_iter().map(target).collect(), writers: BTreeMap::new() }
     }
 
     /// Which schema wrote the record, and its datum.

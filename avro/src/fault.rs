@@ -36,6 +36,7 @@ pub(crate) struct Fault {
 pub(crate) type Parse<T> = Result<T, Box<Fault>>;
 
 impl Fault {
+    #[cold]
     pub(crate) fn new(at: usize, what: impl Into<String>) -> Box<Self> {
         Box::new(Self { path: String::new(), at, what: what.into() })
     }
@@ -44,14 +45,19 @@ impl Fault {
         &self.what
     }
 
-    /// Puts the field's name before the path.
+    /// Puts the field's name before the path, if it has one.
+    #[cold]
     pub(crate) fn in_field(mut self: Box<Self>, name: &str) -> Box<Self> {
+        if name.is_empty() {
+            return self;
+        }
         let dot = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
         self.path = format!("{name}{dot}{}", self.path);
         self
     }
 
     /// Puts an item's place or a map's key before the path.
+    #[cold]
     pub(crate) fn in_item(mut self: Box<Self>, item: impl std::fmt::Display) -> Box<Self> {
         let dot = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
         self.path = format!("[{item}]{dot}{}", self.path);

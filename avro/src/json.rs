@@ -1,5 +1,5 @@
-//! The two pieces of JSON text that are written by hand: strings and hexadecimal digits. What `write_string` writes,
-//! any JSON reader reads back unchanged.
+//! The pieces of JSON text that are written by hand: strings and hexadecimal digits. What is written as a string, any
+//! JSON reader reads back unchanged.
 
 /// Appends `text` in quotes. NUL is written too; Postgres refuses it, which is an error of the record.
 pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
@@ -20,6 +20,14 @@ pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
         rest = &rest[place + 1..];
     }
     out.extend_from_slice(rest);
+    out.push(b'"');
+}
+
+/// Appends in quotes a text without anything to escape.
+pub(crate) fn write_plain(out: &mut Vec<u8>, text: &[u8]) {
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    out.extend_from_slice(text);
     out.push(b'"');
 }
 

@@ -1,15 +1,19 @@
 #![doc = include_str!("../README.md")]
 
 mod arena;
+mod ascii;
+mod budget;
 mod calendar;
 mod canonical;
 mod carry;
 mod column;
+mod compile;
 mod context;
 mod contract;
 mod cursor;
 mod decoder;
 mod dialect;
+mod digits;
 mod encode;
 mod fault;
 mod frame;
@@ -23,6 +27,7 @@ mod nearest;
 mod numeric;
 mod pairing;
 mod plan;
+mod program;
 mod registry;
 mod rows;
 mod scalar;

@@ -3,11 +3,14 @@
 
 use std::sync::Arc;
 
+use crate::budget::Budget;
 use crate::column::ColumnType;
+use crate::compile::Compiler;
 use crate::cursor::Cursor;
 use crate::dialect::Dialect;
 use crate::encode;
 use crate::pairing::Pairing;
+use crate::program::Walk;
 use crate::schema::{Field, NodeId, Schema};
 use crate::shape::{ShapeId, Shapes};
 use crate::value::Value;
@@ -43,7 +46,7 @@ pub(crate) fn json_default(schema: &Arc<Schema>, field: &Field) -> Result<String
 pub(crate) fn text(schema: &Arc<Schema>, node: NodeId, datum: &[u8]) -> Result<Option<String>, String> {
     let (shapes, id) = itself(schema, node)?;
     let mut cursor = Cursor::new(datum);
-    let value = shapes.scalar(id, &mut cursor).map_err(|fault| fault.what().to_owned())?;
+    let value = shapes.value(id, &mut cursor).map_err(|fault| fault.what().to_owned())?;
     let mut out = Vec::new();
     value.write_text(&mut out);
     Ok((value != Value::Null).then(|| String::from_utf8_lossy(&out).into_owned()))
@@ -62,7 +65,11 @@ fn default(schema: &Schema, field: &Field) -> Result<Vec<u8>, String> {
 fn json(schema: &Arc<Schema>, node: NodeId, datum: &[u8]) -> Result<Option<String>, String> {
     let (shapes, id) = itself(schema, node)?;
     let mut out = Vec::new();
-    let some = shapes.json(id, &mut Cursor::new(datum), &mut out).map_err(|fault| fault.what().to_owned())?;
+    let mut compiler = Compiler::new(&shapes);
+    let steps = compiler.showing(id);
+    let (program, mut budget) = (compiler.finish(), Budget::new(datum.len()));
+    let written = Walk::new(&program, &mut budget, &mut out).document(&steps, &mut Cursor::new(datum));
+    let some = written.map_err(|fault| fault.what().to_owned())?;
     Ok(some.then(|| String::from_utf8_lossy(&out).into_owned()))
 }
 

@@ -1,9 +1,13 @@
 //! What a record says besides its payload: id, time, key, headers. Each comes from the first of its sources that has
 //! it, and an id that is missing or empty is no id: such an event is never a duplicate.
 
+use std::borrow::Cow;
+use std::fmt;
+
 use crate::calendar;
 use crate::column::Values;
 use crate::contract::{Context, METADATA, Origin};
+use crate::digits;
 use crate::fault::RecordError;
 use crate::frame::{Headers, Record};
 use crate::json;
@@ -27,7 +31,7 @@ pub(crate) struct Envelope {
 /// One event's facts: the record, and the fields that hold them.
 pub(crate) struct Facts<'a> {
     pub(crate) envelope: &'a Envelope,
-    pub(crate) record: Record<'a>,
+    pub(crate) record: &'a Record<'a>,
     pub(crate) fields: [Value<'a>; FACTS],
 }
 
@@ -51,7 +55,7 @@ impl Facts<'_> {
             Origin::Header(name) => self.header_time(name)?,
             Origin::Field(name) => match self.fields[TIME] {
                 Value::Timestamptz(micros) | Value::Timestamp(micros) => Some(micros),
-                Value::Text(text) => Some(parse(&format!("field {name}"), text)?),
+                Value::Text(text) => Some(parse(format_args!("field {name}"), text)?),
                 _ => None,
             },
         };
@@ -70,7 +74,7 @@ impl Facts<'_> {
 
     fn header_time(&self, name: &str) -> Result<Option<i64>, RecordError> {
         let value = self.record.headers.last(name).filter(|value| !value.is_empty());
-        value.map(|value| parse(&format!("header {name}"), &String::from_utf8_lossy(value))).transpose()
+        value.map(|value| parse(format_args!("header {name}"), &String::from_utf8_lossy(value))).transpose()
     }
 
     /// Appends the metadata at `place` of [`METADATA`].
@@ -81,22 +85,22 @@ impl Facts<'_> {
         time: Option<i64>,
         values: &mut Values,
     ) -> Result<(), RecordError> {
-        let Record { topic, partition, offset, key, headers, .. } = self.record;
+        let Record { topic, partition, offset, key, headers, .. } = *self.record;
         match METADATA[place].0 {
             "_event_id" => match identity {
-                Some(id) => push_text(values, id),
-                None => push_text(values, format!("{topic}/{partition}/{offset}").as_bytes()),
+                Some(id) => values.push_bytes(id),
+                None => values.append(|out| write_coordinates(self.record, out)),
             },
-            "_time" => push(values, time.map_or(Value::Null, Value::Timestamptz)),
+            "_time" => time.map_or(Value::Null, Value::Timestamptz).push(values),
             "_key" => match key {
                 None => values.push_null(),
-                Some(key) if std::str::from_utf8(key).is_ok() => push_text(values, key),
+                Some(key) if std::str::from_utf8(key).is_ok() => values.push_bytes(key),
                 Some(_) => return Err(RecordError::Metadata("the record's key is not UTF-8".into())),
             },
-            "_topic" => push_text(values, topic.as_bytes()),
-            "_partition" => push(values, Value::Int4(partition)),
-            "_offset" => push(values, Value::Int8(offset)),
-            "_headers" => append(values, |out| write_headers(headers, out)),
+            "_topic" => values.push_bytes(topic.as_bytes()),
+            "_partition" => Value::Int4(partition).push(values),
+            "_offset" => Value::Int8(offset).push(values),
+            "_headers" => values.append(|out| write_headers(headers, out)),
             "_correlation_id" => self.write_fact(CORRELATION_ID, values),
             _ => self.write_fact(CAUSATION_ID, values),
         }
@@ -110,15 +114,17 @@ impl Facts<'_> {
             Origin::Header(name) => Some(name.as_str()),
             Origin::Default => Some(CLOUD_EVENTS[fact]),
         };
+        match header.map(|name| self.record.headers.last(name).unwrap_or_default()) {
+            Some([]) => values.push_null(),
+            Some(value) => values.push_bytes(String::from_utf8_lossy(value).as_bytes()),
+            None => self.write_field(fact, values),
+        }
+    }
+
+    fn write_field(&self, fact: usize, values: &mut Values) {
         let written = values.push(|out| {
             let start = out.len();
-            match header {
-                None => self.fields[fact].write_text(out),
-                Some(name) => {
-                    let value = self.record.headers.last(name).unwrap_or_default();
-                    out.extend_from_slice(String::from_utf8_lossy(value).as_bytes());
-                }
-            }
+            self.fields[fact].write_text(out);
             if out.len() > start { Ok(()) } else { Err(()) }
         });
         if written.is_err() {
@@ -134,11 +140,11 @@ fn write_headers(headers: Headers<'_>, out: &mut Vec<u8>) {
     for (name, value) in headers.iter() {
         out.push(separator);
         separator = b',';
-        json::write_string(out, &name.replace('\0', "\u{fffd}"));
+        json::write_string(out, &without_nul(name.into()));
         out.push(b':');
         match value {
             None => out.extend_from_slice(b"null"),
-            Some(value) => json::write_string(out, &String::from_utf8_lossy(value).replace('\0', "\u{fffd}")),
+            Some(value) => json::write_string(out, &without_nul(String::from_utf8_lossy(value))),
         }
     }
     if separator == b'{' {
@@ -147,28 +153,22 @@ fn write_headers(headers: Headers<'_>, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-fn parse(origin: &str, text: &str) -> Result<i64, RecordError> {
+fn without_nul(text: Cow<'_, str>) -> Cow<'_, str> {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text }
+}
+
+fn parse(origin: fmt::Arguments<'_>, text: &str) -> Result<i64, RecordError> {
     calendar::parse_timestamp(text).ok_or_else(|| {
         let shown: String = text.chars().take(60).collect();
         RecordError::Metadata(format!("{origin} should be the event's time, and {shown:?} is no RFC 3339 timestamp"))
     })
 }
 
-/// Appends a value; null as null.
-pub(crate) fn push(values: &mut Values, value: Value<'_>) {
-    match value {
-        Value::Null => values.push_null(),
-        value => append(values, |out| value.write_binary(out)),
+/// The id of an event that has none: where its record is.
+fn write_coordinates(record: &Record<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(record.topic.as_bytes());
+    for number in [i64::from(record.partition), record.offset] {
+        out.push(b'/');
+        digits::write(out, number);
     }
-}
-
-fn push_text(values: &mut Values, text: &[u8]) {
-    append(values, |out| out.extend_from_slice(text));
-}
-
-fn append(values: &mut Values, write: impl FnOnce(&mut Vec<u8>)) {
-    let Ok(()) = values.push(|out| {
-        write(out);
-        Ok::<(), std::convert::Infallible>(())
-    });
 }

@@ -1,127 +1,180 @@
 //! Exact decimals: from two's complement of any length to Postgres's base-10000 form and to digits, and back. No digit
 //! is ever rounded, and what exceeds the declared precision is refused.
 
+use crate::digits;
+
 /// An integer and where its decimal point goes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Decimal<'a> {
-    unscaled: Unscaled<'a>,
-    /// Digits after the point in `unscaled`.
+    small: i64,
+    /// Where `small` does not suffice, big-endian two's complement of more than eight bytes, none of which only repeats
+    /// the sign; else empty. Not an enum: that would travel through memory.
+    long: &'a [u8],
+    /// Digits after the point in the integer.
     scale: u16,
     /// Digits after the point as shown, at least `scale`.
     shown: u16,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Unscaled<'a> {
-    Small(i128),
-    /// Big-endian two's complement of more than 16 bytes.
-    Big(&'a [u8]),
-}
+/// With so many digits after the point, any number of 64 bits has room in 40 characters.
+const SMALL_SCALE: u16 = 18;
+
+/// Powers of ten that fit into 64 bits.
+const POWERS: [u64; 20] = {
+    let mut powers = [1; 20];
+    let mut place = 1;
+    while place < powers.len() {
+        powers[place] = powers[place - 1] * 10;
+        place += 1;
+    }
+    powers
+};
 
 impl<'a> Decimal<'a> {
     /// From Avro's form; `None` where the value has more digits than `precision`.
+    #[inline]
     pub(crate) fn new(bytes: &'a [u8], precision: u16, scale: u16, shown: u16) -> Option<Self> {
-        let bytes = minimal(bytes);
-        let unscaled = if bytes.len() <= 16 {
-            let sign: u8 = if bytes.first().is_some_and(|&first| first >= 0x80) { 0xff } else { 0 };
-            let mut wide = [sign; 16];
-            wide[16 - bytes.len()..].copy_from_slice(bytes);
-            Unscaled::Small(i128::from_be_bytes(wide))
-        } else {
-            Unscaled::Big(bytes)
-        };
-        let decimal = Self { unscaled, scale, shown: shown.max(scale) };
-        decimal.fits(usize::from(precision)).then_some(decimal)
-    }
-
-    fn fits(self, precision: usize) -> bool {
-        match self.unscaled {
-            Unscaled::Small(value) => {
-                let limit = u32::try_from(precision).ok().and_then(|precision| 10u128.checked_pow(precision));
-                limit.is_none_or(|limit| value.unsigned_abs() < limit)
-            }
-            // A byte holds at least 2.4 digits, so a value far too long is refused before it is converted.
-            Unscaled::Big(bytes) => bytes.len() * 12 / 5 <= precision + 3 && digits(bytes).1.len() <= precision,
+        let bytes = if bytes.len() > 8 { minimal(bytes) } else { bytes };
+        let shown = shown.max(scale);
+        if bytes.len() > 8 {
+            return fits(bytes, usize::from(precision)).then_some(Self { small: 0, long: bytes, scale, shown });
         }
+        let small = small(bytes);
+        let limit = POWERS.get(usize::from(precision));
+        let fits = limit.is_none_or(|&limit| small.unsigned_abs() < limit);
+        fits.then_some(Self { small, long: &[], scale, shown })
     }
 
-    /// Calls `f` with whether it is negative, and the decimal digits (0 to 9) without leading zeros.
+    /// Calls `f` with whether it is negative, and the decimal digits, in ASCII and without leading zeros.
     fn with_digits<R>(self, f: impl FnOnce(bool, &[u8]) -> R) -> R {
-        let value = match self.unscaled {
-            Unscaled::Small(value) => value,
-            Unscaled::Big(bytes) => {
-                let (negative, digits) = digits(bytes);
-                return f(negative, &digits);
-            }
+        let value = match self.long.len() {
+            0 => i128::from(self.small),
+            9..=16 => wide(self.long),
+            _ => return f(is_negative(self.long), &long_digits(self.long)),
         };
-        let mut buffer = [0; 39];
-        let mut start = buffer.len();
-        let mut rest = value.unsigned_abs();
-        while rest > u128::from(u64::MAX) {
-            start -= 1;
-            buffer[start] = (rest % 10) as u8;
-            rest /= 10;
-        }
-        let mut rest = rest as u64;
-        while rest > 0 {
-            start -= 1;
-            buffer[start] = (rest % 10) as u8;
-            rest /= 10;
-        }
-        f(value < 0, &buffer[start..])
+        f(value < 0, digits::of(value.unsigned_abs(), &mut [0; digits::MOST]))
     }
 
     /// Postgres's binary form: count of groups, weight of the first, sign, scale, then groups of four digits.
     pub(crate) fn write_binary(self, out: &mut Vec<u8>) {
-        self.with_digits(|negative, digits| {
-            let start = out.len();
-            out.extend_from_slice(&[0; 8]);
-            let leading = digits.len() as i32 - i32::from(self.scale) - 1;
-            let weight = leading.div_euclid(4);
-            let first = (leading.rem_euclid(4) + 1) as usize;
-            let (head, tail) = digits.split_at(first.min(digits.len()));
-            let mut groups = 0;
-            let mut kept = 0;
-            let padded = |chunk: &[u8], width: usize| {
-                (0..width).fold(0u16, |sum, place| sum * 10 + u16::from(chunk.get(place).copied().unwrap_or(0)))
-            };
-            let chunks = std::iter::once(padded(head, first)).chain(tail.chunks(4).map(|chunk| padded(chunk, 4)));
-            for group in chunks.take(if digits.is_empty() { 0 } else { usize::MAX }) {
-                out.extend_from_slice(&group.to_be_bytes());
-                groups += 1;
-                if group != 0 {
-                    kept = groups;
-                }
-            }
-            out.truncate(start + 8 + 2 * usize::from(kept));
-            let weight = if kept == 0 { 0 } else { weight as i16 };
-            let sign: u16 = if negative { 0x4000 } else { 0 };
-            for (place, half) in [kept, weight as u16, sign, self.shown].into_iter().enumerate() {
-                out[start + 2 * place..][..2].copy_from_slice(&half.to_be_bytes());
-            }
-        });
+        if self.long.is_empty() {
+            self.write_small_binary(out);
+        } else {
+            self.with_digits(|negative, digits| self.write_long_binary(negative, digits, out));
+        }
+    }
+
+    /// Nearly all decimals are small, and dividing them by ten thousand beats making digits and gathering them again.
+    fn write_small_binary(self, out: &mut Vec<u8>) {
+        // Groups meet at the decimal point, so the last one may have fewer digits than four.
+        let (full, partial) = (self.scale / 4, usize::from(self.scale % 4));
+        let magnitude = self.small.unsigned_abs();
+        let mut rest = magnitude / POWERS[partial];
+        // From the last group to the first; 64 bits are five groups and the partial one.
+        let mut groups = [0; 6];
+        groups[0] = (magnitude % POWERS[partial] * POWERS[4 - partial]) as u16;
+        let mut count = 1;
+        while rest > 0 {
+            groups[count] = (rest % 10_000) as u16;
+            rest /= 10_000;
+            count += 1;
+        }
+        let last = groups.iter().position(|&group| group != 0).unwrap_or(count);
+        let kept = &groups[last.min(count)..count];
+        let weight = if kept.is_empty() { 0 } else { count as i16 - 2 - full as i16 };
+        self.write_header(kept.len() as u16, weight, self.small < 0, out);
+        kept.iter().rev().for_each(|group| out.extend_from_slice(&group.to_be_bytes()));
+    }
+
+    fn write_long_binary(self, negative: bool, digits: &[u8], out: &mut Vec<u8>) {
+        let leading = digits.len() as i32 - i32::from(self.scale) - 1;
+        let first = (leading.rem_euclid(4) + 1) as usize;
+        let (head, tail) = digits.split_at(first.min(digits.len()));
+        let padded = |chunk: &[u8], width: usize| {
+            let digit = |place: usize| chunk.get(place).map_or(0, |&digit| u16::from(digit - b'0'));
+            (0..width).fold(0, |sum, place| sum * 10 + digit(place))
+        };
+        let groups = std::iter::once(padded(head, first)).chain(tail.chunks(4).map(|chunk| padded(chunk, 4)));
+        let kept = digits.iter().rposition(|&digit| digit != b'0').map_or(0, |last| (last + 4 - first) / 4 + 1);
+        self.write_header(kept as u16, leading.div_euclid(4) as i16, negative, out);
+        groups.take(kept).for_each(|group| out.extend_from_slice(&group.to_be_bytes()));
+    }
+
+    fn write_header(self, groups: u16, weight: i16, negative: bool, out: &mut Vec<u8>) {
+        let sign = if negative { 0x4000 } else { 0 };
+        let [[a, b], [c, d], [e, f], [g, h]] = [groups, weight as u16, sign, self.shown].map(u16::to_be_bytes);
+        out.extend_from_slice(&[a, b, c, d, e, f, g, h]);
     }
 
     /// The digits with their point, trailing zeros and all.
     pub(crate) fn write_text(self, out: &mut Vec<u8>) {
-        self.with_digits(|negative, digits| {
-            let (scale, shown) = (usize::from(self.scale), usize::from(self.shown));
-            let whole = digits.len().saturating_sub(scale);
-            if negative {
-                out.push(b'-');
-            }
-            if whole == 0 {
-                out.push(b'0');
-            }
-            out.extend(digits[..whole].iter().map(|digit| digit + b'0'));
-            if shown > 0 {
-                out.push(b'.');
-                out.extend(std::iter::repeat_n(b'0', scale.saturating_sub(digits.len())));
-                out.extend(digits[whole..].iter().map(|digit| digit + b'0'));
-                out.extend(std::iter::repeat_n(b'0', shown - scale));
-            }
-        });
+        if self.long.is_empty() && self.shown <= SMALL_SCALE {
+            self.write_small_text(out);
+        } else {
+            self.with_digits(|negative, digits| self.write_long_text(negative, digits, out));
+        }
     }
+
+    fn write_small_text(self, out: &mut Vec<u8>) {
+        let (scale, shown) = (usize::from(self.scale), usize::from(self.shown));
+        let mut buffer = [b'0'; digits::MOST];
+        let point = buffer.len() - shown;
+        let magnitude = self.small.unsigned_abs();
+        let (whole, fraction) = (magnitude / POWERS[scale], magnitude % POWERS[scale]);
+        // What neither part fills are the zeros that belong there.
+        digits::put(fraction, &mut buffer, point + scale);
+        let end = if shown > 0 { point - 1 } else { point };
+        let mut start = digits::put(whole, &mut buffer, end).min(end - 1);
+        if shown > 0 {
+            buffer[end] = b'.';
+        }
+        if self.small < 0 {
+            start -= 1;
+            buffer[start] = b'-';
+        }
+        out.extend_from_slice(&buffer[start..]);
+    }
+
+    fn write_long_text(self, negative: bool, digits: &[u8], out: &mut Vec<u8>) {
+        let (scale, shown) = (usize::from(self.scale), usize::from(self.shown));
+        let (whole, fraction) = digits.split_at(digits.len().saturating_sub(scale));
+        if negative {
+            out.push(b'-');
+        }
+        out.extend_from_slice(if whole.is_empty() { b"0" } else { whole });
+        if shown > 0 {
+            out.push(b'.');
+            out.extend(std::iter::repeat_n(b'0', scale - fraction.len()));
+            out.extend_from_slice(fraction);
+            out.extend(std::iter::repeat_n(b'0', shown - scale));
+        }
+    }
+}
+
+fn is_negative(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|&first| first >= 0x80)
+}
+
+/// Two's complement of at most eight bytes.
+fn small(bytes: &[u8]) -> i64 {
+    let sign = if is_negative(bytes) { -1 } else { 0 };
+    bytes.iter().fold(sign, |value, &byte| value << 8 | i64::from(byte))
+}
+
+/// Two's complement of at most sixteen bytes.
+fn wide(bytes: &[u8]) -> i128 {
+    let sign = if is_negative(bytes) { -1 } else { 0 };
+    bytes.iter().fold(sign, |value, &byte| value << 8 | i128::from(byte))
+}
+
+/// Whether a two's complement of more than eight bytes has no more digits than `precision`.
+fn fits(bytes: &[u8], precision: usize) -> bool {
+    if bytes.len() <= 16 {
+        let limit = u32::try_from(precision).ok().and_then(|precision| 10u128.checked_pow(precision));
+        return limit.is_none_or(|limit| wide(bytes).unsigned_abs() < limit);
+    }
+    // A byte holds at least 2.4 digits, so a value far too long is refused before it is converted.
+    bytes.len() * 12 / 5 <= precision + 3 && long_digits(bytes).len() <= precision
 }
 
 /// Without the bytes that only repeat the sign.
@@ -136,11 +189,10 @@ fn minimal(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// Sign and decimal digits of a long two's complement.
-fn digits(bytes: &[u8]) -> (bool, Vec<u8>) {
-    let negative = bytes.first().is_some_and(|&first| first >= 0x80);
+/// Decimal digits of a two's complement of any length, in ASCII.
+fn long_digits(bytes: &[u8]) -> Vec<u8> {
     let mut magnitude = bytes.to_vec();
-    if negative {
+    if is_negative(bytes) {
         negate(&mut magnitude);
     }
     let mut digits = Vec::with_capacity(bytes.len() * 5 / 2);
@@ -154,15 +206,15 @@ fn digits(bytes: &[u8]) -> (bool, Vec<u8>) {
             rest = value % 10_000_000;
         }
         for _ in 0..7 {
-            digits.push((rest % 10) as u8);
+            digits.push(b'0' + (rest % 10) as u8);
             rest /= 10;
         }
     }
-    while digits.last() == Some(&0) {
+    while digits.last() == Some(&b'0') {
         digits.pop();
     }
     digits.reverse();
-    (negative, digits)
+    digits
 }
 
 fn negate(bytes: &mut [u8]) {

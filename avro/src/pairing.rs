@@ -110,7 +110,7 @@ impl<'a> Pairing<'a> {
         let read = self.record(written, wanted)?;
         let member = |(field, read): (&Field, Option<(usize, ShapeId)>)| match read {
             Some((place, shape)) => Member::Read { name: wanted.fields[place].name.clone(), shape },
-            None => Member::Skipped(field.node),
+            None => Member::Skipped { name: field.name.clone(), node: field.node },
         };
         Ok(written.fields.iter().zip(read).map(member).collect())
     }

@@ -1,17 +1,20 @@
 //! How one writer's record becomes rows of one version: made once for each writer's schema, then followed for every
 //! record. The bytes are walked once, what is wanted is written where it will be bound from, the rest is passed over.
 
+use crate::budget::Budget;
 use crate::column::ColumnType;
-use crate::contract::{Contract, Origin};
+use crate::compile::Compiler;
+use crate::contract::{Contract, Origin, Version};
 use crate::cursor::Cursor;
 use crate::fault::{Parse, RecordError};
 use crate::frame::Record;
 use crate::layout::VersionLayout;
 use crate::matching::Fit;
-use crate::metadata::{self, Envelope, FACTS, Facts};
+use crate::metadata::{Envelope, FACTS, Facts};
+use crate::program::{Program, Step, Walk};
 use crate::rows::Rows;
-use crate::schema::{Field, NodeId};
-use crate::shape::{self, ShapeId, Shapes};
+use crate::schema::NodeId;
+use crate::shape::{ShapeId, Shapes};
 use crate::value::Value;
 
 #[derive(Debug, Clone)]
@@ -19,8 +22,9 @@ pub(crate) struct Plan {
     /// Index of the version.
     pub(crate) version: usize,
     shapes: Shapes,
-    /// One for each of the writer's fields.
-    steps: Vec<Step>,
+    program: Program,
+    /// In the order of the writer's fields.
+    takes: Vec<Take>,
     envelope: Envelope,
     /// Places in `METADATA` of what is bound after the payload's columns.
     metadata: Vec<usize>,
@@ -28,20 +32,21 @@ pub(crate) struct Plan {
 }
 
 #[derive(Debug, Clone)]
-struct Step {
-    field: String,
-    take: Take,
-}
-
-#[derive(Debug, Clone)]
 enum Take {
-    Skip(NodeId),
+    /// Fields that nobody wants, one after another.
+    Pass(Vec<Step>),
     Json {
+        steps: Vec<Step>,
+        column: usize,
+    },
+    Scalar {
+        field: String,
         shape: ShapeId,
         column: usize,
     },
-    /// `facts`: which of the envelope's facts the field holds.
-    Scalar {
+    /// A scalar that is one of the envelope's `facts`, or several.
+    Fact {
+        field: String,
         shape: ShapeId,
         column: Option<usize>,
         facts: [bool; FACTS],
@@ -60,25 +65,27 @@ impl Plan {
         let version = &contract.versions[fit.version];
         let layout = &layouts[fit.version];
         let written = fit.shapes.writer.record(node).map_or(&[][..], |record| &record.fields);
-        let step = |(field, read): (&Field, &Option<(usize, ShapeId)>)| {
-            let take = read.map_or(Take::Skip(field.node), |(place, shape)| {
+        let mut compiler = Compiler::new(&fit.shapes);
+        let mut takes = Vec::new();
+        for (field, read) in written.iter().zip(&fit.fields) {
+            let wanted = read.and_then(|(place, shape)| {
                 let column = layout.fields.iter().position(|&wanted| wanted == place);
-                let holds =
-                    |origin: &Origin| matches!(origin, Origin::Field(name) if version.place(name) == Some(place));
-                let facts = std::array::from_fn(|fact| holds(&envelope.origins[fact]));
-                match (version.columns[place].ty, column) {
-                    (ColumnType::Jsonb, Some(column)) => Take::Json { shape, column },
-                    (ColumnType::Jsonb, None) => Take::Skip(field.node),
-                    (_, None) if facts == [false; FACTS] => Take::Skip(field.node),
-                    _ => Take::Scalar { shape, column, facts },
-                }
+                Take::wanted(&field.name, shape, column, version, place, &envelope, &mut compiler)
             });
-            Step { field: field.name.clone(), take }
-        };
-        let steps = written.iter().zip(&fit.fields).map(step).collect();
+            match (wanted, takes.last_mut()) {
+                (Some(take), _) => takes.push(take),
+                (None, Some(Take::Pass(steps))) => compiler.pass(field.node, &field.name, steps),
+                (None, _) => {
+                    let mut steps = Vec::new();
+                    compiler.pass(field.node, &field.name, &mut steps);
+                    takes.push(Take::Pass(steps));
+                }
+            }
+        }
         Self {
             version: fit.version,
-            steps,
+            takes,
+            program: compiler.finish(),
             shapes: fit.shapes,
             envelope,
             metadata: layout.metadata.clone(),
@@ -90,17 +97,17 @@ impl Plan {
     /// On an error some columns may be longer than others: the caller takes the row back.
     pub(crate) fn decode<'a>(
         &'a self,
-        record: &Record<'a>,
+        record: &'a Record<'a>,
         cursor: &mut Cursor<'a>,
         ordinal: i64,
         rows: &mut Rows,
     ) -> Result<Option<i64>, RecordError> {
-        let mut fields = [Value::Null; FACTS];
-        for step in &self.steps {
-            self.take(step, cursor, rows, &mut fields).map_err(|fault| fault.in_field(&step.field))?;
+        let mut facts = Facts { envelope: &self.envelope, record, fields: [Value::Null; FACTS] };
+        let mut budget = Budget::new(cursor.left());
+        for take in &self.takes {
+            self.take(take, cursor, &mut budget, rows, &mut facts.fields)?;
         }
         cursor.end()?;
-        let facts = Facts { envelope: &self.envelope, record: *record, fields };
         let row = rows.len();
         facts.write_identity(&mut rows.identities);
         let identity = rows.identities.get(row);
@@ -108,24 +115,46 @@ impl Plan {
         for (&place, values) in self.metadata.iter().zip(&mut rows.values[self.payload..]) {
             facts.write(place, identity, time, values)?;
         }
-        metadata::push(&mut rows.values[self.payload + self.metadata.len()], Value::Int8(ordinal));
+        Value::Int8(ordinal).push(&mut rows.values[self.payload + self.metadata.len()]);
         Ok(time)
     }
 
     fn take<'a>(
         &'a self,
-        step: &Step,
+        take: &'a Take,
         cursor: &mut Cursor<'a>,
+        budget: &mut Budget,
         rows: &mut Rows,
         found: &mut [Value<'a>; FACTS],
     ) -> Parse<()> {
-        match &step.take {
-            Take::Skip(node) => shape::skip(&self.shapes.writer, *node, cursor),
-            Take::Json { shape, column } => self.take_json(*shape, *column, cursor, rows),
-            Take::Scalar { shape, column, facts } => {
-                let value = self.shapes.scalar(*shape, cursor)?;
+        match take {
+            Take::Pass(steps) => Walk::new(&self.program, budget, &mut Vec::new()).steps(steps, cursor),
+            Take::Json { steps, column } => {
+                let values = &mut rows.values[*column];
+                // The outer error is a fault, the inner one says null.
+                let written = values.push(|out| {
+                    out.push(1);
+                    match Walk::new(&self.program, budget, out).document(steps, cursor) {
+                        Ok(true) => Ok(()),
+                        Ok(false) => Err(None),
+                        Err(fault) => Err(Some(fault)),
+                    }
+                });
+                match written {
+                    Ok(()) => {}
+                    Err(None) => values.push_null(),
+                    Err(Some(fault)) => return Err(fault),
+                }
+                Ok(())
+            }
+            Take::Scalar { field, shape, column } => {
+                let values = &mut rows.values[*column];
+                self.shapes.scalar(*shape, cursor, values).map_err(|fault| fault.in_field(field))
+            }
+            Take::Fact { field, shape, column, facts } => {
+                let value = self.shapes.value(*shape, cursor).map_err(|fault| fault.in_field(field))?;
                 if let Some(column) = column {
-                    metadata::push(&mut rows.values[*column], value);
+                    value.push(&mut rows.values[*column]);
                 }
                 for (found, holds) in found.iter_mut().zip(facts) {
                     if *holds {
@@ -136,25 +165,33 @@ impl Plan {
             }
         }
     }
+}
 
-    fn take_json<'a>(&'a self, shape: ShapeId, column: usize, cursor: &mut Cursor<'a>, rows: &mut Rows) -> Parse<()> {
-        let values = &mut rows.values[column];
-        // The outer error is a fault, the inner one says null.
-        let written = values.push(|out| {
-            out.push(1);
-            match self.shapes.json(shape, cursor, out) {
-                Ok(true) => Ok(()),
-                Ok(false) => Err(None),
-                Err(fault) => Err(Some(fault)),
-            }
-        });
-        match written {
-            Ok(()) => Ok(()),
-            Err(None) => {
-                values.push_null();
-                Ok(())
-            }
-            Err(Some(fault)) => Err(fault),
+impl Take {
+    /// Takes a field that is the version's field at `place`, to its column or for the envelope, if either wants it.
+    fn wanted(
+        field: &str,
+        shape: ShapeId,
+        column: Option<usize>,
+        version: &Version,
+        place: usize,
+        envelope: &Envelope,
+        compiler: &mut Compiler<'_>,
+    ) -> Option<Self> {
+        let field = field.to_owned();
+        if version.columns[place].ty == ColumnType::Jsonb {
+            return column.map(|column| {
+                let mut steps = Vec::new();
+                compiler.show(shape, &field, &mut steps);
+                Self::Json { steps, column }
+            });
+        }
+        let holds = |origin: &Origin| matches!(origin, Origin::Field(name) if version.place(name) == Some(place));
+        let facts = std::array::from_fn(|fact| holds(&envelope.origins[fact]));
+        match column {
+            _ if facts != [false; FACTS] => Some(Self::Fact { field, shape, column, facts }),
+            Some(column) => Some(Self::Scalar { field, shape, column }),
+            None => None,
         }
     }
 }

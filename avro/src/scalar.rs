@@ -3,7 +3,9 @@
 
 use uuid::Uuid;
 
+use crate::ascii;
 use crate::calendar;
+use crate::column::Values;
 use crate::cursor::Cursor;
 use crate::fault::Parse;
 use crate::numeric::Decimal;
@@ -11,6 +13,7 @@ use crate::schema::{Enumeration, Node, Unit, narrow};
 use crate::value::Value;
 
 #[derive(Debug, Clone)]
+#[repr(u8)]
 pub(crate) enum Scalar {
     Boolean,
     Int(Number),
@@ -91,62 +94,105 @@ impl Scalar {
         })
     }
 
-    /// The next value.
-    pub(crate) fn read<'a>(&'a self, cursor: &mut Cursor<'a>) -> Parse<Value<'a>> {
-        Ok(match self {
-            Self::Boolean => Value::Boolean(cursor.boolean()?),
-            Self::Int(number) => number.value(i64::from(cursor.int()?)),
-            Self::Long(number) => number.value(cursor.long()?),
-            Self::Float(number) => {
-                let value = f32::from_le_bytes(cursor.array()?);
-                if *number == Number::Float8 { Value::Float8(f64::from(value)) } else { Value::Float4(value) }
+    /// Reads the next value and hands it on.
+    pub(crate) fn read<'a>(&'a self, cursor: &mut Cursor<'a>, sink: impl Sink<'a>) -> Parse<()> {
+        match self {
+            Self::Boolean => sink.put(Value::Boolean(cursor.boolean()?)),
+            Self::Int(Number::Int4) => sink.put(Value::Int4(cursor.int()?)),
+            Self::Int(number) => sink.put(number.value(i64::from(cursor.int()?))),
+            Self::Long(number) => sink.put(number.value(cursor.long()?)),
+            Self::Float(Number::Float8) => sink.put(Value::Float8(f64::from(f32::from_le_bytes(cursor.array()?)))),
+            Self::Float(_) => sink.put(Value::Float4(f32::from_le_bytes(cursor.array()?))),
+            Self::Double => sink.put(Value::Float8(f64::from_le_bytes(cursor.array()?))),
+            Self::Text => {
+                let bytes = cursor.bytes()?;
+                sink.put_text(bytes, *cursor)?;
             }
-            Self::Double => Value::Float8(f64::from_le_bytes(cursor.array()?)),
-            Self::Text => Value::Text(cursor.text()?),
-            Self::Bytes => Value::Bytea(cursor.bytes()?),
-            Self::Fixed(size) => Value::Bytea(cursor.take(*size)?),
-            Self::Symbols(symbols) => Value::Text(symbol(symbols, cursor)?),
+            Self::Bytes => sink.put(Value::Bytea(cursor.bytes()?)),
+            Self::Fixed(size) => sink.put(Value::Bytea(cursor.take(*size)?)),
+            Self::Symbols(symbols) => sink.put(Value::Text(symbol(symbols, cursor)?)),
             Self::Decimal { size, precision, scale, shown } => {
                 let bytes = match size {
                     None => cursor.bytes()?,
                     Some(size) => cursor.take(*size)?,
                 };
-                let decimal = Decimal::new(bytes, *precision, *scale, *shown);
-                Value::Numeric(decimal.ok_or_else(|| {
-                    cursor.fault(format!("a decimal of more than its {precision} digits ({} bytes)", bytes.len()))
-                })?)
+                match Decimal::new(bytes, *precision, *scale, *shown) {
+                    Some(decimal) => sink.put(Value::Numeric(decimal)),
+                    None => {
+                        let length = bytes.len();
+                        return Err(
+                            cursor.fault(format!("a decimal of more than its {precision} digits ({length} bytes)"))
+                        );
+                    }
+                }
             }
             Self::Uuid { fixed, text } => {
                 let uuid = if *fixed { Uuid::from_bytes(cursor.array()?) } else { parse_uuid(cursor)? };
-                if *text { Value::UuidText(uuid) } else { Value::Uuid(uuid) }
+                sink.put(if *text { Value::UuidText(uuid) } else { Value::Uuid(uuid) });
             }
-            Self::Duration => duration(cursor)?,
-            Self::Date | Self::TimeMillis | Self::TimeMicros | Self::Timestamp { .. } => self.moment(cursor)?,
-        })
-    }
-
-    fn moment<'a>(&self, cursor: &mut Cursor<'a>) -> Parse<Value<'a>> {
-        let (raw, value) = match self {
+            Self::Duration => sink.put(duration(cursor)?),
             Self::Date => {
                 let days = cursor.int()?;
-                (i64::from(days), calendar::date(days).map(Value::Date))
+                sink.put(Value::Date(possible(calendar::date(days), days, *cursor)?));
             }
             Self::TimeMillis => {
-                let millis = i64::from(cursor.int()?);
-                (millis, calendar::time(millis * 1000).map(Value::Time))
+                let millis = cursor.int()?;
+                sink.put(Value::Time(possible(calendar::time(i64::from(millis) * 1000), millis, *cursor)?));
+            }
+            Self::TimeMicros => {
+                let micros = cursor.long()?;
+                sink.put(Value::Time(possible(calendar::time(micros), micros, *cursor)?));
             }
             Self::Timestamp { unit, zoned } => {
                 let raw = cursor.long()?;
-                let kind = if *zoned { Value::Timestamptz } else { Value::Timestamp };
-                (raw, calendar::timestamp(raw, *unit).map(kind))
+                let micros = possible(calendar::timestamp(raw, *unit), raw, *cursor)?;
+                sink.put(if *zoned { Value::Timestamptz(micros) } else { Value::Timestamp(micros) });
             }
-            _ => {
-                let micros = cursor.long()?;
-                (micros, calendar::time(micros).map(Value::Time))
-            }
-        };
-        value.ok_or_else(|| cursor.fault(format!("{raw} is no date or time that Postgres can hold")))
+        }
+        Ok(())
     }
+}
+
+/// Where values go. The reader is compiled once for each, so that what it has read is written where it goes at once:
+/// a `Value` in memory, stored in parts and loaded whole, cost as much as the reading.
+pub(crate) trait Sink<'a> {
+    fn put(self, value: Value<'a>);
+
+    /// Takes the bytes just read, which should be UTF-8.
+    fn put_text(self, bytes: &'a [u8], cursor: Cursor<'a>) -> Parse<()>;
+}
+
+impl<'a> Sink<'a> for &mut Value<'a> {
+    fn put(self, value: Value<'a>) {
+        *self = value;
+    }
+
+    fn put_text(self, bytes: &'a [u8], cursor: Cursor<'a>) -> Parse<()> {
+        *self = Value::Text(cursor.utf8(bytes)?);
+        Ok(())
+    }
+}
+
+impl<'a> Sink<'a> for &mut Values {
+    #[inline(always)]
+    fn put(self, value: Value<'a>) {
+        value.push(self);
+    }
+
+    #[inline(always)]
+    fn put_text(self, bytes: &'a [u8], cursor: Cursor<'a>) -> Parse<()> {
+        // Most texts are ASCII, which is told sooner.
+        if !ascii::is_ascii(bytes) {
+            cursor.utf8(bytes)?;
+        }
+        self.push_bytes(bytes);
+        Ok(())
+    }
+}
+
+/// A moment of the calendar, made from `raw`.
+fn possible<T>(moment: Option<T>, raw: impl std::fmt::Display, cursor: Cursor<'_>) -> Parse<T> {
+    moment.ok_or_else(|| cursor.fault(format!("{raw} is no date or time that Postgres can hold")))
 }
 
 impl Number {

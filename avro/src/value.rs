@@ -6,6 +6,8 @@ use std::io::Write;
 use uuid::Uuid;
 
 use crate::calendar;
+use crate::column::Values;
+use crate::digits;
 use crate::json;
 use crate::numeric::Decimal;
 
@@ -39,32 +41,32 @@ pub(crate) enum Value<'a> {
 }
 
 impl Value<'_> {
-    /// The value as an element of a binary array, without its length. Null has none.
-    pub(crate) fn write_binary(self, out: &mut Vec<u8>) {
+    /// Appends the value to a column, as an element of a binary array.
+    #[inline(always)]
+    pub(crate) fn push(self, values: &mut Values) {
         match self {
-            Self::Null => {}
-            Self::Boolean(value) => out.push(u8::from(value)),
-            Self::Int4(value) | Self::Date(value) => out.extend_from_slice(&value.to_be_bytes()),
+            Self::Null => values.push_null(),
+            Self::Boolean(value) => values.push_bytes(&[u8::from(value)]),
+            Self::Int4(value) | Self::Date(value) => values.push_bytes(&value.to_be_bytes()),
             Self::Int8(value) | Self::Time(value) | Self::Timestamp(value) | Self::Timestamptz(value) => {
-                out.extend_from_slice(&value.to_be_bytes());
+                values.push_bytes(&value.to_be_bytes());
             }
-            Self::Float4(value) => out.extend_from_slice(&value.to_be_bytes()),
-            Self::Float8(value) => out.extend_from_slice(&value.to_be_bytes()),
-            Self::Text(value) => out.extend_from_slice(value.as_bytes()),
-            Self::UuidText(value) => {
-                let _ = write!(out, "{value}");
-            }
-            Self::Bytea(value) => out.extend_from_slice(value),
-            Self::Numeric(value) => value.write_binary(out),
-            Self::Uuid(value) => out.extend_from_slice(value.as_bytes()),
-            Self::Interval { months, days, micros } => {
+            Self::Float4(value) => values.push_bytes(&value.to_be_bytes()),
+            Self::Float8(value) => values.push_bytes(&value.to_be_bytes()),
+            Self::Text(value) => values.push_bytes(value.as_bytes()),
+            Self::UuidText(_) => values.append(|out| self.write_text(out)),
+            Self::Bytea(value) => values.push_bytes(value),
+            Self::Numeric(value) => values.append(|out| value.write_binary(out)),
+            Self::Uuid(value) => values.push_bytes(value.as_bytes()),
+            Self::Interval { months, days, micros } => values.append(|out| {
                 out.extend_from_slice(&micros.to_be_bytes());
                 out.extend_from_slice(&days.to_be_bytes());
                 out.extend_from_slice(&months.to_be_bytes());
-            }
+            }),
         }
     }
 
+    #[inline(always)]
     pub(crate) fn write_json(self, out: &mut Vec<u8>) {
         match self {
             Self::Null => out.extend_from_slice(b"null"),
@@ -75,7 +77,10 @@ impl Value<'_> {
             Self::Float8(value) if value.is_finite() => {
                 let _ = write!(out, "{value}");
             }
-            Self::Boolean(_) | Self::Int4(_) | Self::Int8(_) | Self::Numeric(_) => self.write_text(out),
+            Self::Boolean(_) => self.write_text(out),
+            Self::Int4(value) => digits::write(out, i64::from(value)),
+            Self::Int8(value) => digits::write(out, value),
+            Self::Numeric(value) => value.write_text(out),
             Self::Bytea(_) => {
                 // The backslash of `\x` is escaped.
                 out.extend_from_slice(b"\"\\");
@@ -84,12 +89,12 @@ impl Value<'_> {
             }
             Self::Timestamptz(value) => {
                 out.push(b'"');
-                calendar::write_timestamp(out, value, 'T', "+00:00");
+                calendar::write_timestamp(out, value, b'T', "+00:00");
                 out.push(b'"');
             }
             Self::Timestamp(value) => {
                 out.push(b'"');
-                calendar::write_timestamp(out, value, 'T', "");
+                calendar::write_timestamp(out, value, b'T', "");
                 out.push(b'"');
             }
             quoted => {
@@ -105,17 +110,13 @@ impl Value<'_> {
         match self {
             Self::Null => {}
             Self::Boolean(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
-            Self::Int4(value) => {
-                let _ = write!(out, "{value}");
-            }
-            Self::Int8(value) => {
-                let _ = write!(out, "{value}");
-            }
+            Self::Int4(value) => digits::write(out, i64::from(value)),
+            Self::Int8(value) => digits::write(out, value),
             Self::Float4(value) => write_float(out, &format!("{value:e}"), &value.to_string(), 6),
             Self::Float8(value) => write_float(out, &format!("{value:e}"), &value.to_string(), 15),
             Self::Text(value) => out.extend_from_slice(value.as_bytes()),
             Self::UuidText(value) | Self::Uuid(value) => {
-                let _ = write!(out, "{value}");
+                out.extend_from_slice(value.as_hyphenated().encode_lower(&mut [0; 36]).as_bytes());
             }
             Self::Bytea(value) => {
                 out.extend_from_slice(b"\\x");
@@ -126,8 +127,8 @@ impl Value<'_> {
             Self::Numeric(value) => value.write_text(out),
             Self::Date(value) => calendar::write_date(out, value),
             Self::Time(value) => calendar::write_time(out, value),
-            Self::Timestamp(value) => calendar::write_timestamp(out, value, ' ', ""),
-            Self::Timestamptz(value) => calendar::write_timestamp(out, value, ' ', "+00"),
+            Self::Timestamp(value) => calendar::write_timestamp(out, value, b' ', ""),
+            Self::Timestamptz(value) => calendar::write_timestamp(out, value, b' ', "+00"),
             Self::Interval { months, days, micros } => write_interval(out, months, days, micros),
         }
     }

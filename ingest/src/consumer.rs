@@ -47,10 +47,13 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    /// Starts the poll thread, and gives its batches. When the batches end, [`Self::close`] says why. Must be called
-    /// within a tokio runtime.
-    pub fn start(subscription: Subscription, positions: Arc<dyn Positions>) -> (Self, tokio_mpsc::Receiver<Batch>) {
-        let (batch_sender, batches) = tokio_mpsc::channel(1);
+    /// Starts the poll thread, and gives each lane's batches. When the batches end, [`Self::close`] says why. Must be
+    /// called within a tokio runtime.
+    pub fn start(
+        subscription: Subscription,
+        positions: Arc<dyn Positions>,
+    ) -> (Self, Vec<tokio_mpsc::Receiver<Batch>>) {
+        let (batch_senders, batches) = (0..subscription.lanes.max(1)).map(|_| tokio_mpsc::channel(1)).unzip();
         let (commands, command_receiver) = mpsc::channel();
         let (end_sender, ended) = oneshot::channel();
         let (left_sender, left) = oneshot::channel();
@@ -58,7 +61,7 @@ impl Consumer {
         let owned = ownership.clone();
         let runtime = tokio::runtime::Handle::current();
         std::thread::spawn(move || {
-            match Poll::new(subscription, positions, owned, batch_sender, command_receiver, runtime) {
+            match Poll::new(subscription, positions, owned, batch_senders, command_receiver, runtime) {
                 Ok(poll) => poll.run(end_sender),
                 Err(end) => drop(end_sender.send(end)),
             }

@@ -10,7 +10,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::statistics::Statistics;
+use rdkafka::statistics::{Broker, Statistics};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -20,6 +20,9 @@ use crate::positions::{Claim, Found, Positions, Refusal, TopicPartition};
 use crate::settings::{BrokerKind, Subscription};
 use crate::topic_id::topic_ids;
 
+/// A broker that owes an answer says something within a second or two; after this long it is taken for frozen. The
+/// connection is given up later (`socket.timeout.ms`), and only then librdkafka calls it an error.
+const SILENCE: Duration = Duration::from_secs(10);
 /// How long one question to the broker may take inside the callback.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -36,6 +39,8 @@ struct Owned {
     /// Topics of the subscription that the broker does not know.
     missing: Vec<String>,
     unreachable: Option<String>,
+    /// A broker that is connected and owes an answer for too long, as a sentence.
+    silent: Option<String>,
 }
 
 impl Ownership {
@@ -66,7 +71,8 @@ impl Ownership {
             let names = owned.missing.join(", ");
             format!("topic {names} does not exist yet; its producers create it, Vitrina never does")
         };
-        owned.unreachable.clone().or_else(|| (!owned.missing.is_empty()).then(missing))
+        let away = owned.unreachable.clone().or_else(|| owned.silent.clone());
+        away.or_else(|| (!owned.missing.is_empty()).then(missing))
     }
 
     pub(crate) fn claim_of(&self, key: &TopicPartition) -> Option<Claim> {
@@ -283,7 +289,13 @@ impl ClientContext for Context {
     }
 
     fn stats(&self, statistics: Statistics) {
+        let silent = statistics.brokers.values().find(|broker| is_silent(broker));
+        let silent = silent.map(|broker| {
+            let (name, limit) = (&broker.nodename, SILENCE.as_secs());
+            format!("Kafka's broker {name} (kafka.brokers) is connected, but has not answered for more than {limit} s")
+        });
         let mut owned = self.ownership.lock();
+        owned.silent = silent;
         let up = statistics.brokers.values().any(|broker| broker.state == "UP" && broker.nodeid >= 0);
         if up {
             owned.unreachable = None;
@@ -306,4 +318,8 @@ impl ClientContext for Context {
             _ => tracing::debug!(target: "librdkafka", %error, reason, "client error"),
         }
     }
+}
+
+fn is_silent(broker: &Broker) -> bool {
+    broker.state == "UP" && broker.waitresp_cnt > 0 && broker.rxidle > SILENCE.as_micros() as i64
 }

@@ -5,6 +5,7 @@ mod cluster;
 mod consumer;
 mod context;
 mod joining;
+mod lane;
 mod loss;
 mod poll;
 mod positions;

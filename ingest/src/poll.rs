@@ -11,12 +11,14 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
 use tokio::runtime::Handle;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 
 use crate::batch::{Batch, Span};
 use crate::consumer::End;
 use crate::context::{Context, Ownership};
 use crate::joining;
+use crate::lane::{Lane, Lines};
 use crate::loss::{lost_offsets, recreated};
 use crate::positions::{Positions, TopicPartition};
 use crate::settings::Subscription;
@@ -44,15 +46,10 @@ pub(crate) enum Command {
 pub(crate) struct Poll {
     consumer: BaseConsumer<Context>,
     subscription: Subscription,
-    out: tokio_mpsc::Sender<Batch>,
+    lanes: Vec<Lane>,
+    lines: Lines,
     commands: mpsc::Receiver<Command>,
     runtime: Handle,
-    batch: Batch,
-    /// When the first record of `batch` came.
-    opened: Option<Instant>,
-    /// The count of rebalances that the spans of `batch` were made under.
-    changes: u64,
-    blocked: Option<Instant>,
     paused: bool,
     /// Positions to be committed, and all that were, in case a commit fails.
     mirror: HashMap<TopicPartition, i64>,
@@ -68,7 +65,7 @@ impl Poll {
         subscription: Subscription,
         positions: Arc<dyn Positions>,
         ownership: Ownership,
-        out: tokio_mpsc::Sender<Batch>,
+        out: Vec<tokio_mpsc::Sender<Batch>>,
         commands: mpsc::Receiver<Command>,
         runtime: Handle,
     ) -> Result<Self, End> {
@@ -79,13 +76,10 @@ impl Poll {
         let poll = Self {
             consumer,
             subscription,
-            out,
+            lanes: out.into_iter().map(Lane::new).collect(),
+            lines: Lines::default(),
             commands,
             runtime,
-            batch: Batch::default(),
-            opened: None,
-            changes: 0,
-            blocked: None,
             paused: false,
             mirror: HashMap::new(),
             mirror_sent: HashMap::new(),
@@ -107,9 +101,8 @@ impl Poll {
             }
         };
         let reachable = self.consumer.context().ownership.trouble().is_none();
-        drop(self.out);
+        self.lanes.clear();
         let _ = ended.send(end);
-        self.batch = Batch::default();
         let list = mirror_list(&self.subscription.tag, self.mirror);
         if reachable && list.count() > 0 {
             let _ = self.consumer.commit(&list, CommitMode::Sync);
@@ -131,13 +124,13 @@ impl Poll {
         }
         let claimed = self.consumer.context().newly_claimed();
         self.mirror.extend(claimed);
-        if self.batch_is_due() {
+        if (0..self.lanes.len()).any(|lane| self.is_due(lane)) {
             self.hand_over()?;
         }
         if self.mirrored.elapsed() >= PACE {
             self.commit_mirror();
         }
-        if self.idled.elapsed() >= PACE && self.batch.spans.is_empty() {
+        if self.idled.elapsed() >= PACE {
             self.follow_idle_positions()?;
         }
         Ok(())
@@ -153,61 +146,65 @@ impl Poll {
     }
 
     fn poll_once(&mut self) -> Result<(), End> {
-        let wait = match self.opened {
+        let opened = self.lanes.iter().filter_map(|lane| lane.opened).min();
+        let wait = match opened {
             Some(opened) if !self.paused => {
                 self.subscription.linger.saturating_sub(opened.elapsed()).clamp(TAKER_BUSY, TICK)
             }
             _ => TICK,
         };
         // A full batch polls on for rebalances only while nothing can be delivered.
-        if self.batch_is_full() && !self.paused {
+        if self.any_is_full() && !self.paused {
             return Ok(());
         }
-        if self.batch.spans.is_empty() {
-            self.changes = self.consumer.context().changes();
-        }
-        // `self` cannot be borrowed for the message and changed by it, so the batch is taken out for the moment.
-        let mut batch = std::mem::take(&mut self.batch);
+        // `self` cannot be borrowed for the message and changed by it, so the lanes are taken out for the moment.
+        let (mut lanes, mut lines) = (std::mem::take(&mut self.lanes), std::mem::take(&mut self.lines));
         let polled = match self.consumer.poll(wait) {
-            Some(Ok(message)) => self.take(&mut batch, &message),
-            Some(Err(error)) => self.judge(&error).map(|()| false),
-            None => Ok(false),
+            Some(Ok(message)) => {
+                self.take(&mut lanes, &mut lines, &message);
+                Ok(())
+            }
+            Some(Err(error)) => self.judge(&error),
+            None => Ok(()),
         };
-        self.batch = batch;
-        if polled? && self.opened.is_none() {
-            self.opened = Some(Instant::now());
-        }
-        Ok(())
+        (self.lanes, self.lines) = (lanes, lines);
+        polled
     }
 
-    /// Appends the record under its partition's claim; false where nobody here owns it any more.
-    fn take(&self, batch: &mut Batch, message: &BorrowedMessage<'_>) -> Result<bool, End> {
+    /// Appends the record under its partition's claim, where anybody here owns it.
+    fn take(&self, lanes: &mut [Lane], lines: &mut Lines, message: &BorrowedMessage<'_>) {
         let (topic, partition) = (message.topic(), message.partition());
-        let unchanged = self.changes == self.consumer.context().changes();
-        let span = match batch.span_of(topic, partition).filter(|_| unchanged) {
-            Some(span) => span,
-            None => match self.open_span(batch, topic, partition) {
-                Some(span) => span,
-                None => return Ok(false),
-            },
-        };
-        if message.offset() < batch.spans[span].to {
+        let changes = self.consumer.context().changes();
+        // Until a rebalance, the span that the last record went to tells all.
+        let known = lanes.iter().enumerate().filter(|(_, lane)| lane.changes == changes);
+        let known = known.filter_map(|(index, lane)| Some((index, lane.batch.span_of(topic, partition)?))).next();
+        let Some((lane, span)) = known.or_else(|| self.open_span(lanes, lines, topic, partition)) else { return };
+        let lane = &mut lanes[lane];
+        if message.offset() < lane.batch.spans[span].to {
             tracing::debug!(topic, partition, offset = message.offset(), "a record from before the claim's start");
-            return Ok(false);
+            return;
         }
-        batch.push(span, message);
-        Ok(true)
+        lane.batch.push(span, message);
+        lane.opened.get_or_insert_with(Instant::now);
     }
 
-    fn open_span(&self, batch: &mut Batch, topic: &str, partition: i32) -> Option<usize> {
+    /// The lane and the span of a partition's newest claim.
+    fn open_span(&self, lanes: &mut [Lane], lines: &mut Lines, topic: &str, partition: i32) -> Option<(usize, usize)> {
         let key: TopicPartition = (Arc::from(topic), partition);
-        let claim = self.consumer.context().ownership.claim_of(&key)?;
-        if let Some(span) = batch.span_of(topic, partition).filter(|span| batch.spans[*span].epoch == claim.epoch) {
-            return Some(span);
+        let ownership = &self.consumer.context().ownership;
+        let claim = ownership.claim_of(&key)?;
+        let index = lines.lane(&key, lanes.len(), |other| ownership.claim_of(other).is_some());
+        let lane = &mut lanes[index];
+        if lane.batch.spans.is_empty() {
+            lane.changes = self.consumer.context().changes();
+        }
+        let known = lane.batch.span_of(topic, partition);
+        if let Some(span) = known.filter(|span| lane.batch.spans[*span].epoch == claim.epoch) {
+            return Some((index, span));
         }
         let (epoch, from) = (claim.epoch, claim.next_offset);
-        batch.spans.push(Span { topic: key.0, partition, epoch, from, to: from, last_timestamp: None });
-        Some(batch.spans.len() - 1)
+        lane.batch.spans.push(Span { topic: key.0, partition, epoch, from, to: from, last_timestamp: None });
+        Some((index, lane.batch.spans.len() - 1))
     }
 
     fn judge(&mut self, error: &KafkaError) -> Result<(), End> {
@@ -245,49 +242,63 @@ impl Poll {
         End::World("Kafka: an offset was out of range".into())
     }
 
-    fn batch_is_full(&self) -> bool {
-        self.batch.len() >= self.subscription.max_events || self.batch.bytes() >= self.subscription.max_bytes
+    fn is_full(&self, lane: &Lane) -> bool {
+        lane.batch.len() >= self.subscription.max_events || lane.batch.bytes() >= self.subscription.max_bytes
     }
 
-    fn batch_is_due(&self) -> bool {
-        let lingered = self.opened.is_some_and(|opened| opened.elapsed() >= self.subscription.linger);
-        let changed = self.changes != self.consumer.context().changes();
-        self.batch_is_full() || lingered || (changed && !self.batch.is_empty())
+    fn any_is_full(&self) -> bool {
+        self.lanes.iter().any(|lane| self.is_full(lane))
     }
 
-    /// Sends the batch if its taker is ready. A full one waits a little; a taker that stays behind pauses the
-    /// partitions, so that rebalances go on being served.
+    fn is_due(&self, lane: usize) -> bool {
+        let lane = &self.lanes[lane];
+        let lingered = lane.opened.is_some_and(|opened| opened.elapsed() >= self.subscription.linger);
+        let changed = lane.changes != self.consumer.context().changes();
+        self.is_full(lane) || lingered || (changed && !lane.batch.is_empty())
+    }
+
+    /// Sends each batch that is due, if its taker is ready. Where none is, a full one waits a little; a taker that stays
+    /// behind pauses the partitions, so that rebalances go on being served.
     fn hand_over(&mut self) -> Result<(), End> {
         if self.identified.is_none_or(|at| at.elapsed() >= IDENTITY_AGE) && !self.same_topics()? {
             return Ok(());
         }
-        if self.out.is_closed() {
-            return Err(End::Closed);
+        let mut sent = false;
+        for lane in (0..self.lanes.len()).filter(|lane| self.is_due(*lane)).collect::<Vec<_>>() {
+            sent |= self.try_send(lane)?;
         }
-        let out = self.out.clone();
-        let permit = if self.batch_is_full() && !self.paused {
-            self.runtime.block_on(async { tokio::time::timeout(TICK, out.reserve()).await }).ok().and_then(Result::ok)
-        } else {
-            out.try_reserve().ok()
-        };
-        if let Some(permit) = permit {
-            permit.send(self.close_batch());
-            return self.resume();
+        let full = (0..self.lanes.len()).find(|lane| self.is_full(&self.lanes[*lane]));
+        match full {
+            Some(lane) if !sent && !self.paused => {
+                let out = self.lanes[lane].out.clone();
+                let ready = async { tokio::time::timeout(TICK, out.reserve()).await.is_ok() };
+                if self.runtime.block_on(ready) { self.try_send(lane).map(drop) } else { self.stay_behind(lane) }
+            }
+            Some(lane) if !sent => self.stay_behind(lane),
+            _ => Ok(()),
         }
-        let blocked = *self.blocked.get_or_insert_with(Instant::now);
-        if blocked.elapsed() >= PATIENCE && self.batch_is_full() { self.pause() } else { Ok(()) }
     }
 
-    fn close_batch(&mut self) -> Batch {
+    /// Sends a lane's batch; false: its taker is busy.
+    fn try_send(&mut self, lane: usize) -> Result<bool, End> {
+        let permit = match self.lanes[lane].out.clone().try_reserve_owned() {
+            Ok(permit) => permit,
+            Err(TrySendError::Full(_)) => return Ok(false),
+            Err(TrySendError::Closed(_)) => return Err(End::Closed),
+        };
+        let batch = self.lanes[lane].close();
         let context = self.consumer.context();
-        let batch = std::mem::take(&mut self.batch);
         for span in &batch.spans {
             context.ownership.advance(&(span.topic.clone(), span.partition), span.epoch, span.to);
         }
-        self.changes = context.changes();
-        self.opened = None;
-        self.blocked = None;
-        batch
+        permit.send(batch);
+        self.resume()?;
+        Ok(true)
+    }
+
+    fn stay_behind(&mut self, lane: usize) -> Result<(), End> {
+        let blocked = *self.lanes[lane].blocked.get_or_insert_with(Instant::now);
+        if blocked.elapsed() >= PATIENCE { self.pause() } else { Ok(()) }
     }
 
     /// Pauses everything that is assigned, again and again, because a new assignment arrives resumed.
@@ -340,21 +351,28 @@ impl Poll {
         }
     }
 
-    /// Transaction markers and aborted records are delivered to nobody; the consumer's own position passes them.
+    /// Transaction markers and aborted records are delivered to nobody; the consumer's own position passes them. Batches
+    /// that are being filled are left alone.
     fn follow_idle_positions(&mut self) -> Result<(), End> {
         self.idled = Instant::now();
         let positions = self.consumer.position()?;
+        let idle: Vec<bool> = self.lanes.iter().map(|lane| lane.batch.spans.is_empty()).collect();
         for element in positions.elements() {
             let Offset::Offset(position) = element.offset() else { continue };
             let key: TopicPartition = (Arc::from(element.topic()), element.partition());
-            let Some(claim) = self.consumer.context().ownership.claim_of(&key) else { continue };
-            if position > claim.next_offset {
-                let (epoch, from) = (claim.epoch, claim.next_offset);
-                let (topic, partition) = key;
-                self.batch.spans.push(Span { topic, partition, epoch, from, to: position, last_timestamp: None });
+            let ownership = &self.consumer.context().ownership;
+            let Some(claim) = ownership.claim_of(&key) else { continue };
+            let lane = self.lines.lane(&key, self.lanes.len(), |other| ownership.claim_of(other).is_some());
+            if !idle[lane] || position <= claim.next_offset {
+                continue;
             }
+            let (epoch, from) = (claim.epoch, claim.next_offset);
+            let (topic, partition) = key;
+            let changes = self.consumer.context().changes();
+            let lane = &mut self.lanes[lane];
+            lane.batch.spans.push(Span { topic, partition, epoch, from, to: position, last_timestamp: None });
+            (lane.opened, lane.changes) = (Some(self.idled), changes);
         }
-        self.opened = (!self.batch.spans.is_empty()).then_some(self.idled);
         Ok(())
     }
 

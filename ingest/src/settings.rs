@@ -41,6 +41,8 @@ pub struct Subscription {
     pub max_bytes: usize,
     /// … or this long after its first record.
     pub linger: Duration,
+    /// Takers of batches, each with partitions of its own; at least 1.
+    pub lanes: usize,
 }
 
 /// Properties that carry correctness, with the reason why Vitrina owns them.
@@ -75,6 +77,8 @@ impl KafkaSettings {
         let mut config = ClientConfig::new();
         config.set("reconnect.backoff.ms", "100");
         config.set("reconnect.backoff.max.ms", "1000");
+        // A minute by default, which is how long a half-open connection would go unnoticed.
+        config.set("socket.timeout.ms", "20000");
         for (name, value) in &self.properties {
             config.set(name, value);
         }

@@ -13,14 +13,30 @@ pub(crate) struct Failure {
     pub queue: u128,
 }
 
+/// What became of an event that did not wait behind another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// So many in a row were applied.
+    Applied(usize),
+    Failed(Failure),
+}
+
+/// Since when it is open, as far as anybody needs to know.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Opened {
+    /// When one record may be tried.
+    pub until: Instant,
+    /// How often the operator had asked the model to go on.
+    pub under: i64,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Breaker {
     settings: BreakerSettings,
     in_a_row: u32,
     /// The last events, the newest at the end; `None`: it was applied.
     last: VecDeque<Option<Failure>>,
-    /// When it opened.
-    opened: Option<Instant>,
+    opened: Option<Opened>,
 }
 
 impl Breaker {
@@ -60,8 +76,17 @@ impl Breaker {
         self.last.push_back(outcome);
     }
 
-    pub(crate) fn open(&mut self, now: Instant) {
-        self.opened = Some(now);
+    pub(crate) fn count(&mut self, outcomes: &[Outcome]) {
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Applied(events) => self.applied(*events),
+                Outcome::Failed(failure) => drop(self.failed(*failure)),
+            }
+        }
+    }
+
+    pub(crate) fn open(&mut self, now: Instant, under: i64) {
+        self.opened = Some(Opened { until: now + self.settings.half_open_after, under });
     }
 
     /// Closes it, and forgets what was counted.
@@ -70,9 +95,8 @@ impl Breaker {
         self.last.clear();
     }
 
-    /// When one record may be tried, where it is open.
-    pub(crate) fn half_opens(&self) -> Option<Instant> {
-        self.opened.map(|opened| opened + self.settings.half_open_after)
+    pub(crate) fn opened(&self) -> Option<Opened> {
+        self.opened
     }
 }
 

@@ -2,7 +2,7 @@
 //! refused where the log is not the one that the position counts.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::postgres::PgPool;
@@ -28,8 +28,8 @@ pub(crate) struct Claims {
     pub duplicate_window: u32,
     pub group_prefix: String,
     pub board: Board,
-    /// Held by the worker while it writes.
-    pub writing: Arc<tokio::sync::Mutex<()>>,
+    /// Read by each worker while it writes.
+    pub writing: tokio::sync::RwLock<()>,
     windows: Mutex<HashMap<TopicPartition, Window>>,
 }
 
@@ -49,14 +49,14 @@ impl Claims {
             duplicate_window,
             group_prefix,
             board,
-            writing: Arc::default(),
+            writing: tokio::sync::RwLock::default(),
             windows: Mutex::default(),
         }
     }
 
-    /// The windows read by the newest claims, until somebody takes them.
-    pub(crate) fn take_windows(&self) -> HashMap<TopicPartition, Window> {
-        std::mem::take(&mut self.windows.lock().unwrap_or_else(PoisonError::into_inner))
+    /// The window that was read by the partition's newest claim, until somebody takes it.
+    pub(crate) fn take_window(&self, partition: &TopicPartition) -> Option<Window> {
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner).remove(partition)
     }
 
     async fn claim_all(&self, cluster_id: Option<&str>, found: &[Found]) -> Result<Vec<Claim>, ClaimError> {
@@ -190,7 +190,7 @@ impl Positions for Claims {
     }
 
     fn release(&self, _: &[TopicPartition]) {
-        let waited = self.runtime.block_on(async { tokio::time::timeout(RELEASE, self.writing.lock()).await.is_ok() });
+        let waited = self.runtime.block_on(async { tokio::time::timeout(RELEASE, self.writing.write()).await.is_ok() });
         if !waited {
             tracing::warn!(model = %self.model, "a transaction outlives its partition; the next owner's claim fences it");
         }

@@ -5,6 +5,7 @@ mod batch;
 mod breaker;
 mod claims;
 pub mod control;
+mod crew;
 mod cutting;
 mod decode;
 mod definition;

@@ -6,14 +6,14 @@ use std::collections::HashMap;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::batch::{Decoded, Event, Part};
-use crate::breaker::{Breaker, Failure};
+use crate::breaker::{Breaker, Failure, Outcome};
 use crate::parked::Queues;
 use crate::settings::ParkedLimits;
 
-/// A part, and what the model will have counted once it is committed.
+/// A part, and what the breaker will count once it is committed.
 pub(crate) struct Plan {
     pub part: Part,
-    pub breaker: Breaker,
+    pub outcomes: Vec<Outcome>,
     /// Why the breaker opens behind this part.
     pub opens: Option<String>,
     /// Records that are parked for their own fault.
@@ -29,10 +29,10 @@ pub(crate) fn plan(
     end: usize,
     queues: &Queues,
     limits: &ParkedLimits,
-    breaker: &Breaker,
+    mut breaker: Breaker,
 ) -> Result<Plan, String> {
     let part = Part { range: batch.done..end, ..Part::default() };
-    let mut plan = Plan { part, breaker: breaker.clone(), opens: None, culprits: 0 };
+    let mut plan = Plan { part, outcomes: Vec::new(), opens: None, culprits: 0 };
     let nothing_parks = queues.is_empty() && batch.blames.is_empty();
     let mut parking: HashMap<u128, u32> = HashMap::new();
     let mut in_a_row = 0;
@@ -60,15 +60,17 @@ pub(crate) fn plan(
         }
         if waiting == 0 {
             plan.culprits += 1;
-            plan.breaker.applied(std::mem::take(&mut in_a_row));
-            plan.opens = plan.breaker.failed(failure(batch, event));
+            let failure = failure(batch, event);
+            plan.outcomes.extend([Outcome::Applied(in_a_row), Outcome::Failed(failure)]);
+            breaker.applied(std::mem::take(&mut in_a_row));
+            plan.opens = breaker.failed(failure);
             if plan.opens.is_some() {
                 plan.part.range.end = index + 1;
                 break;
             }
         }
     }
-    plan.breaker.applied(in_a_row);
+    plan.outcomes.push(Outcome::Applied(in_a_row));
     plan.part.spans = batch.spans_until(plan.part.range.end);
     Ok(plan)
 }

@@ -32,6 +32,8 @@ pub(crate) struct Rules {
     pub of_layout: Vec<Vec<usize>>,
     /// How batches are cut into waves; `None` where some rule's form over a wave is not one that Postgres takes.
     pub cutting: Option<Cutting>,
+    /// Whether batches of different record keys may be written at once.
+    pub parallel: bool,
 }
 
 impl Rules {
@@ -63,7 +65,8 @@ impl Rules {
                 Err(error) => return Err(judge(error)),
             }
         }
-        Ok(Self { rules, of_layout, cutting })
+        let parallel = parallel(definition, &waves).is_ok();
+        Ok(Self { rules, of_layout, cutting, parallel })
     }
 }
 

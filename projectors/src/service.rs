@@ -14,6 +14,7 @@ use vitrina_ingest::{BrokerKind, End, KafkaSettings, Subscription};
 
 use crate::backoff::Backoff;
 use crate::claims::Claims;
+use crate::crew;
 use crate::decode::Stage;
 use crate::definition::Definition;
 use crate::fault::Fault;
@@ -23,7 +24,7 @@ use crate::rules::Rules;
 use crate::session;
 use crate::settings::ModelSettings;
 use crate::status::{Board, State};
-use crate::worker::Worker;
+use crate::worker::Shared;
 use crate::writer::Writer;
 
 /// What all models of an instance share.
@@ -108,18 +109,22 @@ impl Service {
         generation::open(&self.pool, definition, settings.duplicate_window).await
     }
 
+    /// The rules for each writer: one, or as many as the settings say where the model may be written in parallel.
     async fn rules(
         &self,
         definition: &Definition,
         settings: &ModelSettings,
         generation: Generation,
-    ) -> Result<Rules, Fault> {
+    ) -> Result<Vec<Rules>, Fault> {
         let schema = crate::generation_schema(&definition.model.name, generation.number);
-        let mut connection =
-            session::writer(&self.postgres, &schema, 0, settings.timeout).await.map_err(generation::judge)?;
-        let rules = Rules::new(&mut connection, definition, &schema).await;
+        let connected = session::writer(&self.postgres, &schema, 0, settings.timeout).await;
+        let mut connection = connected.map_err(generation::judge)?;
+        let mut rules = vec![Rules::new(&mut connection, definition, &schema).await?];
+        while rules[0].parallel && rules.len() < settings.concurrency {
+            rules.push(Rules::new(&mut connection, definition, &schema).await?);
+        }
         let _ = connection.close().await;
-        rules
+        Ok(rules)
     }
 
     async fn work(
@@ -137,12 +142,14 @@ impl Service {
             Err(Fault::World { reason, .. }) => return End::World(reason),
             Err(other) => return End::Stop(other.to_string()),
         };
-        let rules = (rules, definition.layouts.clone());
-        let writer = Writer::new(self.postgres.clone(), id.clone(), window, settings.timeout, rules);
-        let claims = Claims::new(self.pool.clone(), id, window, self.group_prefix.clone(), self.board.clone());
-        let decoder = Decoder::new(&definition.contracts, definition.layouts.clone());
-        let retries = settings.retry.clone();
-        let stage = Stage::new(&model, decoder, self.registry.clone(), self.board.clone(), retries);
+        let lanes = rules.into_iter().map(|rules| {
+            let rules = (rules, definition.layouts.clone());
+            let writer = Writer::new(self.postgres.clone(), id.clone(), window, settings.timeout, rules);
+            let decoder = Decoder::new(&definition.contracts, definition.layouts.clone());
+            let retries = settings.retry.clone();
+            (writer, Stage::new(&model, decoder, self.registry.clone(), self.board.clone(), retries))
+        });
+        let lanes: Vec<(Writer, Stage)> = lanes.collect();
         let subscription = Subscription {
             kafka: self.kafka.clone(),
             group: format!("{}.{model}", self.group_prefix),
@@ -153,8 +160,10 @@ impl Service {
             max_events: settings.max_events,
             max_bytes: settings.max_bytes,
             linger: settings.linger,
+            lanes: lanes.len(),
         };
-        let (board, shutdown) = (self.board.clone(), shutdown.clone());
-        Worker::new(Arc::new(claims), writer, board, settings.clone(), shutdown).run(subscription, stage).await
+        let claims = Claims::new(self.pool.clone(), id, window, self.group_prefix.clone(), self.board.clone());
+        let (claims, shared) = (Arc::new(claims), Shared::new(settings));
+        crew::consume(subscription, claims, self.board.clone(), shared, lanes, shutdown).await
     }
 }

@@ -1,19 +1,18 @@
-//! A worker consumes one model on this instance: it drops what is no longer its own, marks duplicates, writes, and says
-//! how it goes. Batches are written strictly one after another, and again until they are written or not its own.
+//! A worker writes one lane of a model on this instance: it drops what is no longer its own, marks duplicates, writes, and
+//! says how it goes. Batches are written strictly one after another, and again until they are written or not its own.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use vitrina_ingest::{Consumer, End, Subscription, TopicPartition};
+use vitrina_ingest::{Consumer, End, TopicPartition};
 
 use crate::backoff::Backoff;
 use crate::batch::{Decoded, Part};
 use crate::breaker::Breaker;
 use crate::claims::Claims;
-use crate::decode::Stage;
 use crate::fault::{Fault, Trouble};
 use crate::metrics;
 use crate::plan::{self, Plan};
@@ -24,28 +23,37 @@ use crate::status::{Board, Orders, State};
 use crate::window::{Seen, Window};
 use crate::writer::Writer;
 
-/// How long a consumer may take to leave its group.
-const LEAVE: Duration = Duration::from_secs(8);
 /// How often one event alone may run into the time-out before the model stops.
 const TIMEOUTS: u32 = 3;
 
+/// What the workers of one model share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub settings: Arc<ModelSettings>,
+    breaker: Arc<Mutex<Breaker>>,
+}
+
+impl Shared {
+    pub(crate) fn new(settings: &ModelSettings) -> Self {
+        let breaker = Arc::new(Mutex::new(Breaker::new(settings.breaker.clone())));
+        Self { settings: Arc::new(settings.clone()), breaker }
+    }
+}
+
 pub(crate) struct Worker {
     model: String,
-    generation: i32,
+    consumer: Arc<Consumer>,
     claims: Arc<Claims>,
     writer: Writer,
     board: Board,
-    settings: ModelSettings,
+    shared: Shared,
     orders: watch::Receiver<Orders>,
     shutdown: CancellationToken,
     windows: HashMap<TopicPartition, Window>,
     /// Claims that turned out not to be the newest: what was read under them is dropped.
     fenced: HashSet<(TopicPartition, i64)>,
-    breaker: Breaker,
     /// The breaker is half open: one record is tried.
     probing: bool,
-    /// How often the operator had asked to go on when the breaker opened.
-    opened_under: i64,
     /// Attempts in a row that the world made fail.
     attempts: u32,
     /// How often the event that is tried alone has run into the time-out.
@@ -54,75 +62,70 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn new(
+        consumer: Arc<Consumer>,
         claims: Arc<Claims>,
         writer: Writer,
         board: Board,
-        settings: ModelSettings,
+        shared: Shared,
         shutdown: CancellationToken,
     ) -> Self {
         Self {
             model: claims.model.clone(),
-            generation: claims.generation,
             orders: board.orders(&claims.model),
-            breaker: Breaker::new(settings.breaker.clone()),
+            consumer,
             claims,
             writer,
             board,
-            settings,
+            shared,
             shutdown,
             windows: HashMap::new(),
             fenced: HashSet::new(),
             probing: false,
-            opened_under: 0,
             attempts: 0,
             timeouts: 0,
         }
     }
 
-    /// Consumes until the shutdown, or until the consumer or a batch says why not.
-    pub(crate) async fn run(mut self, subscription: Subscription, stage: Stage) -> End {
-        let (consumer, batches) = Consumer::start(subscription, self.claims.clone());
-        self.board.consuming(&self.model, self.generation, consumer.ownership.clone());
-        let (sender, mut decoded) = mpsc::channel(1);
-        let decoding = tokio::spawn(stage.run(batches, sender));
-        let stopped = self.consume(&consumer, &mut decoded).await;
-        drop(decoded);
-        let decoded = decoding.await;
-        self.writer.close().await;
-        let ended = consumer.close(LEAVE).await;
-        match decoded {
-            Err(error) if error.is_panic() => End::Stop(format!("the decoder failed: {error}; please report it")),
-            _ => stopped.unwrap_or(ended),
-        }
+    fn settings(&self) -> &ModelSettings {
+        &self.shared.settings
     }
 
-    /// `None`: the shutdown, or the consumer ended by itself.
-    async fn consume(
-        &mut self,
-        consumer: &Consumer,
-        decoded: &mut mpsc::Receiver<Result<Decoded, String>>,
-    ) -> Option<End> {
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.shared.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes batches until the shutdown, or until one says why not. `None`: the shutdown, or the batches ended by
+    /// themselves.
+    pub(crate) async fn run(mut self, mut decoded: mpsc::Receiver<Result<Decoded, String>>) -> Option<End> {
+        let stopped = self.consume(&mut decoded).await;
+        self.writer.close().await;
+        stopped
+    }
+
+    async fn consume(&mut self, decoded: &mut mpsc::Receiver<Result<Decoded, String>>) -> Option<End> {
+        let shutdown = self.shutdown.clone();
         loop {
-            let shutdown = self.shutdown.clone();
-            let received = shutdown.run_until_cancelled(async {
-                self.wait_for_permission(consumer).await;
-                decoded.recv().await
-            });
-            let mut batch = match received.await?? {
+            shutdown.run_until_cancelled(self.wait_for_permission()).await?;
+            let received = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return None,
+                received = decoded.recv() => received?,
+                Ok(()) = self.orders.changed() => continue,
+            };
+            let mut batch = match received {
                 Ok(batch) => batch,
                 Err(reason) => return Some(End::Stop(reason)),
             };
-            self.windows.extend(self.claims.take_windows());
-            self.drop_foreign(consumer, &mut batch);
+            self.drop_foreign(&mut batch);
             self.mark_duplicates(&mut batch);
-            if let Err(end) = self.write(consumer, &mut batch).await {
+            if let Err(end) = self.write(&mut batch).await {
                 return end;
             }
         }
     }
 
     /// Waits while the operator pauses the model, or its breaker is open.
-    async fn wait_for_permission(&mut self, consumer: &Consumer) {
+    async fn wait_for_permission(&mut self) {
         loop {
             let orders = self.orders.borrow_and_update().clone();
             if let Some(paused) = orders.paused {
@@ -133,37 +136,41 @@ impl Worker {
                 continue;
             }
             self.board.resumed(&self.model);
-            let Some(half_opens) = self.breaker.half_opens().filter(|_| !self.probing) else { return };
-            if orders.resumed != self.opened_under {
+            let Some(opened) = self.breaker().opened().filter(|_| !self.probing) else { return };
+            if orders.resumed != opened.under {
                 // The operator knows better than the timer.
                 self.close_breaker();
-                return self.read_again(consumer);
+                return self.read_again();
             }
-            if tokio::time::timeout_at(half_opens.into(), self.orders.changed()).await.is_err() {
+            if tokio::time::timeout_at(opened.until.into(), self.orders.changed()).await.is_err() {
                 metrics::breaker(&self.model, metrics::BreakerState::HalfOpen);
                 self.probing = true;
-                return self.read_again(consumer);
+                return self.read_again();
             }
         }
     }
 
     /// Records are read and decoded anew, from the positions on: what was wrong with them may be mended by now.
-    fn read_again(&mut self, consumer: &Consumer) {
-        let claims = consumer.ownership.claims().into_iter();
+    fn read_again(&mut self) {
+        let claims = self.consumer.ownership.claims().into_iter();
         let claims: Vec<(TopicPartition, i64)> = claims.map(|(key, claim)| (key, claim.epoch)).collect();
         self.windows.clear();
         self.fenced.extend(claims.iter().cloned());
-        consumer.reclaim(claims);
+        self.consumer.reclaim(claims);
     }
 
-    fn drop_foreign(&self, consumer: &Consumer, batch: &mut Decoded) {
+    fn drop_foreign(&self, batch: &mut Decoded) {
         batch.retain_spans(|span| {
-            consumer.ownership.is_current(&span.topic, span.partition, span.epoch)
+            self.consumer.ownership.is_current(&span.topic, span.partition, span.epoch)
                 && !self.fenced.contains(&((span.topic.clone(), span.partition), span.epoch))
         });
     }
 
     fn mark_duplicates(&mut self, batch: &mut Decoded) {
+        for span in &batch.spans {
+            let key = (span.topic.clone(), span.partition);
+            self.windows.extend(self.claims.take_window(&key).map(|window| (key, window)));
+        }
         for event in &mut batch.events {
             let span = &batch.spans[event.span];
             let Some(identity) = event.identity else { continue };
@@ -186,14 +193,15 @@ impl Worker {
     ///
     /// # Errors
     /// Why the worker ends; `None` for the shutdown.
-    async fn write(&mut self, consumer: &Consumer, batch: &mut Decoded) -> Result<(), Option<End>> {
+    async fn write(&mut self, batch: &mut Decoded) -> Result<(), Option<End>> {
         let mut search = Search::default();
         while !batch.is_done() {
             let end = match self.probing {
                 true => plan::probe(batch, &self.writer.queues),
                 false => search.end(batch.done, batch.events.len()),
             };
-            let plan = plan::plan(batch, end, &self.writer.queues, &self.settings.parked, &self.breaker);
+            let breaker = self.breaker().clone();
+            let plan = plan::plan(batch, end, &self.writer.queues, &self.settings().parked, breaker);
             let plan = plan.map_err(|full| Some(End::Stop(full)))?;
             if self.probing && plan.culprits > 0 {
                 self.open_breaker("the record that was tried is refused, too");
@@ -201,17 +209,17 @@ impl Worker {
             }
             let started = Instant::now();
             let written = {
-                let _writing = self.claims.writing.clone().lock_owned().await;
+                let _writing = self.claims.writing.read().await;
                 self.writer.write(batch, &plan.part).await
             };
             match written {
                 Ok(written) => {
                     search.committed(plan.part.range.end);
-                    self.committed(consumer, batch, plan, written, started.elapsed());
+                    self.committed(batch, plan, written, started.elapsed());
                 }
-                Err(fault) => self.bear(consumer, batch, &mut search, &plan.part, fault).await?,
+                Err(fault) => self.bear(batch, &mut search, &plan.part, fault).await?,
             }
-            if self.breaker.half_opens().is_some() && !self.probing {
+            if !self.probing && self.breaker().opened().is_some() {
                 return Ok(());
             }
             if self.shutdown.is_cancelled() {
@@ -222,11 +230,11 @@ impl Worker {
     }
 
     /// The part is in Postgres.
-    fn committed(&mut self, consumer: &Consumer, batch: &mut Decoded, plan: Plan, written: Written, took: Duration) {
+    fn committed(&mut self, batch: &mut Decoded, plan: Plan, written: Written, took: Duration) {
         (self.attempts, self.timeouts) = (0, 0);
-        let Plan { part, breaker, opens, .. } = plan;
-        self.breaker = breaker;
-        consumer.mirror(part.positions());
+        let Plan { part, outcomes, opens, .. } = plan;
+        self.breaker().count(&outcomes);
+        self.consumer.mirror(part.positions());
         self.board.committed(&self.model, &part.spans);
         let duplicates = part.range.len() - part.apply.len() - part.park.len();
         let ignored = std::mem::take(&mut batch.ignored);
@@ -264,7 +272,6 @@ impl Worker {
     /// Why the worker ends.
     async fn bear(
         &mut self,
-        consumer: &Consumer,
         batch: &mut Decoded,
         search: &mut Search,
         part: &Part,
@@ -274,12 +281,12 @@ impl Worker {
             Fault::Stale => {}
             Fault::Fenced(partitions) => {
                 search.reset();
-                self.fence(consumer, batch, partitions).await;
+                self.fence(batch, partitions).await;
             }
             Fault::World { trouble, reason } => {
                 self.wait_for_world(trouble, reason).await?;
                 let events = batch.events.len();
-                self.drop_foreign(consumer, batch);
+                self.drop_foreign(batch);
                 if batch.events.len() != events {
                     search.reset();
                 }
@@ -311,7 +318,7 @@ impl Worker {
         metrics::world(&self.model);
         metrics::retry(&self.model, trouble.name());
         self.board.failed(&self.model, trouble.error_type());
-        let Some(pause) = trouble.pause(&self.settings.retry, self.attempts) else {
+        let Some(pause) = trouble.pause(&self.settings().retry, self.attempts) else {
             return Err(Some(End::Stop(format!("{reason} (retry.{}.strategy is none)", trouble.name()))));
         };
         self.board.set(&self.model, State::Waiting, Some(reason));
@@ -319,7 +326,7 @@ impl Worker {
     }
 
     fn open_breaker(&mut self, why: &str) {
-        let wait = self.settings.breaker.half_open_after;
+        let wait = self.settings().breaker.half_open_after;
         let reason = format!(
             "{why}; reading stops, one record is tried in {} s: see `vitrina parked`, mend the cause, then \
              `vitrina resume {}`",
@@ -329,20 +336,20 @@ impl Worker {
         metrics::breaker(&self.model, metrics::BreakerState::Open);
         metrics::breaker_tripped(&self.model);
         self.board.set(&self.model, State::BreakerOpen, Some(reason));
-        self.breaker.open(Instant::now());
-        self.opened_under = self.orders.borrow().resumed;
+        let under = self.orders.borrow().resumed;
+        self.breaker().open(Instant::now(), under);
         self.probing = false;
     }
 
     fn close_breaker(&mut self) {
         metrics::breaker(&self.model, metrics::BreakerState::Closed);
         self.board.set(&self.model, State::CatchingUp, None);
-        self.breaker.close();
+        self.breaker().close();
         self.probing = false;
     }
 
     /// Forgets all about partitions that somebody else has claimed, and claims them again after a jitter.
-    async fn fence(&mut self, consumer: &Consumer, batch: &mut Decoded, partitions: Vec<TopicPartition>) {
+    async fn fence(&mut self, batch: &mut Decoded, partitions: Vec<TopicPartition>) {
         metrics::fenced(&self.model, partitions.len());
         tracing::warn!(model = %self.model, ?partitions, "fenced: another instance has claimed these partitions");
         let mut fenced = Vec::new();
@@ -356,6 +363,6 @@ impl Worker {
         self.fenced.extend(fenced.iter().cloned());
         batch.retain_spans(|span| !partitions.contains(&(span.topic.clone(), span.partition)));
         Backoff::new(Duration::from_millis(500), Duration::from_millis(500)).wait().await;
-        consumer.reclaim(fenced);
+        self.consumer.reclaim(fenced);
     }
 }

@@ -84,7 +84,9 @@ impl Writer {
         let Self { id: (model, generation), rules, layouts, queues, connection, .. } = self;
         let connection = connection.as_mut().ok_or_else(|| Fault::world("Postgres: no connection"))?;
         let id = (model.as_str(), *generation);
-        let begin = format!("BEGIN; SELECT pg_advisory_xact_lock({})", lock_key(id));
+        // Whoever changes what is parked is alone; writers whose events never meet need not be.
+        let shared = if rules.parallel && part.park.is_empty() { "_shared" } else { "" };
+        let begin = format!("BEGIN; SELECT pg_advisory_xact_lock{shared}({})", lock_key(id));
         within(patience, connection.execute(AssertSqlSafe(begin))).await.map_err(world)?;
         let versions = bounded(patience, positions::advance(connection, id, &part.spans)).await?;
         if !queues.knows(&versions) {

@@ -14,8 +14,12 @@ pub struct Database {
 
 impl Database {
     pub async fn create() -> Self {
+        Self::create_on(&Stack::get().postgres).await
+    }
+
+    /// On another server, by its superuser's URL.
+    pub async fn create_on(server: &str) -> Self {
         let name = unique("test");
-        let server = &Stack::get().postgres;
         let admin = connect(server).await;
         admin.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
         admin.close().await;

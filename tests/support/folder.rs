@@ -39,13 +39,18 @@ impl Finished {
 impl Folder {
     /// A folder whose `vitrina.toml` names the services of this run and no definitions yet.
     pub fn new(database: &Database) -> Self {
+        let Stack { kafka, registry, .. } = Stack::get();
+        Self::at(kafka, registry, &database.url)
+    }
+
+    /// The same, with the services where the test has put them.
+    pub fn at(kafka: &str, registry: &str, postgres: &str) -> Self {
         let (listen, admin_listen) = (free_address(), free_address());
         let folder = Self { folder: TempDir::new().unwrap(), listen, admin_listen, group_prefix: unique("group") };
-        let Stack { kafka, registry, .. } = Stack::get();
-        let (group_prefix, url) = (&folder.group_prefix, &database.url);
+        let group_prefix = &folder.group_prefix;
         let settings = format!(
             "[kafka]\nbrokers = \"{kafka}\"\ngroup_prefix = \"{group_prefix}\"\n[registry]\nurl = \"{registry}\"\n\
-             [postgres]\nurl = \"{url}\"\n[http]\nlisten = \"{listen}\"\nadmin_listen = \"{admin_listen}\"\n\
+             [postgres]\nurl = \"{postgres}\"\n[http]\nlisten = \"{listen}\"\nadmin_listen = \"{admin_listen}\"\n\
              [definitions]\ncontracts = \"contracts\"\nmodels = \"models\"\n"
         );
         for empty in ["contracts", "models"] {
@@ -122,6 +127,6 @@ impl Folder {
 }
 
 /// Free now, and one of thousands: that another test gets it before the binary listens is unlikely enough.
-fn free_address() -> SocketAddr {
+pub(super) fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

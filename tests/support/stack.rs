@@ -7,6 +7,10 @@ use std::sync::OnceLock;
 pub struct Stack {
     /// The broker, `host:port`.
     pub kafka: String,
+    /// The way to the broker for clients that a test's own network carries from here …
+    pub kafka_door: String,
+    /// … to there.
+    pub kafka_inside: String,
     /// The folder of Kafka's jars.
     pub kafka_libs: PathBuf,
     /// The registry's address.
@@ -22,6 +26,8 @@ impl Stack {
         static STACK: OnceLock<Stack> = OnceLock::new();
         STACK.get_or_init(|| Self {
             kafka: variable("VITRINA_TEST_KAFKA"),
+            kafka_door: variable("VITRINA_TEST_KAFKA_DOOR"),
+            kafka_inside: variable("VITRINA_TEST_KAFKA_INSIDE"),
             kafka_libs: variable("VITRINA_TEST_KAFKA_LIBS").into(),
             registry: variable("VITRINA_TEST_REGISTRY"),
             postgres: variable("VITRINA_TEST_POSTGRES_URL"),

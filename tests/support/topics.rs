@@ -38,6 +38,7 @@ pub fn kafka_tool(class: &str, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn admin() -> AdminClient<DefaultClientContext> {
+/// Everything else that an operator may do.
+pub fn admin() -> AdminClient<DefaultClientContext> {
     ClientConfig::new().set("bootstrap.servers", &Stack::get().kafka).create().unwrap()
 }

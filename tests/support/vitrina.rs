@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use reqwest::header::HeaderMap;
 use serde_json::Value;
@@ -16,6 +17,7 @@ pub struct Vitrina {
     stderr: Arc<Mutex<String>>,
     listen: SocketAddr,
     admin_listen: SocketAddr,
+    client: reqwest::Client,
 }
 
 /// An answer over HTTP.
@@ -44,7 +46,7 @@ impl Vitrina {
                 *seen.lock().unwrap() += &format!("{line}\n");
             }
         });
-        Self { process, stderr, listen, admin_listen }
+        Self { process, stderr, listen, admin_listen, client: reqwest::Client::new() }
     }
 
     /// Waits until the instance says that it can do its job.
@@ -86,15 +88,40 @@ impl Vitrina {
         self.process.wait().unwrap();
     }
 
-    /// Asks it to end, as an operator does, and waits until it has.
-    pub async fn terminate(mut self) -> ExitStatus {
+    /// Freezes it, as a machine does that swaps or is being moved.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
         let pid = self.process.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        eventually(PATIENCE, async || self.process.try_wait().unwrap().ok_or("it still runs")).await
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    /// Bytes of memory that it holds at the moment.
+    pub fn resident(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+    }
+
+    /// Asks it to end, as an operator does, and waits until it has.
+    pub async fn terminate(self) -> ExitStatus {
+        self.terminate_within(PATIENCE).await
+    }
+
+    pub async fn terminate_within(mut self, deadline: Duration) -> ExitStatus {
+        self.signal("-TERM");
+        eventually(deadline, async || self.process.try_wait().unwrap().ok_or("it still runs")).await
     }
 
     async fn try_get(&self, listen: SocketAddr, path: &str) -> reqwest::Result<Answer> {
-        let response = reqwest::Client::new().get(format!("http://{listen}{path}")).send().await?;
+        let response = self.client.get(format!("http://{listen}{path}")).send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await?;
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
