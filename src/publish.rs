@@ -35,7 +35,8 @@ pub(crate) async fn run(arguments: Arguments, config: Config) -> Result<(), Fail
     })?;
     let contract = contracts.contract(context, event).ok_or_else(|| {
         let mut text: Vec<String> = findings.iter().map(ToString::to_string).collect();
-        let known: Vec<String> = vitrina_sql::Relations::names(&contracts);
+        let events = contracts.contexts.values().flat_map(|context| context.events.values());
+        let known: Vec<String> = events.map(|contract| contract.relation()).collect();
         text.push(format!(
             "there is no contract {name}; the contracts in {} are: {}",
             config.contracts.display(),

@@ -11,3 +11,4 @@ mod parking;
 mod reference;
 mod refusals;
 mod support;
+mod tombstones;

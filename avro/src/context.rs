@@ -1,11 +1,13 @@
 //! `context.toml`: the topic of a bounded context, its key, and where its events' ids and times are found. Every key
 //! is known, every field that it names is there and has a fitting type, or there is a finding.
 
+use std::sync::Arc;
+
 use toml::de::DeTable;
 use vitrina_sql::Finding;
 
 use crate::column::{Column, ColumnType};
-use crate::contract::{Context, Origin, Version};
+use crate::contract::{Context, Contract, Origin, Version};
 use crate::nearest;
 
 const KEYS: [&str; 6] = ["topic", "key", "event_id", "time", "correlation_id", "causation_id"];
@@ -65,6 +67,7 @@ pub(crate) fn read(name: &str, path: &str, text: &str, findings: &mut Vec<Findin
         correlation_id,
         causation_id,
         events: Default::default(),
+        tombstone: Arc::new(Contract::tombstone(name)),
     };
     Some((context, file))
 }

@@ -9,6 +9,7 @@ use vitrina_sql::UpcastItem;
 use crate::canonical::{self, Detail};
 use crate::column::{Column, ColumnType};
 use crate::schema::{Field, Record, Schema};
+use crate::tombstone::TOMBSTONE;
 
 /// What the transport knows of an event: columns that every event relation has besides its fields.
 pub const METADATA: [(&str, ColumnType); 9] = [
@@ -52,6 +53,8 @@ pub struct Context {
     pub correlation_id: Origin,
     pub causation_id: Origin,
     pub events: BTreeMap<String, Arc<Contract>>,
+    /// Its records without a value.
+    pub tombstone: Arc<Contract>,
 }
 
 /// An event type and its versions.
@@ -97,6 +100,12 @@ impl Contracts {
     /// The contract of an event type.
     pub fn contract(&self, context: &str, event: &str) -> Option<&Arc<Contract>> {
         self.contexts.get(context)?.events.get(event)
+    }
+
+    /// What stands behind the name of an event relation: the contract of an event type, or a context's tombstones.
+    pub fn relation(&self, context: &str, event: &str) -> Option<&Arc<Contract>> {
+        let context = self.contexts.get(context)?;
+        if event == TOMBSTONE { Some(&context.tombstone) } else { context.events.get(event) }
     }
 }
 
@@ -170,12 +179,13 @@ fn respaced(sql: &str) -> String {
 
 impl vitrina_sql::Relations for Contracts {
     fn columns(&self, context: &str, event: &str) -> Option<Vec<String>> {
-        let newest = self.contract(context, event)?.newest();
+        let newest = self.relation(context, event)?.newest();
         let metadata = METADATA.iter().map(|(name, _)| (*name).to_owned());
         Some(newest.columns.iter().map(|column| column.name.clone()).chain(metadata).collect())
     }
 
     fn names(&self) -> Vec<String> {
-        self.contexts.values().flat_map(|context| context.events.values().map(|event| event.relation())).collect()
+        let contracts = self.contexts.values().flat_map(|context| context.events.values().chain([&context.tombstone]));
+        contracts.map(|contract| contract.relation()).collect()
     }
 }

@@ -15,12 +15,15 @@ use crate::metadata::Envelope;
 use crate::plan::Plan;
 use crate::rows::Rows;
 use crate::schema::{Node, NodeId, Schema};
+use crate::tombstone::TOMBSTONE;
 
 /// Decodes the records of one model's topics.
 #[derive(Debug)]
 pub struct Decoder {
     layouts: Vec<Target>,
     writers: BTreeMap<SchemaRef, Writer>,
+    /// The layouts of tombstones: what their records are, of whatever topic.
+    tombstones: Branch,
 }
 
 /// A layout, and where its context's events come from.
@@ -78,9 +81,14 @@ impl Decoder {
         let target = |layout: Layout| {
             let context = contracts.contexts.get(&layout.contract.context);
             let topic = context.map(|context| context.topic.clone()).unwrap_or_default();
-            Target { topic, envelope: context.map(Envelope::new).unwrap_or_default(), layout }
+            let envelope = context.map(|context| Envelope::new(context, &layout.contract)).unwrap_or_default();
+            Target { topic, envelope, layout }
         };
-        Self { layouts: layouts.into_iter().map(target).collect(), writers: BTreeMap::new() }
+        let layouts: Vec<Target> = layouts.into_iter().map(target).collect();
+        let tombstones = layouts.iter().enumerate().filter(|(_, target)| target.layout.contract.is_tombstone());
+        let plans = tombstones.map(|(index, target)| (index, target.plan_tombstones())).collect();
+        let tombstones = Branch { name: TOMBSTONE.to_owned(), plans };
+        Self { layouts, writers: BTreeMap::new(), tombstones }
     }
 
     /// Which schema wrote the record, and its datum.
@@ -134,7 +142,25 @@ impl Decoder {
         let writer = writer.ok_or_else(|| RecordError::SchemaNotFetched(framed.schema.to_string()))?;
         let mut cursor = Cursor::new(framed.payload);
         let place = if writer.union { cursor.index(writer.branches.len(), "branch")? } else { 0 };
-        let branch = &writer.branches[place];
+        self.decode_branch(&writer.branches[place], record, cursor, out)
+    }
+
+    /// Takes a record without a value, as [`Self::decode`] one with a value.
+    ///
+    /// # Errors
+    /// What is wrong with its key or headers.
+    pub fn tombstone<'o>(&'o self, record: &Record<'_>, out: &'o mut [Vec<Rows>]) -> Result<Decoded<'o>, RecordError> {
+        self.decode_branch(&self.tombstones, record, Cursor::new(&[]), out)
+    }
+
+    /// The rest of a record of this branch.
+    fn decode_branch<'r, 'o: 'r>(
+        &'o self,
+        branch: &'o Branch,
+        record: &'r Record<'r>,
+        mut cursor: Cursor<'r>,
+        out: &'o mut [Vec<Rows>],
+    ) -> Result<Decoded<'o>, RecordError> {
         let plan = branch.plans.iter().find(|(layout, _)| self.layouts[*layout].topic == record.topic);
         let Some((layout, plan)) = plan else { return Ok(Decoded::Ignored { name: &branch.name }) };
         let plan = plan.as_ref().map_err(Clone::clone)?;
@@ -158,5 +184,11 @@ impl Target {
         let contract = &self.layout.contract;
         let fit = matching::fit(contract, schema, node)?;
         Ok(Plan::new(fit, node, contract, self.layout.versions(), self.envelope.clone()))
+    }
+
+    /// A tombstone is read as the one version's own record, which has no bytes.
+    fn plan_tombstones(&self) -> Result<Plan, RecordError> {
+        let schema = &self.layout.contract.newest().schema;
+        self.plan(schema, schema.root())
     }
 }

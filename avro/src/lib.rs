@@ -33,6 +33,7 @@ mod rows;
 mod scalar;
 mod schema;
 mod shape;
+mod tombstone;
 mod upcast;
 mod value;
 mod version;

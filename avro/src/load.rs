@@ -8,6 +8,7 @@ use vitrina_sql::{Files, Finding};
 
 use crate::context;
 use crate::contract::{Context, Contract, Contracts};
+use crate::tombstone::TOMBSTONE;
 use crate::version::{self, VersionFile};
 
 /// Names that stand for something else in models or in Postgres.
@@ -116,7 +117,7 @@ fn load_event(context: &str, event: &str, files: &EventFiles<'_>, findings: &mut
     let before = findings.len();
     let any = files.schemas.values().chain(files.upcasts.values()).next()?;
     let folder = any.path.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let reserved = || (event == "tombstone").then(|| "it stands for records without a value".to_owned());
+    let reserved = || (event == TOMBSTONE).then(|| "it stands for records without a value".to_owned());
     if let Some(why) = refused(event).or_else(reserved) {
         let help = format!("rename the folder {folder}");
         findings.push(Finding::error(any.path, 1, format!("`{event}` cannot be an event: {why}"), help));

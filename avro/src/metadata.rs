@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::calendar;
 use crate::column::Values;
-use crate::contract::{Context, METADATA, Origin};
+use crate::contract::{Context, Contract, METADATA, Origin};
 use crate::digits;
 use crate::fault::RecordError;
 use crate::frame::{Headers, Record};
@@ -36,9 +36,9 @@ pub(crate) struct Facts<'a> {
 }
 
 impl Envelope {
-    pub(crate) fn new(context: &Context) -> Self {
-        let origins = [&context.event_id, &context.time, &context.correlation_id, &context.causation_id];
-        Self { origins: origins.map(Clone::clone) }
+    /// Of the contract's events.
+    pub(crate) fn new(context: &Context, contract: &Contract) -> Self {
+        Self { origins: context.origins(contract) }
     }
 }
 

@@ -142,10 +142,12 @@ fn judge(error: &SRCError, what: &str, writing: bool) -> RegistryError {
     match (status, code) {
         (Some(408 | 429 | 500..), _) => RegistryError::Away(told(error)),
         _ if transient || foreign => RegistryError::Away(told(error)),
-        (Some(404), Some(0) | None) => RegistryError::Refused(format!(
-            "nothing is there ({}); the url may be another service's, or lack a path",
-            told(error)
-        )),
+        // Something in between may say so for a while; whoever only asks at hand wants to know at once.
+        (Some(404), Some(0) | None) => {
+            let nothing =
+                format!("nothing is there ({}); the url may be another service's, or lack a path", told(error));
+            if writing { RegistryError::Refused(nothing) } else { RegistryError::Away(nothing) }
+        }
         (Some(404), _) if !writing => RegistryError::Unknown(what.to_owned()),
         (Some(_), _) => RegistryError::Refused(told(error)),
         (None, _) if writing => RegistryError::Refused(told(error)),

@@ -140,6 +140,12 @@ impl Schema {
         Self::resolve(&parsed, &others)
     }
 
+    /// A record that has no fields.
+    pub(crate) fn empty_record(name: &str) -> Self {
+        let name = Named { full: name.to_owned(), aliases: Vec::new() };
+        Self { nodes: vec![Node::Record(Record { name, fields: Vec::new() })], root: 0, least: vec![0] }
+    }
+
     fn resolve(parsed: &Parsed, others: &[Parsed]) -> Result<Self, SchemaError> {
         let (nodes, root) = arena::nodes(parsed, others)?;
         let mut schema = Self { least: vec![0; nodes.len()], nodes, root };

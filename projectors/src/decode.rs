@@ -64,11 +64,7 @@ impl Stage {
     async fn decode(&mut self, records: Batch) -> Result<Decoded, String> {
         let mut batch = Decoded { spans: records.spans.clone(), rows: self.decoder.rows(), ..Decoded::default() };
         for (index, (span, record)) in records.records().enumerate() {
-            if let Some(value) = record.value {
-                self.decode_one(index, span, &record, value, &mut batch).await?;
-            } else {
-                batch.ignored += 1;
-            }
+            self.decode_one(index, span, &record, &mut batch).await?;
         }
         batch.records = records;
         Ok(batch)
@@ -79,7 +75,6 @@ impl Stage {
         index: usize,
         span: usize,
         record: &Record<'_>,
-        value: &[u8],
         batch: &mut Decoded,
     ) -> Result<(), String> {
         let (content, identity) = match self.content(record, batch).await? {
@@ -88,6 +83,7 @@ impl Stage {
                 return Ok(());
             }
             Ok(Outcome::Event { layout, version, row, identity, .. }) => {
+                let value = record.value.unwrap_or_default();
                 let identity = identity.map(|one| Identity::new(one.record, record.key, one.id, value));
                 (Content::Row(Row { layout, version, row }), identity)
             }
@@ -106,6 +102,9 @@ impl Stage {
         record: &Record<'_>,
         batch: &'o mut Decoded,
     ) -> Result<Result<Outcome<'o>, Blame>, String> {
+        if record.value.is_none() {
+            return Ok(self.decoder.tombstone(record, &mut batch.rows).map_err(|error| Blame::from(&error)));
+        }
         let framed = match Decoder::frame(record) {
             Ok(framed) => framed,
             Err(error) => return Ok(Err(Blame::from(&error))),

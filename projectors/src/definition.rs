@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use vitrina_avro::{Contract, Contracts, Layout};
-use vitrina_sql::{Files, Finding, Model};
+use vitrina_sql::{Files, Finding, Model, Rule};
 
 /// One model, ready to run.
 #[derive(Clone)]
@@ -46,13 +46,9 @@ impl Definitions {
         for (path, text) in &files.0 {
             let Some(name) = path.strip_prefix(&prefix).and_then(|file| file.strip_suffix(".sql")) else { continue };
             let (model, mut found) = Model::parse(name, path, text, &*contracts);
-            let model = model.filter(|model| {
-                if model.rules.is_empty() {
-                    let help = "write one (INSERT … SELECT … FROM context.event), or take the file away";
-                    found.push(Finding::error(path, 1, "the model has no rule, so its tables would stay empty", help));
-                }
-                !model.rules.is_empty()
-            });
+            let unfit = model.as_ref().map(|model| unfit(model, &contracts)).unwrap_or_default();
+            let model = model.filter(|_| unfit.is_empty());
+            found.extend(unfit);
             match model {
                 Some(model) => models.push(Definition::new(model, files, roots, &contracts)),
                 None => {
@@ -90,7 +86,7 @@ impl Definition {
 
     fn new(model: Model, files: &Files, roots: &Roots, contracts: &Arc<Contracts>) -> Self {
         let used = model.relations();
-        let named = used.iter().filter_map(|(context, event)| contracts.contract(context, event));
+        let named = used.iter().filter_map(|(context, event)| contracts.relation(context, event));
         let layouts: Vec<Layout> = named.map(|contract| layout(&model, contract)).collect();
         let contract_root = roots.contracts.trim_end_matches('/');
         let belongs = |path: &str| {
@@ -122,6 +118,32 @@ impl Definition {
     }
 }
 
+/// Why a model that was read cannot run.
+fn unfit(model: &Model, contracts: &Contracts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if model.rules.is_empty() {
+        let help = "write one (INSERT … SELECT … FROM context.event), or take the file away";
+        findings.push(Finding::error(&model.file, 1, "the model has no rule, so its tables would stay empty", help));
+    }
+    // A record without a value does not say which of its topic's contexts it belongs to.
+    let mut named: BTreeMap<&str, &Rule> = BTreeMap::new();
+    for rule in &model.rules {
+        let Some(context) = contracts.contexts.get(&rule.context) else { continue };
+        if rule.event != context.tombstone.name {
+            continue;
+        }
+        let first = *named.entry(&context.topic).or_insert(rule);
+        if first.context != rule.context {
+            let (own, other, topic) = (context.tombstone.relation(), &first.context, &context.topic);
+            let what =
+                format!("`{own}` is `{other}.{}` of line {}, for both are of topic {topic}", first.event, first.line);
+            let help = format!("name the context `{other}` here, too");
+            findings.push(Finding::error(&model.file, rule.line, what, help));
+        }
+    }
+    findings
+}
+
 /// The columns of the contract that any rule of the model uses.
 fn layout(model: &Model, contract: &Arc<Contract>) -> Layout {
     let rules = model.rules.iter().filter(|rule| rule.context == contract.context && rule.event == contract.name);
@@ -145,11 +167,62 @@ fn meaning(model: &Model, layouts: &[Layout], contracts: &Contracts) -> Vec<u8> 
         part(&contract.meaning());
         if let Some(context) = contracts.contexts.get(&contract.context) {
             part(&context.topic);
-            part(&format!(
-                "{:?} {:?} {:?} {:?}",
-                context.event_id, context.time, context.correlation_id, context.causation_id
-            ));
+            let [id, time, correlation_id, causation_id] = context.origins(contract);
+            part(&format!("{id:?} {time:?} {correlation_id:?} {causation_id:?}"));
         }
     }
     hash.finalize().to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const EVENT: &str = r#"{"type":"record","name":"Up","namespace":"a","fields":[{"name":"k","type":"string"},
+      {"name":"id","type":"string"},{"name":"at","type":"string"}]}"#;
+    const UP: &str = "INSERT INTO m SELECT e.k FROM a.up e ON CONFLICT (k) DO NOTHING;";
+    const OFF: &str = "DELETE FROM m USING a.tombstone e WHERE m.k = e._key;";
+
+    /// With two contexts on one topic; `toml` is for the first.
+    fn load(toml: &str, rules: &str) -> Definitions {
+        let context = "topic = \"a\"\nkey = \"k\"\n";
+        let files = [
+            ("c/a/context.toml", format!("{context}{toml}")),
+            ("c/a/up/v1.avsc", EVENT.to_owned()),
+            ("c/b/context.toml", context.to_owned()),
+            ("m/m.sql", format!("CREATE TABLE m (k text PRIMARY KEY);\n{rules}")),
+        ];
+        let files = files.into_iter().map(|(path, text)| (path.to_owned(), text));
+        Definitions::load(&Files(files.collect()), &Roots { contracts: "c".into(), models: "m".into() })
+    }
+
+    fn meaning(toml: &str, rules: &str) -> Vec<u8> {
+        let loaded = load(toml, rules);
+        assert!(loaded.findings.is_empty(), "{:?}", loaded.findings);
+        loaded.models[0].meaning.clone()
+    }
+
+    #[test]
+    fn tombstones_are_part_of_the_meaning_of_a_model_that_names_them() {
+        let both = format!("{UP}{OFF}");
+        assert_ne!(meaning("", UP), meaning("", &both));
+        // A field is none of theirs, and a header is.
+        for (toml, of_events, of_tombstones) in
+            [("time = \"at\"", true, false), ("event_id = \"header:x\"", true, true), ("", false, false)]
+        {
+            assert_eq!(meaning("", UP) != meaning(toml, UP), of_events, "{toml}");
+            assert_eq!(meaning("", OFF) != meaning(toml, OFF), of_tombstones, "{toml}");
+        }
+    }
+
+    #[test]
+    fn tombstones_of_one_topic_have_one_name_in_a_model() {
+        let other = OFF.replace("a.tombstone", "b.tombstone");
+        assert!(load("", &other).findings.is_empty(), "either name will do");
+        let loaded = load("", &format!("{OFF}\n{other}"));
+        assert!(loaded.models.is_empty());
+        let told = loaded.broken["m"][0].to_string();
+        assert!(told.starts_with("m/m.sql:3: `b.tombstone` is `a.tombstone` of line 2"), "{told}");
+    }
 }

@@ -160,7 +160,7 @@ impl<'a> StoredTypes<'a> {
 
 impl Types for StoredTypes<'_> {
     fn event(&self, context: &str, event: &str, column: &str) -> Option<String> {
-        let newest = self.contracts.contract(context, event)?.newest();
+        let newest = self.contracts.relation(context, event)?.newest();
         let field = newest.columns.iter().find(|known| known.name == column).map(|known| known.ty);
         let metadata = || METADATA.iter().find(|(name, _)| *name == column).map(|(_, ty)| *ty);
         field.or_else(metadata).map(|ty| ty.sql())

@@ -16,7 +16,7 @@ pub trait Relations {
     /// Names (folded) of the columns of `context.event`, its fields and the metadata (`_event_id` …); `None` where
     /// there is no such relation.
     fn columns(&self, context: &str, event: &str) -> Option<Vec<String>>;
-    /// All names as `context.event`, for suggestions.
+    /// All names as `context.event`, for suggestions; `context.tombstone` is one of every context.
     fn names(&self) -> Vec<String>;
 }
 
@@ -98,19 +98,39 @@ impl Scope<'_> {
         if self.relations.columns(context, event).is_some() {
             return Some((context.to_owned(), event.to_owned()));
         }
-        let name = format!("{context}.{event}");
-        if context == "every" || event == "tombstone" {
-            report.error(line, format!("`{name}` is not built yet"), "leave this rule out for now");
-            return None;
-        }
-        let names = self.relations.names();
-        let help = format!(
-            "{}a qualified name is an event relation; other models' tables and the catalogue cannot be read (keep a \
-             helper table, whose name begins with `_`)",
-            did_you_mean(&name, names.iter().map(String::as_str))
-        );
-        report.error(line, format!("there is no event relation `{name}`"), help);
+        let (what, help) = self.unknown_event(context, event);
+        report.error(line, what, help);
         None
+    }
+
+    /// What there is not, and what there is instead.
+    fn unknown_event(&self, context: &str, event: &str) -> (String, String) {
+        let name = format!("{context}.{event}");
+        let names = self.relations.names();
+        match (context, event) {
+            ("every", "event") => (
+                "`every.event`, all events of all contexts, is not built yet".to_owned(),
+                "write one rule for each event relation that it stands for".to_owned(),
+            ),
+            (_, "tombstone") => {
+                let contexts: BTreeSet<&str> = names.iter().filter_map(|name| Some(name.split_once('.')?.0)).collect();
+                let near = did_you_mean(context, contexts.iter().copied());
+                let known = contexts.into_iter().collect::<Vec<_>>().join(", ");
+                let help = match known.as_str() {
+                    "" => "there is no context at all: write the context.toml of one".to_owned(),
+                    known => format!("{near}the contexts are {known}"),
+                };
+                (format!("there is no context `{context}`, whose tombstones `{name}` would be"), help)
+            }
+            _ => {
+                let help = format!(
+                    "{}a qualified name is an event relation; other models' tables and the catalogue cannot be read \
+                     (keep a helper table, whose name begins with `_`)",
+                    did_you_mean(&name, names.iter().map(String::as_str))
+                );
+                (format!("there is no event relation `{name}`"), help)
+            }
+        }
     }
 
     /// Dotted column names: no three-part ones, no system columns, no columns that the event relation lacks.

@@ -27,7 +27,6 @@ async fn the_registry_broken_slow_replaced_and_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "avro/src/registry.rs: a 404 that is not the registry's own is taken for its refusal, which stops the model for good"]
 async fn a_404_of_something_in_between_is_waited_out() {
     let rig = Rig::new(1, "").await;
     let vitrina = rig.folder.serve();

@@ -52,6 +52,8 @@ struct ModelRow {
     parked: i64,
     /// What the instance said that was heard last, whether it still runs or not.
     last_reason: Option<String>,
+    /// Nothing can be written, not even what instances say.
+    reads_only: bool,
 }
 
 #[derive(sqlx::FromRow)]
@@ -76,7 +78,8 @@ const MODELS: &str = "
             array_position(ARRAY['stopped', 'breaker_open', 'waiting', 'paused', 'catching_up', 'live', 'starting'], state)
     )
     SELECT model, m.live AS generation, r.state, r.reason, coalesce(r.last_error, h.last_error) AS last_error, h.last_reason,
-        (SELECT count(*) FROM vitrina.parked p WHERE p.model = m.model AND p.generation = m.live) AS parked
+        (SELECT count(*) FROM vitrina.parked p WHERE p.model = m.model AND p.generation = m.live) AS parked,
+        current_setting('transaction_read_only') = 'on' AS reads_only
     FROM vitrina.model m FULL JOIN heard h USING (model) LEFT JOIN running r USING (model)
     ORDER BY model";
 
@@ -127,6 +130,11 @@ fn status(row: ModelRow, positions: &[PositionRow], ends: &BTreeMap<(String, i32
     let own = positions.iter().filter(|position| position.model == row.model);
     let (state, reason) = match row.state {
         Some(state) => (state, row.reason),
+        None if row.reads_only => {
+            let reason =
+                "Postgres (postgres.url) only reads: nothing can be written there, not even what instances say";
+            ("waiting".to_owned(), Some(reason.to_owned()))
+        }
         None => {
             let last = row.last_reason.map(|reason| format!("; the last one said: {reason}")).unwrap_or_default();
             ("stopped".to_owned(), Some(format!("no instance runs it{last}")))

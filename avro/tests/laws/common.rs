@@ -92,7 +92,10 @@ pub struct Envelope<'a> {
 impl Bench {
     pub fn new(contracts: &Contracts) -> Self {
         let events = contracts.contexts.values().flat_map(|context| context.events.values());
-        let layouts: Vec<Layout> = events.map(|contract| Layout::new(contract, None)).collect();
+        Self::with(contracts, events.map(|contract| Layout::new(contract, None)).collect())
+    }
+
+    pub fn with(contracts: &Contracts, layouts: Vec<Layout>) -> Self {
         let decoder = Decoder::new(contracts, layouts.clone());
         Self { rows: decoder.rows(), decoder, layouts }
     }
@@ -112,7 +115,15 @@ impl Bench {
     }
 
     pub fn decode_with(&mut self, datum: &[u8], envelope: &Envelope<'_>) -> Result<Option<Row>, RecordError> {
-        let value = [&[0, 0, 0, 0, 1], datum].concat();
+        self.read(Some(&[&[0, 0, 0, 0, 1], datum].concat()), envelope)
+    }
+
+    /// Takes a record without a value.
+    pub fn tombstone(&mut self, envelope: &Envelope<'_>) -> Result<Option<Row>, RecordError> {
+        self.read(None, envelope)
+    }
+
+    fn read(&mut self, value: Option<&[u8]>, envelope: &Envelope<'_>) -> Result<Option<Row>, RecordError> {
         let (bytes, places) = headers(envelope.headers);
         let record = Record {
             topic: "shop.events",
@@ -120,12 +131,14 @@ impl Bench {
             offset: 1842,
             timestamp_ms: envelope.timestamp_ms,
             key: envelope.key,
-            value: Some(&value),
+            value,
             headers: Headers::new(&bytes, &places),
         };
-        let framed = Decoder::frame(&record)?;
         let before: Vec<Vec<usize>> = lengths(&self.rows);
-        let decoded = self.decoder.decode(&record, &framed, &mut self.rows);
+        let decoded = match value {
+            Some(_) => self.decoder.decode(&record, &Decoder::frame(&record)?, &mut self.rows),
+            None => self.decoder.tombstone(&record, &mut self.rows),
+        };
         let (layout, version, row, identity, time_micros) = match decoded {
             Ok(Decoded::Event { layout, version, row, identity, time_micros }) => {
                 let identity = identity

@@ -10,3 +10,4 @@ mod oracle;
 mod publish;
 mod registry;
 mod relation;
+mod tombstones;

@@ -56,7 +56,7 @@ fn answers_are_judged() {
         (error(429, 42901), "away"),
         ((504, "<html>".into()), "away"),
         ((200, "<html>".into()), "away"),
-        ((404, "<html>".into()), "refused"),
+        ((404, "<html>".into()), "away"),
         (unusable(json!({"schema": "{\"type\":\"strin\"}"})), "unusable"),
         (unusable(json!({"schema": "syntax = \"proto3\";", "schemaType": "PROTOBUF"})), "unusable"),
     ] {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor as _};
-use vitrina_avro::{Decoded as Outcome, Decoder};
+use vitrina_avro::{Decoded as Outcome, Decoder, Record, Rows};
 
 use super::bench::{Bench, STORED, Stored};
 use super::desk::{Queue, Refusal, raise_version};
@@ -88,22 +88,7 @@ impl Bench {
             let headers = stored.header_bytes();
             let record = stored.record(&headers);
             let mut rows = self.decoder.rows();
-            let now = match Decoder::frame(&record) {
-                Err(error) => Now::Refused(Blame::from(&error)),
-                Ok(framed) => match (self.refused.get(&framed.schema), self.decoder.knows(&framed.schema)) {
-                    (Some(blame), _) => Now::Refused(blame.clone()),
-                    (None, false) => return Ok(None),
-                    (None, true) => match self.decoder.decode(&record, &framed, &mut rows) {
-                        Ok(Outcome::Ignored { .. }) => Now::Ignored,
-                        Ok(Outcome::Event { layout, version, row, identity, .. }) => {
-                            let value = record.value.unwrap_or_default();
-                            let identity = identity.map(|one| Identity::new(one.record, record.key, one.id, value));
-                            Now::Event(Row { layout, version, row }, identity)
-                        }
-                        Err(error) => Now::Refused(Blame::from(&error)),
-                    },
-                },
-            };
+            let Some(now) = self.decode(&record, &mut rows) else { return Ok(None) };
             let verdict = match now {
                 Now::Ignored => Verdict::Leaves("ignored", None),
                 Now::Refused(blame) => Verdict::Fails(blame),
@@ -132,12 +117,29 @@ impl Bench {
         Ok(Some(replayed))
     }
 
-    async fn apply(
-        &mut self,
-        rows: &[Vec<vitrina_avro::Rows>],
-        row: Row,
-        late: Option<Identity>,
-    ) -> Result<Verdict, Refusal> {
+    /// `None`: the record's schema has not been asked for.
+    fn decode(&self, record: &Record<'_>, rows: &mut [Vec<Rows>]) -> Option<Now> {
+        let decoded = match Decoder::frame(record) {
+            _ if record.value.is_none() => self.decoder.tombstone(record, rows),
+            Err(error) => Err(error),
+            Ok(framed) => match (self.refused.get(&framed.schema), self.decoder.knows(&framed.schema)) {
+                (Some(blame), _) => return Some(Now::Refused(blame.clone())),
+                (None, false) => return None,
+                (None, true) => self.decoder.decode(record, &framed, rows),
+            },
+        };
+        Some(match decoded {
+            Ok(Outcome::Ignored { .. }) => Now::Ignored,
+            Ok(Outcome::Event { layout, version, row, identity, .. }) => {
+                let value = record.value.unwrap_or_default();
+                let identity = identity.map(|one| Identity::new(one.record, record.key, one.id, value));
+                Now::Event(Row { layout, version, row }, identity)
+            }
+            Err(error) => Now::Refused(Blame::from(&error)),
+        })
+    }
+
+    async fn apply(&mut self, rows: &[Vec<Rows>], row: Row, late: Option<Identity>) -> Result<Verdict, Refusal> {
         self.connection.execute("SAVEPOINT one").await?;
         let mut running = Bounded { connection: &mut self.connection, patience: session::STATEMENT * 2 };
         match running.run_event(&self.rules, rows, 0, row).await {

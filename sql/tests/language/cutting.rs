@@ -191,3 +191,17 @@ fn a_delete_and_an_insert_of_different_knowledge_meet() {
     Cutter::new(&analysis).cut([(0, order.as_slice()), (1, customer.as_slice())], &mut waves);
     assert_eq!(waves, [0, 1]);
 }
+
+#[test]
+fn a_tombstone_stands_between_the_records_of_its_key() {
+    let analysis = waves(
+        "INSERT INTO o (id, cust) SELECT e.order_id, e.customer_id FROM orders.order_placed e ON CONFLICT DO NOTHING;
+         DELETE FROM o USING orders.tombstone e WHERE o.id = e._key",
+    );
+    assert_eq!(analysis.relations[1].keys, [KeyValue::Field("_key".into())]);
+    let (placed, tombstone) = (|key| (0, [Some(key)]), |key| (1, [Some(key)]));
+    let events = [placed(1), tombstone(1), tombstone(2), placed(2), placed(1), tombstone(1), tombstone(1)];
+    let mut waves = Vec::new();
+    Cutter::new(&analysis).cut(events.iter().map(|(relation, keys)| (*relation, keys.as_slice())), &mut waves);
+    assert_eq!(waves, [0, 1, 0, 1, 2, 3, 3]);
+}

@@ -13,7 +13,7 @@ CREATE VIEW all_of AS SELECT * FROM o;
 
 fn record_key(relation: &EventKeys) -> RecordKey {
     let (topic, column) = match relation.context.as_str() {
-        "orders" if relation.event == "order_cancelled" => ("orders.events", None),
+        "orders" if relation.event == "tombstone" => ("orders.events", None),
         "orders" => ("orders.events", Some("order_id")),
         "users" => ("users.events", Some("user_id")),
         _ => ("orders.events", Some("product_id")),
@@ -36,7 +36,7 @@ INSERT INTO l SELECT e.order_id, i.n, i.item ->> 'sku' FROM orders.order_placed 
   jsonb_array_elements(e.items) WITH ORDINALITY i(item, n) ON CONFLICT DO NOTHING;
 UPDATE o SET n = o.n * 2 + (SELECT count(*) FROM l WHERE l.id = e.order_id)
 FROM orders.order_shipped e WHERE o.id = e.order_id AND o.cust > '';
-DELETE FROM o USING orders.order_cancelled e WHERE o.id = e._key;";
+DELETE FROM o USING orders.tombstone e WHERE o.id = e._key;";
 
 #[test]
 fn a_model_that_finds_every_row_by_the_record_key_writes_in_parallel() {
@@ -44,7 +44,7 @@ fn a_model_that_finds_every_row_by_the_record_key_writes_in_parallel() {
     let parallel = judged(OWN).unwrap();
     assert_eq!(parallel.topic, "orders.events");
     for (relation, key) in waves.relations.iter().zip(&parallel.keys) {
-        let column = if relation.event == "order_cancelled" { KEY } else { "order_id" };
+        let column = if relation.event == "tombstone" { KEY } else { "order_id" };
         assert_eq!(relation.keys[*key], vitrina_sql::waves::KeyValue::Field(column.into()));
     }
 }

@@ -99,8 +99,15 @@ fn rules_that_are_refused() {
           INSERT INTO t SELECT e.order_id FROM orders.order_placed e, b",
             "view `b` reads the clock",
         ),
-        ("INSERT INTO t SELECT e._type FROM every.event e", "not built yet"),
-        ("DELETE FROM t USING orders.tombstone e WHERE id = e._key", "not built yet"),
+        (
+            "INSERT INTO t SELECT e._type FROM every.event e",
+            "`every.event`, all events of all contexts, is not built yet",
+        ),
+        (
+            "DELETE FROM t USING ordres.tombstone e WHERE id = e._key",
+            "no context `ordres`, whose tombstones `ordres.tombstone` would be: did you mean `orders`? the contexts are",
+        ),
+        ("DELETE FROM t USING orders.tombstone e WHERE id = e.order_id", "`orders.tombstone` has no column `order_id`"),
         ("INSERT INTO t SELECT e.order_id, m.n FROM orders.order_placed e, other_model.t m", "other models' tables"),
         ("INSERT INTO t SELECT relname FROM pg_class, orders.order_placed e", "no table or view `pg_class`"),
         ("INSERT INTO t SELECT t.ctid FROM orders.order_placed e, t", "system column"),

@@ -17,8 +17,9 @@ const RELATIONS: [(&str, &str, &str); 6] = [
 
 impl Relations for Shop {
     fn columns(&self, context: &str, event: &str) -> Option<Vec<String>> {
-        let (_, _, fields) = RELATIONS.iter().find(|(c, e, _)| (*c, *e) == (context, event))?;
-        Some(fields.split(' ').chain(METADATA.split(' ')).map(str::to_owned).collect())
+        let known = RELATIONS.iter().find(|(c, e, _)| *c == context && (*e == event || event == "tombstone"))?;
+        let fields = if event == "tombstone" { "" } else { known.2 };
+        Some(fields.split_whitespace().chain(METADATA.split(' ')).map(str::to_owned).collect())
     }
 
     fn names(&self) -> Vec<String> {
