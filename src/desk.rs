@@ -1,14 +1,18 @@
 //! The operators' desk of this configuration, for verbs and for the admin API.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use sqlx::{ConnectOptions as _, Connection as _};
 use vitrina_avro::Registry;
 use vitrina_projectors::parked::{Desk, Refusal};
 use vitrina_projectors::session;
 
-use crate::Failure;
 use crate::config::Config;
+use crate::{Failure, postgres_words};
 
+/// How long Postgres may take to answer a verb.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Connections for decisions; those of a retry's own come on top.
 const CONNECTIONS: u32 = 2;
 
@@ -22,6 +26,32 @@ pub(crate) fn open(config: &Config) -> Result<Desk, Failure> {
     let registry = Registry::new(&config.registry).map_err(|error| Failure::Usage(format!("registry.url: {error}")))?;
     let pool = session::control_pool(&postgres, CONNECTIONS);
     Ok(Desk { pool, postgres, registry: Arc::new(registry) })
+}
+
+/// The same for a verb: says at once what is in the way, and where no Vitrina has run there is nothing to decide.
+///
+/// # Errors
+/// Postgres does not answer, or holds no control tables.
+pub(crate) async fn meet(config: &Config) -> Result<Desk, Failure> {
+    let desk = open(config)?;
+    let place = postgres_words::place(&config.postgres_url);
+    let asked = tokio::time::timeout(PATIENCE, async {
+        let mut connection = desk.postgres.connect().await?;
+        let found =
+            sqlx::query_scalar("SELECT to_regclass('vitrina.parked') IS NOT NULL").fetch_one(&mut connection).await;
+        // The answer is here: how the connection ends changes nothing.
+        let _ = connection.close().await;
+        found
+    });
+    match asked.await {
+        Ok(Ok(true)) => Ok(desk),
+        Ok(Ok(false)) => Err(Failure::No(format!("no Vitrina has run on {place} yet; `vitrina serve` starts one"))),
+        Ok(Err(error)) => Err(Failure::No(postgres_words::describe(&error, &config.postgres_url))),
+        Err(_) => {
+            let seconds = PATIENCE.as_secs();
+            Err(Failure::No(format!("{place} did not answer within {seconds} s; see that it runs")))
+        }
+    }
 }
 
 /// Who decides at this terminal, as it is written down beside the decision.

@@ -46,7 +46,7 @@ enum Verb {
 }
 
 pub(crate) async fn run(Arguments { model, verb, json }: Arguments, config: Config) -> Result<(), Failure> {
-    let desk = desk::open(&config)?;
+    let desk = desk::meet(&config).await?;
     let model = model.as_deref();
     match verb {
         None => list(&desk, model, json).await,

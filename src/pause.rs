@@ -12,11 +12,11 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn pause(Arguments { model }: Arguments, config: Config) -> Result<(), Failure> {
-    desk::open(&config)?.pause(&model, &desk::operator()).await.map_err(desk::refused)?;
+    desk::meet(&config).await?.pause(&model, &desk::operator()).await.map_err(desk::refused)?;
     say(&format!("{model} pauses on every instance; `vitrina resume {model}` lets it go on where it is"))
 }
 
 pub(crate) async fn resume(Arguments { model }: Arguments, config: Config) -> Result<(), Failure> {
-    desk::open(&config)?.resume(&model, &desk::operator()).await.map_err(desk::refused)?;
+    desk::meet(&config).await?.resume(&model, &desk::operator()).await.map_err(desk::refused)?;
     say(&format!("{model} goes on; `vitrina status` says how"))
 }

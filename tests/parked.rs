@@ -173,6 +173,7 @@ async fn parked_records_are_listed_shown_retried_in_order_and_discarded() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_pauses_and_resumes_on_an_operators_word() {
     let auctions = Auctions::new().await;
+    refused(&auctions.folder.run(&["pause", "auction"]), "no Vitrina has run");
     let vitrina = auctions.folder.serve();
     auctions.set_rate(1).await;
     refused(&auctions.folder.run(&["pause", "nobody"]), "auction");
