@@ -142,6 +142,12 @@ impl Instance {
             desk: desk.clone(),
             kafka: self.config.kafka.clone(),
         };
+        if let Access::Off = operators.access {
+            tracing::info!(
+                "the admin routes are off: {admin} (http.admin_listen) is no loopback address and \
+                            http.admin_token is not set"
+            );
+        }
         let mut servers = Vec::new();
         let bind = |address, setting: &'static str| async move {
             let bound = TcpListener::bind(address).await;

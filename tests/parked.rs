@@ -232,6 +232,20 @@ async fn health_and_the_webhook_tell_of_parked_records() {
         "{message}"
     );
 
+    for line in [
+        "vitrina_parked{model=\"auction\"} 6",
+        "vitrina_parked_total{model=\"auction\",reason_class=\"behind\"} 2",
+        "vitrina_errors_total{model=\"auction\",error_type=\"corruption\",severity=\"high\"} 1",
+        "vitrina_kafka_connected 1",
+        "vitrina_postgres_connected 1",
+        "vitrina_registry_connected 1",
+    ] {
+        eventually(PATIENCE, async || {
+            let metrics = vitrina.get_admin("/metrics").await.body.as_str().unwrap().to_owned();
+            if metrics.contains(line) { Ok(()) } else { Err(format!("{line} is not in\n{metrics}")) }
+        })
+        .await;
+    }
     let over_http = vitrina.get_admin("/admin/v1/parked?model=auction").await.body;
     assert_eq!(over_http["parked"].as_array().unwrap(), &auctions.parked());
     let unframed = &ids(&auctions.parked(), &[5])[0];
