@@ -1,5 +1,6 @@
 //! COMMIT was sent, and its answer never comes: whether it arrived is read, never guessed.
 
+use crate::faults::load::Load;
 use crate::faults::rig::{RECOVERY, Rig};
 use crate::support::{Trap, eventually};
 
@@ -25,7 +26,7 @@ fn commit(arrives: bool) -> Trap {
 async fn survives(traps: &[Trap]) {
     let rig = Rig::new(2, "[model]\nmax_events = 100").await;
     let vitrina = rig.folder.serve();
-    let load = rig.load(2).await;
+    let load = Load::start(&rig, 2).await;
     rig.goes_on(100).await;
     rig.postgres.lay(traps);
     eventually(RECOVERY, async || match rig.postgres.open_traps() {

@@ -3,6 +3,7 @@
 
 use serde_json::json;
 
+use crate::faults::load::Load;
 use crate::faults::rig::{RECOVERY, Rig};
 use crate::support::{Message, Producer, Weather, Writer, eventually};
 
@@ -36,7 +37,7 @@ async fn a_404_of_something_in_between_is_waited_out() {
 }
 
 async fn waits_out(rig: &Rig, weathers: &[Weather]) {
-    let load = rig.load(15).await;
+    let load = Load::start(rig, 15).await;
     rig.goes_on(100).await;
     for (round, weather) in weathers.iter().enumerate() {
         rig.registry.set(*weather);

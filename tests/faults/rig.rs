@@ -3,20 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
+use tokio::sync::Mutex;
 
+use crate::faults::load::Load;
 use crate::support::{
-    Applied, Database, Event, Folder, Ledger, Message, PATIENCE, Producer, Proxy, Row, Stack, Vitrina, Writer,
-    create_topic, eventually, unique,
+    Applied, Database, Folder, Ledger, PATIENCE, Proxy, Row, Stack, Vitrina, Writer, create_topic, eventually, unique,
 };
 
 const NOTED: &str = r#"{"type":"record","name":"Noted","namespace":"probe","fields":[
@@ -36,10 +32,6 @@ const SNAPSHOT: &str = r#"SELECT
 
 /// How long after a trouble's end everything must be in order again.
 pub(crate) const RECOVERY: Duration = Duration::from_secs(30);
-const ACCOUNTS: u32 = 60;
-const TICK: Duration = Duration::from_millis(50);
-/// Events a tick: enough that every trouble meets batches under way.
-const EVENTS: usize = 25;
 
 #[derive(Debug, Deserialize)]
 struct Position {
@@ -55,6 +47,9 @@ struct Snapshot {
     applied: Vec<Applied>,
 }
 
+/// Epoch and position of each partition.
+type Seen = BTreeMap<i32, (i64, i64)>;
+
 #[derive(Clone)]
 pub(crate) struct Rig {
     /// Without the network.
@@ -64,8 +59,8 @@ pub(crate) struct Rig {
     pub(crate) folder: Arc<Folder>,
     pub(crate) topic: String,
     pub(crate) ledger: Arc<Ledger>,
-    /// The newest epoch and position of each partition that was seen.
-    seen: Arc<Mutex<BTreeMap<i32, (i64, i64)>>>,
+    /// What the last look saw. Looks come one after another, so none is older than the one before.
+    seen: Arc<Mutex<Seen>>,
 }
 
 impl Rig {
@@ -122,22 +117,9 @@ impl Rig {
         command
     }
 
+    /// Of the topic's only type of event.
     pub(crate) async fn writer(&self) -> Writer {
         Writer::register(&self.topic, NOTED).await
-    }
-
-    /// Begins to produce, steadily, and to look.
-    pub(crate) async fn load(&self, seed: u64) -> Load {
-        println!("seed {seed}");
-        let writer = self.writer().await;
-        let ended = Arc::new(AtomicBool::new(false));
-        let looks = Arc::new(AtomicUsize::new(0));
-        let producing = tokio::spawn(produce(self.ledger.clone(), writer, ended.clone(), seed));
-        let (rig, runtime) = (self.clone(), Handle::current());
-        let seen = (looks.clone(), ended.clone());
-        // On a thread of its own, because what it waits for in `check` cannot change threads.
-        let looking = std::thread::spawn(move || runtime.block_on(look(rig, seen.0, seen.1)));
-        Load { ended, looks, producing, looking }
     }
 
     /// Compares the rows with the ledger, at the positions of the same moment; how far these are.
@@ -145,13 +127,15 @@ impl Rig {
     /// # Errors
     /// Postgres does not answer, or the model has no tables yet.
     pub(crate) async fn check(&self) -> Result<i64, sqlx::Error> {
+        let mut seen = self.seen.lock().await;
         let mut found = self.database.try_rows(SNAPSHOT).await?;
         let Snapshot { positions, rows, applied } = serde_json::from_value(found[0].take()).unwrap();
         for Position { partition, epoch, next } in &positions {
-            let before = self.seen.lock().unwrap().insert(*partition, (*epoch, *next));
+            let before = seen.insert(*partition, (*epoch, *next));
             assert!(before <= Some((*epoch, *next)), "partition {partition} fell from {before:?} to {epoch}, {next}");
             assert!(before.is_none_or(|(_, before)| before <= *next), "partition {partition} fell behind {before:?}");
         }
+        drop(seen);
         let at: BTreeMap<i32, i64> = positions.iter().map(|position| (position.partition, position.next)).collect();
         // The broker shows records to consumers before it has told their producer.
         let far =
@@ -227,67 +211,5 @@ impl Rig {
         let open = "SELECT count(*) AS n FROM pg_stat_activity
                     WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
         self.database.rows(open).await[0]["n"].as_i64().unwrap()
-    }
-}
-
-/// A producer and somebody who looks, both at work.
-pub(crate) struct Load {
-    ended: Arc<AtomicBool>,
-    looks: Arc<AtomicUsize>,
-    producing: JoinHandle<()>,
-    looking: std::thread::JoinHandle<()>,
-}
-
-impl Load {
-    /// Stops; everything that was sent is in the ledger then.
-    pub(crate) async fn end(self) {
-        let looks = self.looks.load(Ordering::SeqCst);
-        self.ended.store(true, Ordering::SeqCst);
-        self.producing.await.unwrap();
-        self.looking.join().unwrap();
-        assert!(looks > 0, "nobody looked while it ran");
-    }
-}
-
-/// Sends events at a steady pace, one in fifty again soon after; the ledger knows them once the broker has them.
-async fn produce(ledger: Arc<Ledger>, writer: Writer, ended: Arc<AtomicBool>, seed: u64) {
-    let producer = Producer::new();
-    let mut random = SmallRng::seed_from_u64(seed);
-    let mut pace = tokio::time::interval(TICK);
-    let mut sent: Vec<Event> = Vec::new();
-    // More than any earlier load's.
-    let first = ledger.len() as i64 + 1;
-    while !ended.load(Ordering::SeqCst) {
-        pace.tick().await;
-        let mut events = Vec::with_capacity(EVENTS);
-        for _ in 0..EVENTS {
-            if !sent.is_empty() && random.random_range(0..50) == 0 {
-                let again = sent.len() - 1 - random.random_range(0..sent.len().min(500));
-                events.push(sent[again].clone());
-            }
-            let account = format!("a{:02}", random.random_range(0..ACCOUNTS));
-            let event = Event { account, number: first + sent.len() as i64, amount: random.random_range(-500..500) };
-            sent.push(event.clone());
-            events.push(event);
-        }
-        let messages: Vec<Message> = events.iter().map(|event| message(&writer, event, "")).collect();
-        for (place, event) in producer.send_all(&messages).await.into_iter().zip(events) {
-            ledger.note(place, event);
-        }
-    }
-}
-
-pub(crate) fn message(writer: &Writer, event: &Event, ballast: &str) -> Message {
-    let Event { account, number, amount } = event;
-    let value = json!({"account": account, "number": number, "amount": amount, "ballast": ballast});
-    writer.event(account, &value).header("ce_id", &format!("event-{number}"))
-}
-
-async fn look(rig: Rig, looks: Arc<AtomicUsize>, ended: Arc<AtomicBool>) {
-    let mut pace = tokio::time::interval(Duration::from_millis(500));
-    while !ended.load(Ordering::SeqCst) {
-        pace.tick().await;
-        // Before the model's first start, and while a test's own Postgres is away, there is nothing to see.
-        looks.fetch_add(usize::from(rig.check().await.is_ok()), Ordering::SeqCst);
     }
 }
