@@ -61,25 +61,22 @@ async fn a_zombie_with_batches_under_way_writes_none_of_them() {
     let zombie = rig.folder.serve();
     let load = Load::start(&rig, 4).await;
     rig.goes_on(100).await;
-    for _ in 0..if nightly() { 5 } else { 1 } {
+    // It may hear that its session is over just in time, and then there is nothing to be fenced off.
+    let mut rounds = 0..;
+    while rounds.next() < Some(if nightly() { 5 } else { 1 }) || fences(&zombie).await == 0.0 {
         rig.postgres.set(Weather::Frozen);
         // What it reads ahead meanwhile is what it will try to write.
         rig.produced(rig.ledger.len() + 500).await;
         door.network.set(Weather::Frozen);
         let heir = rig.another_without_trouble();
         rig.goes_on(1000).await;
-        let before = fences(&zombie).await;
         rig.postgres.set(Weather::Fair);
-        eventually(RECOVERY, async || match fences(&zombie).await {
-            now if now > before => Ok(()),
-            now => Err(format!("{now} fences; {}", zombie.stderr())),
-        })
-        .await;
         rig.goes_on(500).await;
         door.network.set(Weather::Fair);
         rig.goes_on(500).await;
         assert!(heir.terminate_within(SHUTDOWN).await.success());
         rig.goes_on(500).await;
+        assert!(rounds.start < 10, "never fenced: {}", zombie.stderr());
     }
     rig.settle(load).await;
     rig.says("live", &[]).await;
