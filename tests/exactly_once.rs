@@ -47,9 +47,9 @@ async fn two_instances_under_kills_equal_a_fold_by_hand() {
     let bank = Bank::new(&database, 4).await;
     // Two of one folder: the second has other ports, and a killed one is missed after six seconds.
     let bank = Bank {
-        folder: bank
-            .folder
-            .configure("[kafka.properties]\n\"session.timeout.ms\" = \"6000\"\n[model]\nmax_events = 200\nconcurrency = 3"),
+        folder: bank.folder.configure(
+            "[kafka.properties]\n\"session.timeout.ms\" = \"6000\"\n[model]\nmax_events = 200\nconcurrency = 3",
+        ),
         ..bank
     };
     let steady = bank.folder.serve();

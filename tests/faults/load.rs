@@ -39,13 +39,13 @@ impl Load {
         Self { ended, looks, producing, looking }
     }
 
-    /// Stops; everything that was sent is in the ledger then.
-    pub(crate) async fn end(self) {
+    /// Stops; everything that was sent is in the ledger then. How often somebody has looked.
+    pub(crate) async fn end(self) -> usize {
         let looks = self.looks.load(Ordering::SeqCst);
         self.ended.store(true, Ordering::SeqCst);
         self.producing.await.unwrap();
         self.looking.join().unwrap();
-        assert!(looks > 0, "nobody looked while it ran");
+        looks
     }
 }
 

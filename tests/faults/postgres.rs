@@ -126,7 +126,7 @@ async fn refusals_of_the_world(rig: &Rig) {
     rig.database.execute(trigger).await;
     for code in ["53100", "55P03", "40001"] {
         answer(&format!("RAISE EXCEPTION 'the world is in trouble' USING ERRCODE = '{code}';")).await;
-        rig.says("waiting", &["Postgres", code]).await;
+        rig.says_of("witness", "waiting", &["Postgres", code]).await;
         answer("").await;
         rig.goes_on(100).await;
     }

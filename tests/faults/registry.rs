@@ -67,9 +67,11 @@ async fn no_such_schema(rig: &Rig) {
     Producer::new().send(&Message { value, ..Message::tombstone(&rig.topic, "a00") }).await;
     eventually(RECOVERY, async || {
         let status = rig.status();
-        let told = status["last_error"].to_string().contains("999999");
-        let waits_no_more = status["state"] == "stopped" || status["partitions"][0]["lag"] == 0;
-        if told && waits_no_more { Ok(()) } else { Err(status.to_string()) }
+        let settled = status.as_array().unwrap().iter().all(|model| {
+            let told = model["last_error"].to_string().contains("999999");
+            told && (model["state"] == "stopped" || model["partitions"][0]["lag"] == 0)
+        });
+        if settled { Ok(()) } else { Err(status.to_string()) }
     })
     .await;
 }
