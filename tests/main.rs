@@ -5,6 +5,7 @@ mod bank;
 mod definitions;
 mod exactly_once;
 mod faults;
+mod hostile;
 mod main_job;
 mod parked;
 mod parking;

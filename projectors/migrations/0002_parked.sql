@@ -38,6 +38,19 @@ CREATE TABLE parked (
     FOREIGN KEY (model, generation) REFERENCES generation
 );
 CREATE INDEX parked_queue ON parked (model, generation, queue, id);
+CREATE INDEX parked_undecoded ON parked (model, generation, topic, partition, "offset") WHERE event IS NULL;
+
+-- Rows of seen that have left the window, near records that were parked undecoded: when those decode at last, they are
+-- compared with what was around them.
+CREATE TABLE seen_kept (
+    model       text    NOT NULL,
+    generation  integer NOT NULL,
+    topic       text    NOT NULL,
+    partition   integer NOT NULL,
+    last_offset bigint  NOT NULL,
+    identities  bytea   NOT NULL
+);
+CREATE INDEX seen_kept_offset ON seen_kept (model, generation, topic, partition, last_offset);
 
 -- How each parked record left: the audit of retries and discards, without the payload.
 CREATE TABLE verdict (

@@ -60,13 +60,15 @@ impl Event {
     }
 }
 
+/// Decoded values: by layout, then by version.
+pub(crate) type Columns = Vec<Vec<Rows>>;
+
 #[derive(Debug, Default)]
 pub(crate) struct Decoded {
     /// What is left to write: `from` follows the parts that were committed.
     pub spans: Vec<Span>,
     pub events: Vec<Event>,
-    /// By layout, then by version.
-    pub rows: Vec<Vec<Rows>>,
+    pub rows: Columns,
     /// Records that no rule wants, which were passed over by name.
     pub ignored: u64,
     /// Why events are refused.

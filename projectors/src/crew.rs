@@ -36,8 +36,10 @@ pub(crate) async fn consume(
         let worker = Worker::new(consumer.clone(), claims.clone(), writer, board.clone(), shared.clone(), stop.clone());
         workers.spawn(async move {
             let (sender, decoded) = mpsc::channel(1);
-            let decoding = tokio::spawn(stage.run(batches, sender));
-            let stopped = worker.run(decoded).await;
+            // As many as are under way: decoding, waiting, being written.
+            let (written, spare) = mpsc::channel(3);
+            let decoding = tokio::spawn(stage.run(batches, spare, sender));
+            let stopped = worker.run(decoded, written).await;
             match decoding.await {
                 Err(error) if error.is_panic() => {
                     Some(End::Stop(format!("the decoder failed: {error}; please report it")))

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
-use vitrina_avro::{Decoded as Outcome, Decoder, Record, Registry, RegistryError, SchemaRef};
+use vitrina_avro::{Decoded as Outcome, Decoder, Record, Registry, RegistryError, Rows, SchemaRef};
 use vitrina_ingest::Batch;
 
 use crate::backoff::Backoff;
-use crate::batch::{Content, Decoded, Event, Row};
+use crate::batch::{Columns, Content, Decoded, Event, Row};
 use crate::fault::{Blame, Fault};
 use crate::metrics::{self, Neighbour};
 use crate::settings::Retries;
@@ -39,11 +39,23 @@ impl Stage {
         Self { model: model.to_owned(), decoder, registry, board, retries, refused: HashMap::new() }
     }
 
-    /// Decodes until either side hangs up, or the registry refuses us.
-    pub(crate) async fn run(mut self, mut batches: mpsc::Receiver<Batch>, out: mpsc::Sender<Result<Decoded, String>>) {
+    /// Decodes until either side hangs up, or the registry refuses us. `spare` gives back the columns of batches that are
+    /// written: they keep their memory.
+    pub(crate) async fn run(
+        mut self,
+        mut batches: mpsc::Receiver<Batch>,
+        mut spare: mpsc::Receiver<Columns>,
+        out: mpsc::Sender<Result<Decoded, String>>,
+    ) {
         loop {
+            let next = async {
+                let records = batches.recv().await?;
+                let mut rows = spare.try_recv().unwrap_or_else(|_| self.decoder.rows());
+                rows.iter_mut().flatten().for_each(Rows::clear);
+                Some(self.decode(records, rows).await)
+            };
             let decoded = tokio::select! {
-                decoded = self.next(&mut batches) => decoded,
+                decoded = next => decoded,
                 () = out.closed() => return,
             };
             let Some(decoded) = decoded else { return };
@@ -54,15 +66,11 @@ impl Stage {
         }
     }
 
-    async fn next(&mut self, batches: &mut mpsc::Receiver<Batch>) -> Option<Result<Decoded, String>> {
-        let batch = batches.recv().await?;
-        Some(self.decode(batch).await)
-    }
-
     /// # Errors
     /// Why the registry will not serve us.
-    async fn decode(&mut self, records: Batch) -> Result<Decoded, String> {
-        let mut batch = Decoded { spans: records.spans.clone(), rows: self.decoder.rows(), ..Decoded::default() };
+    async fn decode(&mut self, records: Batch, rows: Columns) -> Result<Decoded, String> {
+        let events = Vec::with_capacity(records.len());
+        let mut batch = Decoded { spans: records.spans.clone(), rows, events, ..Decoded::default() };
         for (index, (span, record)) in records.records().enumerate() {
             self.decode_one(index, span, &record, &mut batch).await?;
         }

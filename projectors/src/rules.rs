@@ -142,7 +142,11 @@ impl<'a> StoredTypes<'a> {
         Self { contracts, columns: HashMap::new() }
     }
 
-    async fn read(connection: &mut PgConnection, contracts: &'a Contracts, schema: &str) -> Result<Self, Fault> {
+    pub(crate) async fn read(
+        connection: &mut PgConnection,
+        contracts: &'a Contracts,
+        schema: &str,
+    ) -> Result<Self, Fault> {
         let found: Vec<(String, String, String, bool)> = sqlx::query_as(
             "SELECT c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod),
                     coalesce(l.collisdeterministic, true)

@@ -111,8 +111,8 @@ impl Window {
     }
 }
 
-/// Stores the part's identities, one row a span; rows that lie wholly before the window go, but for those that a parked
-/// record that has not decoded will be compared with.
+/// Stores the part's identities, one row a span. Rows that lie wholly before the window go; those that a parked record
+/// that has not decoded will be compared with are kept aside.
 ///
 /// # Errors
 /// Postgres's.
@@ -143,10 +143,14 @@ pub(crate) async fn store(
              DELETE FROM vitrina.seen s USING n
              WHERE s.model = $1 AND s.generation = $2 AND s.topic = n.topic AND s.partition = n.partition
                AND s.last_offset < n.last_offset + 1 - $7
-               AND NOT EXISTS (
+             RETURNING s.*
+         ), kept AS (
+             INSERT INTO vitrina.seen_kept (model, generation, topic, partition, last_offset, identities)
+             SELECT g.* FROM gone g
+             WHERE EXISTS (
                  SELECT FROM vitrina.parked p
-                 WHERE p.model = $1 AND p.generation = $2 AND p.topic = s.topic AND p.partition = s.partition
-                   AND p."offset" <= s.last_offset + $7 AND p.event IS NULL)
+                 WHERE p.model = $1 AND p.generation = $2 AND p.topic = g.topic AND p.partition = g.partition
+                   AND p."offset" BETWEEN g.last_offset - 2 * $7 AND g.last_offset + $7 AND p.event IS NULL)
          )
          INSERT INTO vitrina.seen (model, generation, topic, partition, last_offset, identities)
          SELECT $1, $2, topic, partition, last_offset, identities FROM n WHERE identities <> ''"#,

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use vitrina_ingest::{Consumer, End, TopicPartition};
 
 use crate::backoff::Backoff;
-use crate::batch::{Decoded, Part};
+use crate::batch::{Columns, Decoded, Part};
 use crate::breaker::Breaker;
 use crate::claims::Claims;
 use crate::fault::{Fault, Trouble};
@@ -96,13 +96,21 @@ impl Worker {
 
     /// Writes batches until the shutdown, or until one says why not. `None`: the shutdown, or the batches ended by
     /// themselves.
-    pub(crate) async fn run(mut self, mut decoded: mpsc::Receiver<Result<Decoded, String>>) -> Option<End> {
-        let stopped = self.consume(&mut decoded).await;
+    pub(crate) async fn run(
+        mut self,
+        mut decoded: mpsc::Receiver<Result<Decoded, String>>,
+        spare: mpsc::Sender<Columns>,
+    ) -> Option<End> {
+        let stopped = self.consume(&mut decoded, &spare).await;
         self.writer.close().await;
         stopped
     }
 
-    async fn consume(&mut self, decoded: &mut mpsc::Receiver<Result<Decoded, String>>) -> Option<End> {
+    async fn consume(
+        &mut self,
+        decoded: &mut mpsc::Receiver<Result<Decoded, String>>,
+        spare: &mpsc::Sender<Columns>,
+    ) -> Option<End> {
         let shutdown = self.shutdown.clone();
         loop {
             shutdown.run_until_cancelled(self.wait_for_permission()).await?;
@@ -121,6 +129,7 @@ impl Worker {
             if let Err(end) = self.write(&mut batch).await {
                 return end;
             }
+            let _ = spare.try_send(batch.rows);
         }
     }
 

@@ -14,6 +14,7 @@ mod names;
 mod order;
 mod parallel;
 mod reads;
+mod sabotage;
 mod study;
 mod telling;
 mod touch;
@@ -27,6 +28,8 @@ pub use fold::Fold;
 pub use keys::{EventKeys, KeyValue};
 pub use merge::Merge;
 pub use parallel::{KEY, Parallel, RecordKey};
+#[cfg(feature = "sabotage")]
+pub use sabotage::honestly;
 pub use types::{StoredType, Types};
 
 use crate::model::Model;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::faults::load::Load;
 use crate::faults::nightly;
 use crate::faults::rig::Rig;
 
@@ -12,7 +13,7 @@ const NOTICED: Duration = Duration::from_secs(60);
 async fn silent_connections_to_postgres_are_given_up() {
     let rig = Rig::new(2, "").await;
     let vitrina = rig.folder.serve();
-    let load = rig.load(27).await;
+    let load = Load::start(&rig, 27).await;
     rig.goes_on(100).await;
     for _ in 0..if nightly() { 3 } else { 1 } {
         rig.postgres.half_open();

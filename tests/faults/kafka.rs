@@ -6,6 +6,7 @@ use rdkafka::admin::AdminOptions;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::faults::load::Load;
 use crate::faults::rig::Rig;
 use crate::support::{Database, Proxy, Stack, Weather, admin};
 
@@ -31,7 +32,7 @@ async fn the_broker_cut_off_and_silent() {
     let properties = "[kafka.properties]\n\"session.timeout.ms\" = \"10000\"";
     let rig = Rig::on(Database::create().await, &Stack::get().kafka_door, 2, properties).await;
     let vitrina = rig.folder.serve();
-    let load = rig.load(27).await;
+    let load = Load::start(&rig, 27).await;
     rig.goes_on(100).await;
     for weather in [Weather::Cut, Weather::Frozen] {
         network.set(weather);
@@ -53,13 +54,13 @@ async fn the_broker_cut_off_and_silent() {
 async fn a_log_that_begins_behind_the_position_stops_its_model() {
     let rig = Rig::new(1, "").await;
     let vitrina = rig.folder.serve();
-    let load = rig.load(8).await;
+    let load = Load::start(&rig, 8).await;
     rig.goes_on(100).await;
     rig.settle(load).await;
     let position = rig.ledger.ends()[&0];
     assert!(vitrina.terminate().await.success());
     let produced = rig.ledger.len();
-    let load = rig.load(9).await;
+    let load = Load::start(&rig, 9).await;
     rig.produced(produced + 100).await;
     load.end().await;
     let mut log = TopicPartitionList::new();

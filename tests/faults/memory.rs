@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::faults::rig::{Rig, message};
+use crate::faults::load::message;
+use crate::faults::rig::Rig;
 use crate::support::{Event, Message, PATIENCE, Producer, Weather};
 
 const MEBIBYTE: usize = 1024 * 1024;

@@ -4,6 +4,7 @@
 mod commit;
 mod half_open;
 mod kafka;
+mod load;
 mod members;
 mod memory;
 mod postgres;

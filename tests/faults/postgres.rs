@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use sqlx::{AssertSqlSafe, Executor};
 
+use crate::faults::load::Load;
 use crate::faults::rig::{RECOVERY, Rig};
 use crate::support::{Vitrina, Weather, eventually};
 
@@ -15,7 +16,7 @@ const SHORT_PATIENCE: &str = "[kafka.properties]\n\"session.timeout.ms\" = \"600
 async fn postgres_slow_silent_cut_off_and_locked_by_others() {
     let rig = Rig::new(3, SHORT_PATIENCE).await;
     let vitrina = rig.folder.serve();
-    let load = rig.load(7).await;
+    let load = Load::start(&rig, 7).await;
     rig.goes_on(100).await;
     requests_are_abandoned(&rig, &vitrina).await;
     silence_outlasts_the_poll_interval(&rig, &vitrina).await;
@@ -125,7 +126,7 @@ async fn refusals_of_the_world(rig: &Rig) {
     rig.database.execute(trigger).await;
     for code in ["53100", "55P03", "40001"] {
         answer(&format!("RAISE EXCEPTION 'the world is in trouble' USING ERRCODE = '{code}';")).await;
-        rig.says("waiting", &["Postgres", code]).await;
+        rig.says_of("witness", "waiting", &["Postgres", code]).await;
         answer("").await;
         rig.goes_on(100).await;
     }

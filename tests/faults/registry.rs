@@ -3,6 +3,7 @@
 
 use serde_json::json;
 
+use crate::faults::load::Load;
 use crate::faults::rig::{RECOVERY, Rig};
 use crate::support::{Message, Producer, Weather, Writer, eventually};
 
@@ -35,7 +36,7 @@ async fn a_404_of_something_in_between_is_waited_out() {
 }
 
 async fn waits_out(rig: &Rig, weathers: &[Weather]) {
-    let load = rig.load(15).await;
+    let load = Load::start(rig, 15).await;
     rig.goes_on(100).await;
     for (round, weather) in weathers.iter().enumerate() {
         rig.registry.set(*weather);
@@ -65,9 +66,11 @@ async fn no_such_schema(rig: &Rig) {
     Producer::new().send(&Message { value, ..Message::tombstone(&rig.topic, "a00") }).await;
     eventually(RECOVERY, async || {
         let status = rig.status();
-        let told = status["last_error"].to_string().contains("999999");
-        let waits_no_more = status["state"] == "stopped" || status["partitions"][0]["lag"] == 0;
-        if told && waits_no_more { Ok(()) } else { Err(status.to_string()) }
+        let settled = status.as_array().unwrap().iter().all(|model| {
+            let told = model["last_error"].to_string().contains("999999");
+            told && (model["state"] == "stopped" || model["partitions"][0]["lag"] == 0)
+        });
+        if settled { Ok(()) } else { Err(status.to_string()) }
     })
     .await;
 }

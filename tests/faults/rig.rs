@@ -1,34 +1,30 @@
-//! One model under load, with a network in the way of its services that breaks at will. Whatever happens, at every moment
-//! its rows are what the ledger comes to at its positions: looked at in one statement, so in one snapshot.
+//! Two models under load, with a network in the way of their services that breaks at will. Whatever happens, at every
+//! moment their rows are what the ledger comes to at their positions: looked at in one statement, so in one snapshot.
 
 use std::collections::BTreeMap;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
+use tokio::sync::Mutex;
 
+use crate::faults::load::Load;
 use crate::support::{
-    Applied, Database, Event, Folder, Ledger, Message, PATIENCE, Producer, Proxy, Row, Stack, Vitrina, Writer,
-    create_topic, eventually, unique,
+    Applied, Database, Folder, Ledger, PATIENCE, Proxy, Row, Stack, Vitrina, Writer, create_topic, eventually, unique,
 };
 
 const NOTED: &str = r#"{"type":"record","name":"Noted","namespace":"probe","fields":[
   {"name":"account","type":"string"},{"name":"number","type":"long"},{"name":"amount","type":"long"},
   {"name":"ballast","type":"string","default":""}]}"#;
-const MODEL: &str = include_str!("witness.sql");
 
-/// Every look reads it whole, in one snapshot.
+/// What a look reads of the models, whole, in one snapshot.
 const SNAPSHOT: &str = r#"SELECT
-    (SELECT coalesce(jsonb_agg(jsonb_build_object('partition', partition, 'epoch', epoch, 'next', next_offset)), '[]')
+    (SELECT jsonb_agg(jsonb_build_object('model', model, 'partition', partition, 'epoch', epoch, 'next', next_offset))
      FROM vitrina.position) AS positions,
-    (SELECT coalesce(jsonb_agg(to_jsonb(w) ORDER BY account COLLATE "C"), '[]') FROM witness.witness w) AS rows,
+    (SELECT coalesce(jsonb_agg(to_jsonb(w) ORDER BY account COLLATE "C"), '[]') FROM witness.witness w) AS witness,
+    (SELECT coalesce(jsonb_agg(to_jsonb(k) ORDER BY account COLLATE "C"), '[]') FROM keyed.keyed k) AS keyed,
     (SELECT coalesce(jsonb_agg(to_jsonb(a) ORDER BY partition), '[]')
      FROM (SELECT log_partition AS partition, count(*) AS records, sum(log_offset)::int8 AS offsets,
                   max(log_offset) AS last
@@ -36,13 +32,10 @@ const SNAPSHOT: &str = r#"SELECT
 
 /// How long after a trouble's end everything must be in order again.
 pub(crate) const RECOVERY: Duration = Duration::from_secs(30);
-const ACCOUNTS: u32 = 60;
-const TICK: Duration = Duration::from_millis(50);
-/// Events a tick: enough that every trouble meets batches under way.
-const EVENTS: usize = 25;
 
 #[derive(Debug, Deserialize)]
 struct Position {
+    model: String,
     partition: i32,
     epoch: i64,
     next: i64,
@@ -50,10 +43,14 @@ struct Position {
 
 #[derive(Debug, Deserialize)]
 struct Snapshot {
-    positions: Vec<Position>,
-    rows: Vec<Row>,
+    positions: Option<Vec<Position>>,
+    witness: Vec<Row>,
+    keyed: Vec<Row>,
     applied: Vec<Applied>,
 }
+
+/// Epoch and position of each model's partitions.
+type Seen = BTreeMap<(String, i32), (i64, i64)>;
 
 #[derive(Clone)]
 pub(crate) struct Rig {
@@ -64,8 +61,8 @@ pub(crate) struct Rig {
     pub(crate) folder: Arc<Folder>,
     pub(crate) topic: String,
     pub(crate) ledger: Arc<Ledger>,
-    /// The newest epoch and position of each partition that was seen.
-    seen: Arc<Mutex<BTreeMap<i32, (i64, i64)>>>,
+    /// What the last look saw. Looks come one after another, so none is older than the one before.
+    seen: Arc<Mutex<Seen>>,
 }
 
 impl Rig {
@@ -87,8 +84,9 @@ impl Rig {
         let folder = Folder::at(kafka, &format!("http://{}/{path}", registry.address), &url)
             .write("contracts/probe/context.toml", &format!("topic = \"{topic}\"\nkey = \"account\"\n"))
             .write("contracts/probe/noted/v1.avsc", NOTED)
-            .write("models/witness.sql", MODEL)
-            .configure(toml);
+            .write("models/witness.sql", include_str!("witness.sql"))
+            .write("models/keyed.sql", include_str!("keyed.sql"))
+            .configure(&format!("{toml}\n[models.keyed]\nconcurrency = 3"));
         let (database, folder) = (Arc::new(database), Arc::new(folder));
         Self { database, postgres, registry, folder, topic, ledger: Arc::default(), seen: Arc::default() }
     }
@@ -122,49 +120,49 @@ impl Rig {
         command
     }
 
+    /// Of the topic's only type of event.
     pub(crate) async fn writer(&self) -> Writer {
         Writer::register(&self.topic, NOTED).await
     }
 
-    /// Begins to produce, steadily, and to look.
-    pub(crate) async fn load(&self, seed: u64) -> Load {
-        println!("seed {seed}");
-        let writer = self.writer().await;
-        let ended = Arc::new(AtomicBool::new(false));
-        let looks = Arc::new(AtomicUsize::new(0));
-        let producing = tokio::spawn(produce(self.ledger.clone(), writer, ended.clone(), seed));
-        let (rig, runtime) = (self.clone(), Handle::current());
-        let seen = (looks.clone(), ended.clone());
-        // On a thread of its own, because what it waits for in `check` cannot change threads.
-        let looking = std::thread::spawn(move || runtime.block_on(look(rig, seen.0, seen.1)));
-        Load { ended, looks, producing, looking }
-    }
-
-    /// Compares the rows with the ledger, at the positions of the same moment; how far these are.
+    /// Compares the rows with the ledger, at the positions of the same moment; how many records are applied to either
+    /// model.
     ///
     /// # Errors
-    /// Postgres does not answer, or the model has no tables yet.
+    /// Postgres does not answer, or a model has no tables yet.
     pub(crate) async fn check(&self) -> Result<i64, sqlx::Error> {
+        let mut seen = self.seen.lock().await;
         let mut found = self.database.try_rows(SNAPSHOT).await?;
-        let Snapshot { positions, rows, applied } = serde_json::from_value(found[0].take()).unwrap();
-        for Position { partition, epoch, next } in &positions {
-            let before = self.seen.lock().unwrap().insert(*partition, (*epoch, *next));
-            assert!(before <= Some((*epoch, *next)), "partition {partition} fell from {before:?} to {epoch}, {next}");
-            assert!(before.is_none_or(|(_, before)| before <= *next), "partition {partition} fell behind {before:?}");
+        let Snapshot { positions, witness, keyed, applied } = serde_json::from_value(found[0].take()).unwrap();
+        let positions = positions.unwrap_or_default();
+        for Position { model, partition, epoch, next } in &positions {
+            let before = seen.insert((model.clone(), *partition), (*epoch, *next));
+            let fell = before.is_some_and(|before| before.0 > *epoch || before.1 > *next);
+            assert!(!fell, "{model} {partition} fell from {before:?} to {epoch}, {next}");
         }
+        drop(seen);
+        let of = |name: &str| positions.iter().filter(|position| position.model == name).collect::<Vec<_>>();
+        let (first, offsets) = self.expected(&of("witness")).await;
+        assert_eq!(applied, offsets, "what was applied, and what should be, at {positions:?}");
+        assert_eq!(witness, first, "the rows, and what they should be, at {positions:?}");
+        let (second, _) = self.expected(&of("keyed")).await;
+        assert_eq!(keyed, second, "the rows written in parallel, and what they should be, at {positions:?}");
+        let far = |model| of(model).iter().map(|position| position.next).sum::<i64>();
+        Ok(far("witness").min(far("keyed")))
+    }
+
+    /// What a model comes to at these positions.
+    async fn expected(&self, positions: &[&Position]) -> (Vec<Row>, Vec<Applied>) {
         let at: BTreeMap<i32, i64> = positions.iter().map(|position| (position.partition, position.next)).collect();
         // The broker shows records to consumers before it has told their producer.
-        let far =
+        let known =
             |ends: &BTreeMap<i32, i64>| at.iter().all(|(partition, next)| ends.get(partition).unwrap_or(&0) >= next);
         eventually(PATIENCE, async || {
             let ends = self.ledger.ends();
-            if far(&ends) { Ok(()) } else { Err(format!("applied up to {at:?}, produced up to {ends:?}")) }
+            if known(&ends) { Ok(()) } else { Err(format!("applied up to {at:?}, produced up to {ends:?}")) }
         })
         .await;
-        let expected = self.ledger.fold(&at);
-        assert_eq!(applied, expected.1, "what was applied, and what should be, at {at:?}");
-        assert_eq!(rows, expected.0, "the rows, and what they should be, at {at:?}");
-        Ok(at.values().sum())
+        self.ledger.fold(&at)
     }
 
     /// Waits until so many more records have been applied, which says that the model goes on.
@@ -179,7 +177,7 @@ impl Rig {
 
     /// Ends the load, and waits until all of it is applied, and rightly.
     pub(crate) async fn settle(&self, load: Load) {
-        load.end().await;
+        assert!(load.end().await > 0, "nobody looked while it ran");
         self.applied(RECOVERY, self.ledger.len() as i64).await;
         assert_eq!(self.check().await.unwrap(), self.ledger.len() as i64);
     }
@@ -203,21 +201,30 @@ impl Rig {
         .await;
     }
 
-    /// What `vitrina status --json` says of the model to somebody whose network is whole.
+    /// What `vitrina status --json` says of the models to somebody whose network is whole.
     pub(crate) fn status(&self) -> Value {
         let output = self.without_trouble(&["status", "--json"]).output().unwrap();
         let answer: Option<Value> = serde_json::from_slice(&output.stdout).ok();
         let failed = || json!({"failed": String::from_utf8_lossy(&output.stderr)});
-        answer.map_or_else(failed, |mut answer| answer["models"][0].take())
+        answer.map_or_else(failed, |mut answer| answer["models"].take())
     }
 
-    /// Waits until the status is `state`, for a reason in which all of `words` stand.
+    /// Waits until the status of both models is `state`, for a reason in which all of `words` stand.
     pub(crate) async fn says(&self, state: &str, words: &[&str]) {
+        for model in ["witness", "keyed"] {
+            self.says_of(model, state, words).await;
+        }
+    }
+
+    pub(crate) async fn says_of(&self, model: &str, state: &str, words: &[&str]) {
         eventually(RECOVERY, async || {
             let status = self.status();
-            let reason = status["reason"].as_str().unwrap_or_default();
-            let told = status["state"] == state && words.iter().all(|word| reason.contains(word));
-            if told { Ok(()) } else { Err(format!("not {state} for {words:?}: {status}")) }
+            let models = status.as_array().into_iter().flatten();
+            let told = models.filter(|found| found["model"] == model).any(|found| {
+                let reason = found["reason"].as_str().unwrap_or_default();
+                found["state"] == state && words.iter().all(|word| reason.contains(word))
+            });
+            if told { Ok(()) } else { Err(format!("{model} is not {state} for {words:?}: {status}")) }
         })
         .await;
     }
@@ -227,67 +234,5 @@ impl Rig {
         let open = "SELECT count(*) AS n FROM pg_stat_activity
                     WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
         self.database.rows(open).await[0]["n"].as_i64().unwrap()
-    }
-}
-
-/// A producer and somebody who looks, both at work.
-pub(crate) struct Load {
-    ended: Arc<AtomicBool>,
-    looks: Arc<AtomicUsize>,
-    producing: JoinHandle<()>,
-    looking: std::thread::JoinHandle<()>,
-}
-
-impl Load {
-    /// Stops; everything that was sent is in the ledger then.
-    pub(crate) async fn end(self) {
-        let looks = self.looks.load(Ordering::SeqCst);
-        self.ended.store(true, Ordering::SeqCst);
-        self.producing.await.unwrap();
-        self.looking.join().unwrap();
-        assert!(looks > 0, "nobody looked while it ran");
-    }
-}
-
-/// Sends events at a steady pace, one in fifty again soon after; the ledger knows them once the broker has them.
-async fn produce(ledger: Arc<Ledger>, writer: Writer, ended: Arc<AtomicBool>, seed: u64) {
-    let producer = Producer::new();
-    let mut random = SmallRng::seed_from_u64(seed);
-    let mut pace = tokio::time::interval(TICK);
-    let mut sent: Vec<Event> = Vec::new();
-    // More than any earlier load's.
-    let first = ledger.len() as i64 + 1;
-    while !ended.load(Ordering::SeqCst) {
-        pace.tick().await;
-        let mut events = Vec::with_capacity(EVENTS);
-        for _ in 0..EVENTS {
-            if !sent.is_empty() && random.random_range(0..50) == 0 {
-                let again = sent.len() - 1 - random.random_range(0..sent.len().min(500));
-                events.push(sent[again].clone());
-            }
-            let account = format!("a{:02}", random.random_range(0..ACCOUNTS));
-            let event = Event { account, number: first + sent.len() as i64, amount: random.random_range(-500..500) };
-            sent.push(event.clone());
-            events.push(event);
-        }
-        let messages: Vec<Message> = events.iter().map(|event| message(&writer, event, "")).collect();
-        for (place, event) in producer.send_all(&messages).await.into_iter().zip(events) {
-            ledger.note(place, event);
-        }
-    }
-}
-
-pub(crate) fn message(writer: &Writer, event: &Event, ballast: &str) -> Message {
-    let Event { account, number, amount } = event;
-    let value = json!({"account": account, "number": number, "amount": amount, "ballast": ballast});
-    writer.event(account, &value).header("ce_id", &format!("event-{number}"))
-}
-
-async fn look(rig: Rig, looks: Arc<AtomicUsize>, ended: Arc<AtomicBool>) {
-    let mut pace = tokio::time::interval(Duration::from_millis(500));
-    while !ended.load(Ordering::SeqCst) {
-        pace.tick().await;
-        // Before the model's first start, and while a test's own Postgres is away, there is nothing to see.
-        looks.fetch_add(usize::from(rig.check().await.is_ok()), Ordering::SeqCst);
     }
 }

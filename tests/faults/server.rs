@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::faults::load::Load;
 use crate::faults::rig::{RECOVERY, Rig};
 use crate::support::{Database, Server, Stack, Vitrina, eventually};
 
@@ -12,7 +13,7 @@ async fn postgres_stopped_killed_full_and_read_only() {
     let rig = Rig::on(database, &Stack::get().kafka, 2, "[model]\nmax_events = 200").await;
     rig.serve_as("service");
     let vitrina = rig.folder.serve();
-    let load = rig.load(21).await;
+    let load = Load::start(&rig, 21).await;
     rig.goes_on(100).await;
     read_only(&rig, &vitrina).await;
     no_connection_left(&rig).await;
@@ -59,7 +60,7 @@ async fn the_status_tells_that_postgres_only_reads() {
     let server = Server::start().await;
     let rig = Rig::on(Database::create_on(&server.url()).await, &Stack::get().kafka, 1, "").await;
     let vitrina = rig.folder.serve();
-    let load = rig.load(22).await;
+    let load = Load::start(&rig, 22).await;
     rig.goes_on(100).await;
     only_reads(&rig, true).await;
     rig.says("waiting", &["Postgres", "read"]).await;

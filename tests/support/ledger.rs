@@ -49,9 +49,14 @@ impl Ledger {
         self.0.lock().unwrap().insert(place, None);
     }
 
-    /// One after the last offset of each partition.
+    /// How far each partition is known without a gap: several producers are told of their records in any order.
     pub fn ends(&self) -> BTreeMap<i32, i64> {
-        self.0.lock().unwrap().keys().map(|(partition, offset)| (*partition, offset + 1)).collect()
+        let mut ends = BTreeMap::new();
+        for (partition, offset) in self.0.lock().unwrap().keys() {
+            let end = ends.entry(*partition).or_insert(0);
+            *end += i64::from(*end == *offset);
+        }
+        ends
     }
 
     pub fn len(&self) -> usize {

@@ -140,6 +140,7 @@ impl Desk {
             retried.applied += replayed.applied;
             failed.extend(replayed.failed);
         }
+        forget(&mut bench.connection, model, generation, bench.duplicate_window).await?;
         bench.close().await;
         metrics::retried(model, retried.applied - before, failed.len() as u64);
         retried.still_parked.extend(list::still_parked(&self.pool, &failed).await?);
@@ -227,6 +228,23 @@ pub(crate) async fn known(pool: &PgPool, model: &str) -> Result<(), Refusal> {
     let known =
         if names.is_empty() { "there are none yet".to_owned() } else { format!("there are {}", names.join(", ")) };
     Err(Refusal::Unknown(format!("there is no model {model}: {known}")))
+}
+
+/// Lets go of what was kept for records that have left.
+async fn forget(connection: &mut sqlx::PgConnection, model: &str, generation: i32, window: u32) -> sqlx::Result<()> {
+    sqlx::query(
+        r#"DELETE FROM vitrina.seen_kept k
+           WHERE k.model = $1 AND k.generation = $2 AND NOT EXISTS (
+               SELECT FROM vitrina.parked p
+               WHERE p.model = $1 AND p.generation = $2 AND p.topic = k.topic AND p.partition = k.partition
+                 AND p."offset" BETWEEN k.last_offset - 2 * $3 AND k.last_offset + $3 AND p.event IS NULL)"#,
+    )
+    .bind(model)
+    .bind(generation)
+    .bind(i64::from(window))
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Every batch that was planned with what was parked before is planned again.

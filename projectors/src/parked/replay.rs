@@ -161,13 +161,18 @@ impl Bench {
         let length = i64::from(self.duplicate_window);
         let near: Vec<Vec<u8>> = sqlx::query_scalar(
             "SELECT identities FROM vitrina.seen
-             WHERE model = $1 AND generation = $2 AND topic = $3 AND partition = $4 AND last_offset >= $5",
+             WHERE model = $1 AND generation = $2 AND topic = $3 AND partition = $4 AND last_offset >= $5
+             UNION ALL
+             SELECT identities FROM vitrina.seen_kept
+             WHERE model = $1 AND generation = $2 AND topic = $3 AND partition = $4
+               AND last_offset BETWEEN $5 AND $6",
         )
         .bind(&self.model)
         .bind(self.generation)
         .bind(&stored.topic)
         .bind(stored.partition)
         .bind(stored.offset - length)
+        .bind(stored.offset + 2 * length)
         .fetch_all(&mut self.connection)
         .await?;
         let within = |offset: i64| offset != stored.offset && (offset - stored.offset).abs() <= length;

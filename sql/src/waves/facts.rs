@@ -8,6 +8,7 @@ use sqlparser::ast::{
 };
 
 use super::access::{Column, ColumnSet};
+use super::sabotage::{Line, left_out};
 use super::types::{SqlType, Types};
 use crate::index::Index;
 use crate::name::fold;
@@ -50,8 +51,10 @@ impl Facts {
         for (at, column) in table.ast.columns.iter().enumerate() {
             let collated = column.options.iter().any(|option| matches!(option.option, ColumnOption::Collation(_)));
             facts.types.push(match types.table(&table.name, &fold(&column.name)) {
-                Some(stored) => SqlType::read(&stored.sql).filter(|_| stored.deterministic),
-                None => SqlType::read(&table.columns[at].ty).filter(|_| !collated),
+                Some(stored) => {
+                    SqlType::read(&stored.sql).filter(|_| stored.deterministic || left_out(Line::Collations))
+                }
+                None => SqlType::read(&table.columns[at].ty).filter(|_| !collated || left_out(Line::Collations)),
             });
             for option in &column.options {
                 facts.read_option(at, &option.option, table);
@@ -103,7 +106,7 @@ impl Facts {
     /// The columns, and the generated ones that change with them.
     pub(crate) fn with_generated(&self, mut columns: ColumnSet) -> ColumnSet {
         let touched = self.generated.iter().filter(|(_, named)| meets(named, &columns)).map(|(own, _)| *own);
-        let touched: Vec<_> = touched.collect();
+        let touched: Vec<_> = touched.filter(|_| !left_out(Line::GeneratedColumns)).collect();
         columns.extend(touched.into_iter().map(Column::At));
         columns
     }

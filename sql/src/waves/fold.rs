@@ -1,5 +1,6 @@
 //! Effects on a column that are merges: many of them, one after another, are one of the same kind.
 
+use super::sabotage::{Line, left_out};
 use sqlparser::ast::{BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident};
 
 use crate::name::{fold as folded, single};
@@ -98,7 +99,11 @@ impl Fold {
             Self::LastNotNull => pick(" DESC", &known),
             Self::FirstNotNull => pick("", &known),
         };
-        if not_null { format!("CASE WHEN count({value}) = count(*) THEN {merged} END") } else { merged }
+        if not_null && !left_out(Line::NotNull) {
+            format!("CASE WHEN count({value}) = count(*) THEN {merged} END")
+        } else {
+            merged
+        }
     }
 
     /// The `SET` expression that folds `new` into the row's `old` value.

@@ -6,6 +6,7 @@ use sqlparser::ast::{BinaryOperator, Expr, Ident, JoinConstraint, JoinOperator, 
 use super::access::KeyPart;
 use super::keys::{EventKeys, KeyValue};
 use super::names::{Mention, Names, Referent, Source, event_called, original};
+use super::sabotage::{Line, left_out};
 use super::types::{Kind, SqlType};
 use crate::from::{self, Item, Join};
 use crate::name::{quoted, single};
@@ -144,13 +145,13 @@ impl<'a> Keyed<'a, '_> {
         };
         let own_type = self.names.type_of(expr, own);
         if let (Some(field), Some(own_type)) = (&field, &own_type)
-            && ty.compares_bytewise_with(own_type)
+            && (ty.compares_bytewise_with(own_type) || left_out(Line::ConvertedFields))
         {
             return Some(KeyValue::Field(field.clone()));
         }
         // A float would convert the column, and so equal numbers that the column tells apart.
         let exact = own_type.is_some_and(|own| own.is_exact_number());
-        if used == Use::Compared && ty.is_exact_number() && !exact {
+        if used == Use::Compared && ty.is_exact_number() && !exact && !left_out(Line::FloatCompared) {
             return None;
         }
         let fields = self.names.event_only(expr, own).filter(|fields| !fields.is_empty())?;
@@ -165,7 +166,7 @@ impl<'a> Keyed<'a, '_> {
 /// A scalar query over one event of a batch.
 fn asked(text: &str, called: &str, ty: &SqlType) -> String {
     let cast = format!("({text})::{}", ty.sql);
-    let value = match ty.hash_function() {
+    let value = match ty.hash_function().filter(|_| !left_out(Line::HashedByPostgres)) {
         Some(hash) => format!("{hash}({cast}, 0)"),
         None => cast,
     };
@@ -176,7 +177,9 @@ fn asked(text: &str, called: &str, ty: &SqlType) -> String {
 pub(crate) fn conjuncts(condition: &Expr) -> Vec<&Expr> {
     match condition {
         Expr::Nested(inner) => conjuncts(inner),
-        Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
+        Expr::BinaryOp { left, op, right }
+            if *op == BinaryOperator::And || (*op == BinaryOperator::Or && left_out(Line::TopLevelAnd)) =>
+        {
             let mut all = conjuncts(left);
             all.extend(conjuncts(right));
             all

@@ -14,6 +14,7 @@ use super::fold::{Fold, Step, is_column};
 use super::keys::KeyValue;
 use super::merged::{self, Piece, split};
 use super::names::Source;
+use super::sabotage::{Line, left_out};
 use super::study::{Read, Study, assignments, inserted};
 use super::types::SqlType;
 use crate::name::{fold, single};
@@ -46,7 +47,8 @@ impl Merge {
         let sums: BTreeSet<usize> = sums.collect();
         let inserts = accesses.iter().any(|access| access.new_row);
         let named: BTreeSet<usize> = self.key.iter().filter_map(at).chain(sums.iter().copied()).collect();
-        let zero = (0..table.columns.len()).all(|column| named.contains(&column) || facts.defaults_to_zero(column));
+        let zero = (0..table.columns.len())
+            .all(|column| named.contains(&column) || facts.defaults_to_zero(column) || left_out(Line::ZeroDefaults));
         let only_adds = inserts && self.folds.iter().all(|(_, fold)| *fold == Fold::Sum) && !sums.is_empty() && zero;
         for access in accesses {
             let mut added: BTreeSet<Column> = sums.iter().copied().map(Column::At).collect();
@@ -68,7 +70,7 @@ impl Merge {
 pub(crate) fn of(study: &Study<'_>, read: &Read<'_>, keys: &[KeyValue]) -> Option<Merge> {
     let found = Finding { study, read, table: &study.model.tables[read.table], facts: &study.facts[read.table] };
     match (&read.rule.ast, read.rule.kind) {
-        _ if read.reads_target || read.rule.columns.is_none() => None,
+        _ if (read.reads_target && !left_out(Line::MergedReads)) || read.rule.columns.is_none() => None,
         (Statement::Insert(insert), _) => found.insert(insert),
         (Statement::Update(update), _) => found.update(update, keys),
         (_, RuleKind::Delete) => {
@@ -89,18 +91,25 @@ pub(crate) struct Finding<'a> {
 
 impl Finding<'_> {
     fn insert(&self, insert: &Insert) -> Option<Merge> {
-        let [key] = &self.facts.unique[..] else { return None };
-        let tied = !self.facts.checks.is_empty() || !self.facts.generated.is_empty() || !key.plain;
+        let key = match &self.facts.unique[..] {
+            [key] => key,
+            [key, ..] if left_out(Line::MergedUnique) => key,
+            _ => return None,
+        };
+        let ties = !self.facts.checks.is_empty() || !self.facts.generated.is_empty();
+        let tied = (ties && !left_out(Line::MergedTies)) || !key.plain;
         let Some(OnInsert::OnConflict(on)) = &insert.on else { return None };
-        if tied || self.read.rule.shape != Shape::Inlined || !self.is_arbiter(on, &key.columns) || !self.makes_one_row()
-        {
+        let several = !self.makes_one_row() && !left_out(Line::OneRow);
+        if tied || several || self.read.rule.shape != Shape::Inlined || !self.is_arbiter(on, &key.columns) {
             return None;
         }
         let row = inserted(insert, self.table)?;
         let set = assignments(&self.read.rule.ast);
         let mut pieces = Vec::with_capacity(row.len());
         for (column, value) in &row {
-            let ty = self.stored_type(*column).filter(|ty| !key.columns.contains(column) || ty.has_one_form())?;
+            let ty = self
+                .stored_type(*column)
+                .filter(|ty| !key.columns.contains(column) || ty.has_one_form() || left_out(Line::OneForm))?;
             let fold = match set.iter().find(|item| self.target(item) == Some(*column)) {
                 Some(item) => Some(self.step(item, *column, value)?),
                 None => (!key.columns.contains(column)).then_some(Fold::First),
@@ -121,7 +130,7 @@ impl Finding<'_> {
     fn is_arbiter(&self, on: &OnConflict, key: &BTreeSet<usize>) -> bool {
         let unconditional = match &on.action {
             OnConflictAction::DoNothing => true,
-            OnConflictAction::DoUpdate(update) => update.selection.is_none(),
+            OnConflictAction::DoUpdate(update) => update.selection.is_none() || left_out(Line::ConflictCondition),
         };
         let arbiter = match &on.conflict_target {
             None | Some(ConflictTarget::OnConstraint(_)) => true,
@@ -172,21 +181,25 @@ impl Finding<'_> {
 
     pub(crate) fn allows(&self, fold: Fold, column: usize, ty: &SqlType) -> bool {
         match fold {
-            Fold::Sum => ty.is_exact_number() && self.table.columns[column].not_null,
-            Fold::Greatest | Fold::Least => ty.is_ordered(),
+            Fold::Sum => {
+                (ty.is_exact_number() || left_out(Line::FloatSums))
+                    && (self.table.columns[column].not_null || left_out(Line::NullableSums))
+            }
+            Fold::Greatest | Fold::Least => ty.is_ordered() || left_out(Line::Ordered),
             _ => true,
         }
     }
 
     /// The column's type, where a cast to it does what storing a value there does.
     pub(crate) fn stored_type(&self, column: usize) -> Option<SqlType> {
-        self.facts.types[column].clone().filter(SqlType::casts_as_it_stores)
+        self.facts.types[column].clone().filter(|ty| ty.casts_as_it_stores() || left_out(Line::StoredCasts))
     }
 
     pub(crate) fn form<'p>(&'p self, pieces: &'p [Piece]) -> merged::Form<'p> {
         let adders = |column: usize| self.study.set.get(&(self.read.table, column)).map_or(1, Vec::len);
         let factors = pieces.iter().map(|piece| match adders(piece.column) {
             0 | 1 => 1,
+            _ if left_out(Line::RoomForSeveral) => 1,
             several => several + 1,
         });
         merged::Form { table: self.table, called: &self.read.called, factors: factors.collect(), pieces }

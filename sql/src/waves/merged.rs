@@ -5,6 +5,7 @@ use sqlparser::ast::{Insert, SelectItem};
 
 use super::ORDINAL;
 use super::fold::Fold;
+use super::sabotage::{Line, left_out};
 use super::types::SqlType;
 use crate::from;
 use crate::list;
@@ -65,6 +66,9 @@ impl Form<'_> {
     /// An expression that fails where `old` and the absolute values of all that is added do not fit the column together:
     /// then some order of the additions could fail, too.
     fn room(&self, at: usize, old: &str, added: &str) -> String {
+        if left_out(Line::Room) {
+            return "true".to_owned();
+        }
         format!("(({old} + {added}) * {})::{}", self.factors[at], self.pieces[at].ty.sql)
     }
 }

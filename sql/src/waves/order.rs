@@ -1,6 +1,7 @@
 //! What two accesses of two events demand of their order.
 
 use super::access::{Access, ColumnSet, KeyPart};
+use super::sabotage::{Line, left_out};
 
 /// How the later of two events may run, where their rows meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,10 +25,14 @@ impl Order {
             meets(&left.writes, &right.reads)
                 || meets(&left.writes, &right.writes)
                 || meets(&left.writes, &right.adds)
-                || meets(&left.adds, &right.reads)
+                || (meets(&left.adds, &right.reads) && !left_out(Line::AdditionsMeetReads))
         };
         if disturbs(one, other) || disturbs(other, one) {
-            return if merged { Self::NotBefore } else { Self::After };
+            return match merged {
+                true if left_out(Line::NotBefore) => Self::Free,
+                true => Self::NotBefore,
+                false => Self::After,
+            };
         }
         if meets(&one.adds, &other.adds) { Self::NotBefore } else { Self::Free }
     }

@@ -11,6 +11,7 @@ use super::access::{Column, ColumnSet, KeyPart};
 use super::facts::position;
 use super::level::{Keyed, Level, is_natural};
 use super::names::Mention;
+use super::sabotage::{Line, left_out};
 use crate::from;
 use crate::name::{fold, parts, single};
 use crate::survey::Survey;
@@ -46,7 +47,8 @@ impl Named {
         let dotted: Vec<_> = self.dotted.iter().filter(|(relation, _)| relation == called).collect();
         let strange = dotted.iter().any(|(_, column)| !table.has(column));
         let mut columns: ColumnSet = [Column::Exists].into();
-        if self.all || self.bare.contains(called) || strange {
+        columns.retain(|_| !left_out(Line::Exists));
+        if self.all || (self.bare.contains(called) && !left_out(Line::WholeRow)) || strange {
             columns.extend((0..table.columns.len()).map(Column::At));
         } else {
             let named = self.bare.iter().chain(dotted.iter().map(|(_, column)| column));

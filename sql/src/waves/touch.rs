@@ -5,6 +5,7 @@ use sqlparser::ast::{Insert, Statement};
 
 use super::access::{Access, Column, ColumnSet, KeyPart, Obstacle, RowSet};
 use super::reads::{Named, Reader};
+use super::sabotage::{Line, left_out};
 use super::study::Study;
 use crate::name::fold;
 use crate::rule::{Rule, RuleKind};
@@ -40,7 +41,7 @@ impl Study<'_> {
     }
 
     fn read_view(&self, name: &str, line: usize, accesses: &mut Vec<Access>) {
-        for view in self.model.views.iter().filter(|view| view.name == name) {
+        for view in self.model.views.iter().filter(|view| view.name == name && !left_out(Line::Views)) {
             for read in &view.reads {
                 if let Some(table) = self.table(read) {
                     let obstacle = Obstacle {
@@ -64,7 +65,7 @@ impl Study<'_> {
     /// An access that reads; rows are not told by columns that a rule of the model moves.
     fn access(&self, table: usize, mut parts: Vec<KeyPart>, reads: ColumnSet, line: usize) -> Access {
         let moved = parts.iter().find_map(|part| Some((part.column, *self.set.get(&(table, part.column))?.first()?)));
-        parts.retain(|part| !self.set.contains_key(&(table, part.column)));
+        parts.retain(|part| !self.set.contains_key(&(table, part.column)) || left_out(Line::MovedColumns));
         let rows = RowSet::of(parts);
         let obstacle = (rows == RowSet::All).then(|| self.untold(table, moved, line));
         let (writes, adds) = (ColumnSet::new(), ColumnSet::new());
@@ -108,12 +109,14 @@ impl Study<'_> {
         let Change { table, written, line } = change;
         let unique = written.iter().copied().find(|column| self.facts[table].is_unique(*column));
         let mut access = self.access(table, parts, reads, line);
-        access.reads.extend(self.facts[table].read_along(&written));
+        if !left_out(Line::Constraints) {
+            access.reads.extend(self.facts[table].read_along(&written));
+        }
         access.writes = written;
         if deletes {
             access.writes.insert(Column::Exists);
         }
-        if let Some(Column::At(at)) = unique {
+        if let Some(Column::At(at)) = unique.filter(|_| !left_out(Line::UniqueWritten)) {
             access.rows = RowSet::All;
             access.obstacle = Some(Obstacle {
                 because: format!(
@@ -140,8 +143,9 @@ impl Study<'_> {
             None => exists,
         };
         let mut accesses = vec![new];
-        for unique in &facts.unique {
-            let known = row.iter().filter(|part| unique.columns.contains(&part.column) && !unique.nulls_equal);
+        for unique in facts.unique.iter().filter(|_| !left_out(Line::SecondAccess)) {
+            let nulls_equal = unique.nulls_equal && !left_out(Line::EqualNulls);
+            let known = row.iter().filter(|part| unique.columns.contains(&part.column) && !nulls_equal);
             let change = Change { table, written: written.clone(), line };
             accesses.push(self.change(change, known.cloned().collect(), reads.clone(), false));
         }

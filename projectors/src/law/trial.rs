@@ -1,0 +1,228 @@
+//! One model and its batches, tried: in waves, event by event, cut elsewhere, and where rows are told by the record key
+//! alone, split by it. All must end with the same rows and the same refusals.
+
+use sqlx::postgres::PgConnectOptions;
+
+use super::dice::Dice;
+use super::events::{Event, RELATIONS};
+use super::models::{self, Model};
+use super::tally::Tally;
+use super::world::World;
+use crate::definition::Definition;
+use crate::rules::parallel;
+
+/// A batch, and whether it comes after rows that are there already.
+#[derive(Debug, Clone)]
+pub(super) struct Batch {
+    pub(super) events: Vec<Event>,
+    /// Where the third world cuts it, by offset.
+    pub(super) cuts: Vec<i64>,
+    pub(super) on_empty_tables: bool,
+}
+
+impl Batch {
+    pub(super) fn draw(dice: &mut Dice, relations: &[usize], start: i64) -> Self {
+        let count = 3 + dice.below(22) as i64;
+        let events = (start..start + count).map(|offset| Event::draw(dice, offset, relations)).collect();
+        let cuts = (0..1 + dice.below(3)).map(|_| start + dice.below(count as usize) as i64).collect();
+        Self { events, cuts, on_empty_tables: dice.chance(40) }
+    }
+
+    fn pieces(&self) -> Vec<Vec<Event>> {
+        let mut pieces = vec![Vec::new()];
+        for event in &self.events {
+            if self.cuts.contains(&event.offset) {
+                pieces.push(Vec::new());
+            }
+            pieces.last_mut().unwrap().push(event.clone());
+        }
+        pieces
+    }
+
+    /// The halves by record key, each in pieces, one half's among the other's.
+    fn halves(&self) -> Vec<Vec<Event>> {
+        let (even, odd): (Vec<Event>, Vec<Event>) = self.events.iter().cloned().partition(|event| event.key % 2 == 0);
+        let half = |events| Self { events, ..self.clone() }.pieces();
+        let (mut even, mut odd) = (half(even), half(odd));
+        let mut dice = Dice::new(self.events.len() as u64);
+        let mut all = Vec::new();
+        while !(even.is_empty() && odd.is_empty()) {
+            let from = if odd.is_empty() || (!even.is_empty() && dice.chance(50)) { &mut even } else { &mut odd };
+            all.push(from.remove(0));
+        }
+        all
+    }
+}
+
+pub(super) enum Outcome {
+    /// The model does not load.
+    NoModel(String),
+    Lawful,
+    /// How the worlds differ.
+    Broken(String),
+}
+
+/// The relations that the rules name, as indices.
+pub(super) fn relations(definition: &Definition) -> Vec<usize> {
+    let named = |at: &usize| {
+        let (context, event, _) = RELATIONS[*at];
+        definition.model.rules.iter().any(|rule| (&*rule.context, &*rule.event) == (context, event))
+    };
+    (0..RELATIONS.len()).filter(named).collect()
+}
+
+pub(super) async fn run(options: &PgConnectOptions, text: &str, batches: &[Batch], tally: &mut Tally) -> Outcome {
+    let definition = match models::load(text) {
+        Ok(definition) => definition,
+        Err(findings) => return Outcome::NoModel(findings),
+    };
+    if is_untouched(&definition) {
+        return Outcome::Lawful;
+    }
+    let mut worlds = match Worlds::open(options, &definition).await {
+        Ok(worlds) => worlds,
+        Err(refusal) => return Outcome::NoModel(refusal),
+    };
+    if worlds.waves.unfit {
+        return Outcome::Broken("Postgres does not take some rule's form over a wave".into());
+    }
+    tally.model(&definition, &worlds.waves.analysis, worlds.split.is_some());
+    let named = relations(&definition);
+    let mut outcome = Outcome::Lawful;
+    for batch in batches {
+        let events = batch.events.iter().filter(|event| named.contains(&event.relation)).cloned().collect();
+        if let Err(difference) = worlds.apply(&definition, &Batch { events, ..batch.clone() }, tally).await {
+            outcome = Outcome::Broken(difference);
+            break;
+        }
+    }
+    worlds.close().await;
+    outcome
+}
+
+/// Whether what is left out of the contract makes no difference to this model.
+#[cfg(feature = "sabotage")]
+fn is_untouched(definition: &Definition) -> bool {
+    let analysis = || format!("{:?}", crate::waves(definition));
+    std::env::var("VITRINA_SABOTAGE").is_ok() && analysis() == vitrina_sql::waves::honestly(analysis)
+}
+
+#[cfg(not(feature = "sabotage"))]
+fn is_untouched(_: &Definition) -> bool {
+    false
+}
+
+struct Worlds {
+    waves: World,
+    events: World,
+    cut: World,
+    split: Option<World>,
+}
+
+impl Worlds {
+    async fn open(options: &PgConnectOptions, definition: &Definition) -> Result<Self, String> {
+        let waves = World::open(options, definition, 1, true).await?;
+        let events = World::open(options, definition, 2, false).await?;
+        let cut = World::open(options, definition, 3, true).await?;
+        let split = match parallel(definition, &waves.analysis) {
+            Ok(_) => Some(World::open(options, definition, 4, true).await?),
+            Err(_) => None,
+        };
+        Ok(Self { waves, events, cut, split })
+    }
+
+    async fn apply(&mut self, definition: &Definition, batch: &Batch, tally: &mut Tally) -> Result<(), String> {
+        let whole = [batch.events.clone()];
+        let mut ways: Vec<(&str, &mut World, Vec<Vec<Event>>)> =
+            vec![("in waves", &mut self.waves, whole.to_vec()), ("cut elsewhere", &mut self.cut, batch.pieces())];
+        if let Some(split) = &mut self.split {
+            ways.push(("split by the record key", split, batch.halves()));
+        }
+        if batch.on_empty_tables {
+            self.events.empty(definition).await;
+        }
+        let refused = self.events.write(definition, &batch.events, &mut Vec::new()).await;
+        let rows = self.events.rows(definition).await;
+        tally.batch(&batch.events, &refused);
+        for (way, world, pieces) in ways {
+            if batch.on_empty_tables {
+                world.empty(definition).await;
+            }
+            let (mut found, mut written) = (Vec::new(), Vec::new());
+            for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
+                found.append(&mut world.write(definition, piece, &mut written).await);
+            }
+            found.sort();
+            if way == "in waves" {
+                tally.waves(&written);
+            }
+            if found != refused {
+                return Err(format!("refused event by event: {refused:#?}\nrefused {way}: {found:#?}"));
+            }
+            let own = world.rows(definition).await;
+            if own != rows {
+                return Err(format!("event by event:\n  {}\n{way}:\n  {}", rows.join("\n  "), own.join("\n  ")));
+            }
+        }
+        Ok(())
+    }
+
+    async fn close(self) {
+        for world in [Some(self.waves), Some(self.events), Some(self.cut), self.split].into_iter().flatten() {
+            world.close().await;
+        }
+    }
+}
+
+/// Drops batches, rules and events as long as the law stays broken; the smallest case and how its worlds differ.
+pub(super) async fn shrink(
+    options: &PgConnectOptions,
+    model: Model,
+    batches: Vec<Batch>,
+) -> (Model, Vec<Batch>, String) {
+    let mut smallest = (model, batches, String::new());
+    let mut budget = 300;
+    loop {
+        let mut smaller = None;
+        for candidate in candidates(&smallest.0, &smallest.1) {
+            budget -= 1;
+            let (model, batches) = candidate;
+            if let Outcome::Broken(how) = run(options, &model.text(), &batches, &mut Tally::default()).await {
+                smaller = Some((model, batches, how));
+                break;
+            }
+            if budget <= 0 {
+                break;
+            }
+        }
+        match smaller {
+            Some(smaller) => smallest = smaller,
+            None => return smallest,
+        }
+    }
+}
+
+/// The same case with one thing less.
+fn candidates(model: &Model, batches: &[Batch]) -> Vec<(Model, Vec<Batch>)> {
+    let mut all = Vec::new();
+    for at in 0..batches.len() {
+        let mut fewer = batches.to_vec();
+        fewer.remove(at);
+        all.push((model.clone(), fewer));
+    }
+    for at in 0..model.rules.len() {
+        let mut fewer = model.clone();
+        fewer.rules.remove(at);
+        all.push((fewer, batches.to_vec()));
+    }
+    for (at, batch) in batches.iter().enumerate() {
+        let half = batch.events.len() / 2;
+        let halves = [half..batch.events.len(), 0..half].into_iter().filter(|range| half > 1 && !range.is_empty());
+        for range in halves.chain((0..batch.events.len()).map(|event| event..event + 1)) {
+            let mut fewer = batches.to_vec();
+            fewer[at].events.drain(range);
+            all.push((model.clone(), fewer));
+        }
+    }
+    all
+}
