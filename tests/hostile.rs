@@ -56,7 +56,7 @@ fn hostile(writer: &Writer, topic: &str) -> Vec<(Message, &'static str)> {
         (writer.bytes("nul", &datum("nul", Some(b"a\0b"), 1.5, 0, &[0])), "0x00"),
         (writer.bytes("nan", &datum("nan", None, f64::INFINITY, 0, &[0])), "numeric"),
         (writer.bytes("large", &datum("large", None, 1e9, 0, &[0])), "numeric field overflow"),
-        (writer.bytes("late", &datum("late", None, 1.5, i64::MAX, &[0])), "t"),
+        (writer.bytes("early", &datum("early", None, 1.5, i64::MIN, &[0])), "taken_at"),
         (not_text, "UTF-8"),
     ]
 }

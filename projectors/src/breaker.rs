@@ -27,7 +27,7 @@ pub(crate) struct Opened {
     /// When one record may be tried.
     pub until: Instant,
     /// How often the operator had asked the model to go on.
-    pub under: i64,
+    pub under: Option<i64>,
 }
 
 #[derive(Debug, Clone)]
@@ -85,7 +85,7 @@ impl Breaker {
         }
     }
 
-    pub(crate) fn open(&mut self, now: Instant, under: i64) {
+    pub(crate) fn open(&mut self, now: Instant, under: Option<i64>) {
         self.opened = Some(Opened { until: now + self.settings.half_open_after, under });
     }
 

@@ -107,7 +107,7 @@ impl Board {
         .fetch_optional(pool)
         .await?;
         if let Some((paused, resumed)) = orders {
-            self.order(model, &Orders { paused, resumed });
+            self.order(model, &Orders { paused, resumed: Some(resumed) });
         }
         Ok(())
     }

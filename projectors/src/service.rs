@@ -23,6 +23,7 @@ use crate::inspect;
 use crate::rules::Rules;
 use crate::session;
 use crate::settings::ModelSettings;
+use crate::severity::ErrorType;
 use crate::status::{Board, State};
 use crate::worker::Shared;
 use crate::writer::Writer;
@@ -73,6 +74,7 @@ impl Service {
             match ended {
                 End::World(reason) => self.board.set(model, State::Waiting, Some(reason)),
                 End::Stop(reason) => {
+                    self.board.failed(model, ErrorType::System);
                     self.board.set(model, State::Stopped, Some(reason));
                     if shutdown.run_until_cancelled(self.asked_to_go_on(model)).await.is_none() {
                         return;
@@ -93,9 +95,11 @@ impl Service {
     /// Waits until an operator has mended what stopped the model, and says so.
     async fn asked_to_go_on(&self, model: &str) {
         let mut orders = self.board.orders(model);
-        let before = orders.borrow_and_update().resumed;
+        let mut before = orders.borrow_and_update().resumed;
         // The board outlives its models, so this ends by the order only.
-        let _ = orders.wait_for(|orders| orders.resumed != before).await;
+        while !orders.borrow_and_update().resumed_since(before) && orders.changed().await.is_ok() {
+            before = before.or(orders.borrow().resumed);
+        }
     }
 
     async fn prepare(&self, definition: &Definition, settings: &ModelSettings) -> Result<Generation, Fault> {

@@ -56,8 +56,8 @@ pub struct Board {
 pub struct Orders {
     /// Who pauses it and since when; `None`: it may run.
     pub paused: Option<String>,
-    /// How often it was asked to go on.
-    pub resumed: i64,
+    /// How often it was asked to go on; none before the first look.
+    pub resumed: Option<i64>,
 }
 
 /// What this instance says of a model at this moment.
@@ -70,6 +70,13 @@ pub struct Standing {
     pub error: Option<ErrorType>,
     /// How many records this instance has parked for errors of their own, and of the last one the error and its reason.
     pub parked: Option<(u64, ErrorType, String)>,
+}
+
+impl Orders {
+    /// Whether the model was asked to go on since `before`.
+    pub(crate) fn resumed_since(&self, before: Option<i64>) -> bool {
+        before.is_some() && self.resumed.is_some() && self.resumed != before
+    }
 }
 
 struct Entry {
@@ -308,6 +315,10 @@ impl Entry {
     /// How old the state of the views is, in milliseconds: 0 when nothing is left to apply, `None` where it is unknown.
     fn lag(&mut self, model: &str, ends: &[(TopicPartition, Option<i64>)]) -> Option<i64> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_millis() as i64;
+        // Another instance tells how far behind what was revoked here is.
+        for (topic, partition) in self.progress.keys().filter(|key| ends.iter().all(|(owned, _)| owned != *key)) {
+            metrics::lag(model, topic, *partition, 0);
+        }
         let mut lag = (!ends.is_empty()).then_some(0);
         for ((topic, partition), end) in ends {
             let progress = self.progress.get_mut(&(topic.clone(), *partition))?;

@@ -146,7 +146,7 @@ impl Worker {
             }
             self.board.resumed(&self.model);
             let Some(opened) = self.breaker().opened().filter(|_| !self.probing) else { return };
-            if orders.resumed != opened.under {
+            if orders.resumed_since(opened.under) {
                 // The operator knows better than the timer.
                 self.close_breaker();
                 return self.read_again();
