@@ -13,6 +13,9 @@ use crate::support::{Database, Stack, Vitrina, Weather, eventually};
 
 /// Frozen ones are missed after six seconds.
 const SHORT_SESSIONS: &str = "[kafka.properties]\n\"session.timeout.ms\" = \"6000\"\n[model]\nmax_events = 200";
+/// The session's end, then the end of the transaction that the frozen one has left open, then a claim that waited for it
+/// in vain and comes again.
+const TAKEN_OVER: Duration = Duration::from_secs(60);
 /// After which orchestrators kill, less a margin.
 const SHUTDOWN: Duration = Duration::from_secs(25);
 
@@ -26,7 +29,7 @@ async fn frozen_in_a_transaction_and_thawed_after_another_took_over() {
     rig.goes_on(100).await;
     freeze_in_a_transaction(&rig, &frozen).await;
     let other = rig.another();
-    rig.goes_on(500).await;
+    rig.goes_on_within(TAKEN_OVER, 500).await;
     frozen.thaw();
     rig.goes_on(500).await;
     rig.settle(load).await;
@@ -69,7 +72,7 @@ async fn a_zombie_with_batches_under_way_writes_none_of_them() {
         rig.produced(rig.ledger.len() + 500).await;
         door.network.set(Weather::Frozen);
         let heir = rig.another_without_trouble();
-        rig.goes_on(1000).await;
+        rig.goes_on_within(TAKEN_OVER, 1000).await;
         rig.postgres.set(Weather::Fair);
         rig.goes_on(500).await;
         door.network.set(Weather::Fair);
