@@ -11,8 +11,8 @@ const READING: &str = r#"{"type":"record","name":"ReadingTaken","namespace":"pro
   {"name":"tags","type":{"type":"array","items":"string"}}]}"#;
 const MODEL: &str = "\
 CREATE TABLE reading (probe_id text PRIMARY KEY, note text, value numeric(6,2) NOT NULL, taken_at timestamptz NOT NULL,
-                      tags jsonb NOT NULL);
-INSERT INTO reading SELECT e.probe_id, e.note, e.value, e.taken_at, e.tags FROM probes.reading_taken e
+                      tags jsonb NOT NULL, record_key text NOT NULL);
+INSERT INTO reading SELECT e.probe_id, e.note, e.value, e.taken_at, e.tags, e._key FROM probes.reading_taken e
 ON CONFLICT (probe_id) DO UPDATE SET note = EXCLUDED.note, value = EXCLUDED.value, taken_at = EXCLUDED.taken_at,
                                      tags = EXCLUDED.tags;
 ";
