@@ -28,8 +28,6 @@ pub use fold::Fold;
 pub use keys::{EventKeys, KeyValue};
 pub use merge::Merge;
 pub use parallel::{KEY, Parallel, RecordKey};
-#[cfg(feature = "sabotage")]
-pub use sabotage::honestly;
 pub use types::{StoredType, Types};
 
 use crate::model::Model;

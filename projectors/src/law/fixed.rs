@@ -19,7 +19,7 @@ pub(super) const MODELS: &[(&str, &str)] = &[
         "CREATE TABLE m (k int8 PRIMARY KEY, o int8, n int8);
          INSERT INTO m SELECT e.k, e.g, 0 FROM a.up e ON CONFLICT DO NOTHING;
          UPDATE m SET n = m.n * 2 + e.g FROM b.tick e WHERE m.o = e.g;
-         UPDATE m SET o = e.g FROM a.off e WHERE m.k = e.k;",
+         UPDATE m SET o = e.k FROM a.off e WHERE m.o = e.g;",
     ),
     (
         "Constraints",
@@ -45,8 +45,8 @@ pub(super) const MODELS: &[(&str, &str)] = &[
     (
         "EqualNulls",
         "CREATE TABLE m (k int8 PRIMARY KEY, u int8, UNIQUE NULLS NOT DISTINCT (u));
-         DELETE FROM m USING a.off e WHERE m.k = e.k;
-         INSERT INTO m SELECT e.k, CASE WHEN e.ok THEN e.g END FROM a.up e ON CONFLICT DO NOTHING;",
+         INSERT INTO m SELECT e.k, CASE WHEN e.ok THEN e.g END FROM a.up e ON CONFLICT DO NOTHING;
+         INSERT INTO m SELECT e.k, CASE WHEN e.ok THEN e.g END FROM a.off e ON CONFLICT DO NOTHING;",
     ),
     (
         "HashedByPostgres",
@@ -121,14 +121,15 @@ pub(super) const MODELS: &[(&str, &str)] = &[
     (
         "Room",
         "CREATE TABLE m (k int8 PRIMARY KEY, n int4 NOT NULL DEFAULT 0);
-         INSERT INTO m AS t SELECT e.g, e.n FROM a.up e ON CONFLICT (k) DO UPDATE SET n = t.n + EXCLUDED.n;",
+         INSERT INTO m AS t SELECT e.g, CASE WHEN e.ok THEN 2147483647 ELSE -2147483647 END FROM a.up e
+         ON CONFLICT (k) DO UPDATE SET n = t.n + EXCLUDED.n;",
     ),
     (
         "RoomForSeveral",
         "CREATE TABLE m (k int8 PRIMARY KEY, n int4 NOT NULL DEFAULT 0);
-         INSERT INTO m AS t SELECT e.g, CASE WHEN e.ok THEN 1200000000 ELSE 1 END FROM a.up e
-         ON CONFLICT (k) DO UPDATE SET n = t.n + EXCLUDED.n;
-         UPDATE m SET n = m.n - 1200000000 FROM a.off e WHERE m.k = e.g;",
+         UPDATE m SET n = 1000000000 FROM b.tick e WHERE m.k = e.g;
+         UPDATE m SET n = m.n - 1000000000 FROM a.off e WHERE m.k = e.g;
+         INSERT INTO m AS t SELECT e.g, 1200000000 FROM a.up e ON CONFLICT (k) DO UPDATE SET n = t.n + 1200000000;",
     ),
     (
         "ZeroDefaults",
@@ -155,7 +156,8 @@ pub(super) const MODELS: &[(&str, &str)] = &[
     (
         "MergedReads",
         "CREATE TABLE m (k int8 PRIMARY KEY, x int8);
-         INSERT INTO m SELECT e.k, (SELECT count(*) FROM m) FROM a.up e ON CONFLICT (k) DO UPDATE SET x = EXCLUDED.x;",
+         INSERT INTO m SELECT e.k, e.g FROM a.off e ON CONFLICT DO NOTHING;
+         DELETE FROM m USING a.up e WHERE m.k = e.k AND (SELECT count(*) FROM m AS q) > 2;",
     ),
     (
         "OneRow",
