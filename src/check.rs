@@ -66,6 +66,7 @@ pub(crate) async fn run(arguments: Arguments, config: Config) -> Result<(), Fail
     // What was found without the services is told whether they answer or not.
     let (found, away) = asked.map_or_else(|failure| (Vec::new(), Some(failure)), |found| (found, None));
     findings.extend(found);
+    findings.extend(loaded.models.iter().filter_map(slow));
     findings.sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
     findings.dedup();
     let refused = findings.iter().any(Finding::is_error);
@@ -104,6 +105,19 @@ fn rules(loaded: &Definitions) -> Vec<RuleLine> {
         definition.model.rules.iter().zip(waves.rules).map(line).collect::<Vec<_>>()
     };
     loaded.models.iter().flat_map(of).collect()
+}
+
+/// A warning where no two events of a model ever run together.
+fn slow(definition: &vitrina_projectors::Definition) -> Option<Finding> {
+    let waves = vitrina_projectors::waves(definition);
+    let reasons = waves.rules.iter().map(|rule| match &rule.runs {
+        Runs::EventByEvent(why) => Some(why),
+        Runs::Waves { .. } => None,
+    });
+    let reasons: Vec<_> = reasons.collect::<Option<_>>()?;
+    let first = reasons.first()?;
+    let what = format!("the model is slow, every one of its rules runs event by event: {}", first.because);
+    Some(Finding::warning(&definition.model.file, first.line, what, first.help.clone()))
 }
 
 fn models(loaded: &Definitions) -> Vec<ModelLine> {

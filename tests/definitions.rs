@@ -23,6 +23,26 @@ async fn a_clean_set_says_how_each_rule_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_never_forms_waves_is_warned_of() {
+    let database = Database::create().await;
+    let bank = Bank::new(&database, 1).await;
+    let slow = "CREATE TABLE total (one int PRIMARY KEY, chain int8 NOT NULL);
+INSERT INTO total AS t SELECT 1, e.seq FROM bank.amount_moved e
+ON CONFLICT (one) DO UPDATE SET chain = t.chain * 2 + EXCLUDED.chain;\n";
+    let folder = bank.folder.write("models/total.sql", slow);
+    let checked = folder.run(&["check", "--offline"]);
+    assert_eq!(checked.status, Some(0), "{checked:?}");
+    for part in [
+        "models/total.sql:2: warning: the model is slow, every one of its rules runs event by event: every event touches \
+         the same row of `total`: let SET only merge what events bring",
+        "models/total.sql: writes one batch after another: rows of `total` are told by `one = 1`, not by the record key",
+    ] {
+        assert!(checked.stdout.contains(part), "{part}\n{}", checked.stdout);
+    }
+    assert!(!checked.stdout.contains("models/balance.sql:1: warning"), "{}", checked.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_only_postgres_knows_is_found_with_file_and_line() {
     let database = Database::create().await;
     database

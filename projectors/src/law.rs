@@ -130,5 +130,9 @@ async fn waves_equal_event_by_event() {
     }
     println!("seed {first}, {tried} cases\n{tally}");
     assert!(2 * tally.get("model: tried") >= models, "too many models do not load");
-    assert_eq!(tally.missing(), Vec::<&str>::new(), "never came up in {tried} cases from seed {first}\n{tally}");
+    assert_eq!(
+        tally.missing(cases >= 1000),
+        Vec::<&str>::new(),
+        "never came up in {tried} cases from seed {first}\n{tally}"
+    );
 }

@@ -1,5 +1,5 @@
 //! Every metric of the write side: name, unit, meaning. Labels come from fixed sets: models, states, kinds of errors;
-//! never a record's key nor a reason's text.
+//! never a record's key nor a reason's text. What a rule touches is said in words of the model's own text.
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
@@ -25,6 +25,7 @@ const RETRIED: &str = "vitrina_retried_total";
 const DISCARDED: &str = "vitrina_discarded_total";
 const BREAKER_STATE: &str = "vitrina_breaker_state";
 const BREAKER_TRIPS: &str = "vitrina_breaker_trips_total";
+const EVENT_BY_EVENT: &str = "vitrina_rule_event_by_event";
 
 /// What Vitrina works with, and cannot work without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +56,7 @@ pub enum BreakerState {
 }
 
 pub fn describe() {
+    describe_gauge!(EVENT_BY_EVENT, "1 for a rule whose events never run together, and why");
     describe_counter!(EVENTS, "Records by model and outcome: applied, duplicate, ignored");
     describe_counter!(UNTOUCHED, "Runs of a rule that touched no row");
     describe_histogram!(BATCH_EVENTS, "Events in a committed batch");
@@ -168,4 +170,10 @@ pub fn breaker(model: &str, state: BreakerState) {
 
 pub fn breaker_tripped(model: &str) {
     counter!(BREAKER_TRIPS, "model" => model.to_owned()).increment(1);
+}
+
+/// `rule` is its `file:line`. What is said comes from the model's text, never from a record.
+pub(crate) fn event_by_event(model: &str, rule: &str, because: &str) {
+    let labels = [("model", model.to_owned()), ("rule", rule.to_owned()), ("because", because.to_owned())];
+    gauge!(EVENT_BY_EVENT, &labels).set(1.0);
 }

@@ -12,6 +12,7 @@ use crate::cutting::Cutting;
 use crate::definition::Definition;
 use crate::fault::Fault;
 use crate::generation::judge;
+use crate::metrics;
 use crate::statement::Statement;
 
 /// One rule, ready to run.
@@ -49,6 +50,11 @@ impl Rules {
         let types = StoredTypes::read(connection, &definition.contracts, schema).await?;
         let waves = definition.model.waves(&types);
         let rules: Vec<RunnableRule> = runnable(definition, &waves);
+        for (rule, waves) in rules.iter().zip(&waves.rules) {
+            if let Runs::EventByEvent(why) = &waves.runs {
+                metrics::event_by_event(&definition.model.name, &rule.place, &why.because);
+            }
+        }
         let mut of_layout = vec![Vec::new(); definition.layouts.len()];
         for (index, rule) in rules.iter().enumerate() {
             of_layout[rule.layout].push(index);
@@ -60,6 +66,8 @@ impl Rules {
                 Ok(_) => {}
                 Err(sqlx::Error::Database(error)) => {
                     tracing::warn!(rule = %rule.place, error = error.message(), "the model runs event by event");
+                    let because = "Postgres does not take its form over many events";
+                    metrics::event_by_event(&definition.model.name, &rule.place, because);
                     cutting = None;
                 }
                 Err(error) => return Err(judge(error)),

@@ -128,7 +128,7 @@ pub(super) const MODELS: &[(&str, &str)] = &[
         "RoomForSeveral",
         "CREATE TABLE m (k int8 PRIMARY KEY, n int4 NOT NULL DEFAULT 0);
          UPDATE m SET n = 1000000000 FROM b.tick e WHERE m.k = e.g;
-         UPDATE m SET n = m.n - 1000000000 FROM a.off e WHERE m.k = e.g;
+         INSERT INTO m AS t SELECT e.g, -1000000000 FROM a.off e ON CONFLICT (k) DO UPDATE SET n = t.n + EXCLUDED.n;
          INSERT INTO m AS t SELECT e.g, 1200000000 FROM a.up e ON CONFLICT (k) DO UPDATE SET n = t.n + 1200000000;",
     ),
     (
