@@ -194,6 +194,9 @@ impl Instance {
             let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
             board.set(model, State::Stopped, Some(findings.join("\n")));
         }
+        for (definition, _) in &models {
+            board.set(&definition.model.name, State::Starting, None);
+        }
         ready.store(true, Ordering::Relaxed);
         if !self.meet(&models, &board, async || self.meet_postgres(&pool).await).await? {
             return Ok(());

@@ -59,6 +59,12 @@ impl Ownership {
         owned.claims.keys().map(|key| (key.clone(), owned.ends.get(key).copied())).collect()
     }
 
+    /// Whether the log holds something that has not been read here.
+    pub(crate) fn is_behind(&self) -> bool {
+        let owned = self.lock();
+        owned.claims.iter().any(|(key, claim)| owned.ends.get(key).is_some_and(|end| *end > claim.next_offset))
+    }
+
     /// Whether the broker answers, as far as its client has noticed.
     pub fn reaches_broker(&self) -> bool {
         self.lock().unreachable.is_none()

@@ -7,10 +7,12 @@ mod context;
 mod joining;
 mod lane;
 mod loss;
+mod mirror;
 mod poll;
 mod positions;
 mod settings;
 mod topic_id;
+mod watch;
 
 pub use batch::{Batch, Span};
 pub use cluster::{Cluster, TopicEnds};

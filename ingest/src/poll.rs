@@ -1,15 +1,14 @@
 //! The poll thread: librdkafka in, batches out. A span's `from` is always where the previous one of its claim ended, so
 //! the spans of a claim are a chain, and whoever applies them can tell a gap from none.
 
-use std::collections::HashMap;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
-use rdkafka::{Message, Offset, TopicPartitionList};
+use rdkafka::{Message, Offset};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc as tokio_mpsc, oneshot};
@@ -20,8 +19,10 @@ use crate::context::{Context, Ownership};
 use crate::joining;
 use crate::lane::{Lane, Lines};
 use crate::loss::{lost_offsets, recreated};
+use crate::mirror::Mirror;
 use crate::positions::{Positions, TopicPartition};
 use crate::settings::Subscription;
+use crate::watch::Watch;
 
 /// Nothing else is polled while the broker is asked.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -51,11 +52,10 @@ pub(crate) struct Poll {
     commands: mpsc::Receiver<Command>,
     runtime: Handle,
     paused: bool,
-    /// Positions to be committed, and all that were, in case a commit fails.
-    mirror: HashMap<TopicPartition, i64>,
-    mirror_sent: HashMap<TopicPartition, i64>,
+    mirror: Mirror,
     mirrored: Instant,
     idled: Instant,
+    watch: Watch,
     /// When the topics' ids were last compared.
     identified: Option<Instant>,
 }
@@ -81,10 +81,10 @@ impl Poll {
             commands,
             runtime,
             paused: false,
-            mirror: HashMap::new(),
-            mirror_sent: HashMap::new(),
+            mirror: Mirror::default(),
             mirrored: now,
             idled: now,
+            watch: Watch::new(),
             identified: None,
         };
         joining::look_around(&poll.consumer, &poll.subscription)?;
@@ -103,9 +103,8 @@ impl Poll {
         let reachable = self.consumer.context().ownership.trouble().is_none();
         self.lanes.clear();
         let _ = ended.send(end);
-        let list = mirror_list(&self.subscription.tag, self.mirror);
-        if reachable && list.count() > 0 {
-            let _ = self.consumer.commit(&list, CommitMode::Sync);
+        if reachable {
+            self.mirror.finish(&self.consumer, &self.subscription.tag);
         }
     }
 
@@ -128,10 +127,12 @@ impl Poll {
             self.hand_over()?;
         }
         if self.mirrored.elapsed() >= PACE {
-            self.commit_mirror();
+            self.mirrored = Instant::now();
+            self.mirror.commit(&self.consumer, &self.subscription.tag);
         }
         if self.idled.elapsed() >= PACE {
             self.follow_idle_positions()?;
+            self.watch.judge(&self.consumer.context().ownership)?;
         }
         Ok(())
     }
@@ -162,6 +163,7 @@ impl Poll {
         let polled = match self.consumer.poll(wait) {
             Some(Ok(message)) => {
                 self.take(&mut lanes, &mut lines, &message);
+                self.watch.moved();
                 Ok(())
             }
             Some(Err(error)) => self.judge(&error),
@@ -297,6 +299,7 @@ impl Poll {
     }
 
     fn stay_behind(&mut self, lane: usize) -> Result<(), End> {
+        self.watch.moved();
         let blocked = *self.lanes[lane].blocked.get_or_insert_with(Instant::now);
         if blocked.elapsed() >= PATIENCE { self.pause() } else { Ok(()) }
     }
@@ -327,28 +330,6 @@ impl Poll {
         }
         self.identified = Some(Instant::now());
         Ok(true)
-    }
-
-    fn commit_mirror(&mut self) {
-        self.mirrored = Instant::now();
-        let context = self.consumer.context();
-        if context.mirror_failed() {
-            for (key, offset) in &self.mirror_sent {
-                self.mirror.entry(key.clone()).or_insert(*offset);
-            }
-        }
-        // A commit for a partition that somebody else owns by now could move the group's offset back.
-        let owned = |key: &TopicPartition| context.ownership.claim_of(key).is_some();
-        self.mirror.retain(|key, _| owned(key));
-        self.mirror_sent.retain(|key, _| owned(key));
-        let mirror = std::mem::take(&mut self.mirror);
-        self.mirror_sent.extend(mirror.iter().map(|(key, offset)| (key.clone(), *offset)));
-        let list = mirror_list(&self.subscription.tag, mirror);
-        if list.count() > 0
-            && let Err(error) = self.consumer.commit(&list, CommitMode::Async)
-        {
-            tracing::debug!(%error, "the mirror of the positions was not committed");
-        }
     }
 
     /// Transaction markers and aborted records are delivered to nobody; the consumer's own position passes them. Batches
@@ -390,14 +371,4 @@ impl Poll {
         let sought = self.consumer.seek_partitions(claimed, BROKER_TIMEOUT)?;
         Ok(sought.elements().iter().try_for_each(|element| element.error())?)
     }
-}
-
-fn mirror_list(tag: &str, positions: HashMap<TopicPartition, i64>) -> TopicPartitionList {
-    let mut list = TopicPartitionList::new();
-    for ((topic, partition), offset) in positions {
-        let mut element = list.add_partition(&topic, partition);
-        element.set_metadata(format!("{tag};next={offset}"));
-        let _ = element.set_offset(Offset::Offset(offset));
-    }
-    list
 }

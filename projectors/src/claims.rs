@@ -67,8 +67,9 @@ impl Claims {
             control::belong(&self.pool, cluster_id, &self.group_prefix).await?;
         }
         let mut transaction = self.pool.begin().await?;
-        // The owner before may be in a long batch; the poll thread must not wait for it longer than a member may be silent.
-        sqlx::query("SET LOCAL lock_timeout = '10s'").execute(&mut *transaction).await?;
+        // The owner before may be in a long batch, or frozen until Postgres ends its session (`idle_in_transaction_session_
+        // timeout`); the poll thread must not wait for it longer than a member may be silent.
+        sqlx::query("SET LOCAL lock_timeout = '15s'").execute(&mut *transaction).await?;
         let mut claims = Vec::with_capacity(found.len());
         let mut windows = Vec::with_capacity(found.len());
         for found in found {

@@ -1,0 +1,63 @@
+//! The mirror: what Postgres holds, committed to Kafka's group with the tag, best effort. It never decides anything, and
+//! never speaks for a partition that somebody else may own by now.
+
+use std::collections::HashMap;
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::context::Context;
+use crate::positions::TopicPartition;
+
+#[derive(Debug, Default)]
+pub(crate) struct Mirror {
+    pending: HashMap<TopicPartition, i64>,
+    /// All that were sent, in case a commit fails.
+    sent: HashMap<TopicPartition, i64>,
+}
+
+impl Mirror {
+    pub(crate) fn extend(&mut self, positions: impl IntoIterator<Item = (TopicPartition, i64)>) {
+        self.pending.extend(positions);
+    }
+
+    /// Sends what is new, or has failed before.
+    pub(crate) fn commit(&mut self, consumer: &BaseConsumer<Context>, tag: &str) {
+        let context = consumer.context();
+        if context.mirror_failed() {
+            for (key, offset) in &self.sent {
+                self.pending.entry(key.clone()).or_insert(*offset);
+            }
+        }
+        // A commit for a partition that somebody else owns by now could move the group's offset back.
+        let owned = |key: &TopicPartition| context.ownership.claim_of(key).is_some();
+        self.pending.retain(|key, _| owned(key));
+        self.sent.retain(|key, _| owned(key));
+        let pending = std::mem::take(&mut self.pending);
+        self.sent.extend(pending.iter().map(|(key, offset)| (key.clone(), *offset)));
+        let list = list(tag, pending);
+        if list.count() > 0
+            && let Err(error) = consumer.commit(&list, CommitMode::Async)
+        {
+            tracing::debug!(%error, "the mirror of the positions was not committed");
+        }
+    }
+
+    /// Sends what is left, and waits for the answer.
+    pub(crate) fn finish(self, consumer: &BaseConsumer<Context>, tag: &str) {
+        let list = list(tag, self.pending);
+        if list.count() > 0 {
+            let _ = consumer.commit(&list, CommitMode::Sync);
+        }
+    }
+}
+
+fn list(tag: &str, positions: HashMap<TopicPartition, i64>) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    for ((topic, partition), offset) in positions {
+        let mut element = list.add_partition(&topic, partition);
+        element.set_metadata(format!("{tag};next={offset}"));
+        let _ = element.set_offset(Offset::Offset(offset));
+    }
+    list
+}
