@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use tokio::runtime::Runtime;
@@ -24,7 +23,7 @@ const TABLE: &str = include_str!("load/table.sql");
 const RULE: &str = include_str!("load/rule.sql");
 const COUNTERS: &str = include_str!("load/counters.sql");
 
-const ROUNDS: u32 = 5;
+const ROUNDS: usize = 9;
 /// Of each batch.
 const EVENTS: u64 = 1000;
 /// Of each sample, which begins with an empty table.
@@ -43,7 +42,7 @@ struct Side {
     tables: &'static str,
     connection: PgConnection,
     way: Way,
-    /// Seconds a batch: the median of each round.
+    /// Seconds a batch, round by round.
     rounds: Vec<f64>,
 }
 
@@ -119,26 +118,6 @@ fn definition(model: &str, text: &str) -> Definition {
     loaded.models.into_iter().next().unwrap_or_else(|| panic!("{:?}", loaded.findings))
 }
 
-fn measure(criterion: &mut Criterion, runtime: &Runtime, sides: &mut [Side]) {
-    let mut group = criterion.benchmark_group("apply");
-    group.throughput(Throughput::Elements(EVENTS)).sampling_mode(SamplingMode::Flat).sample_size(10);
-    group.warm_up_time(Duration::from_millis(1)).measurement_time(Duration::from_millis(1));
-    for round in 1..=ROUNDS {
-        for side in &mut *sides {
-            let mut samples = Vec::new();
-            group.bench_function(BenchmarkId::new(side.name, round), |bencher| {
-                bencher.iter_custom(|iterations| {
-                    let took: Duration = (0..iterations).map(|_| runtime.block_on(side.sample())).sum();
-                    samples.push(took.as_secs_f64() / iterations as f64);
-                    took
-                });
-            });
-            side.rounds.push(median(&mut samples));
-        }
-    }
-    group.finish();
-}
-
 fn median(samples: &mut [f64]) -> f64 {
     samples.sort_by(f64::total_cmp);
     samples[samples.len() / 2]
@@ -171,7 +150,15 @@ fn main() {
     runtime.block_on(server.execute(AssertSqlSafe(format!("CREATE DATABASE {name}")))).unwrap();
     let options = session::options(&url).unwrap().database(&name);
     let mut sides = runtime.block_on(sides(&options));
-    measure(&mut Criterion::default().configure_from_args(), &runtime, &mut sides);
+    // The first round finds caches cold and statements unprepared, and does not count.
+    for round in 0..=ROUNDS {
+        for side in &mut sides {
+            let took = runtime.block_on(side.sample()).as_secs_f64();
+            if round > 0 {
+                side.rounds.push(took);
+            }
+        }
+    }
     let by_name: BTreeMap<&str, &Side> = sides.iter().map(|side| (side.name, side)).collect();
     print_ratio(&by_name, "engine", "unnest");
     print_ratio(&by_name, "engine", "one by one");
