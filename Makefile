@@ -22,9 +22,11 @@ check: ## format and lints, as CI sees them
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
-bench: ## benchmarks, against the same services as the tests
-	tests/stack/packages build
-	tests/stack/run cargo bench --workspace
+bench: ## benchmarks of parts, then of the whole service in rounds, about an hour; PEERS=folder brings others in
+	tests/stack/packages build postgres
+	cargo build --release --bin vitrina --example load
+	tests/stack/run cargo bench --workspace --features vitrina-projectors/bench
+	benches/whole/run $(ARGS)
 
 fuzz: ## feeds foreign bytes to the decoder; needs a nightly toolchain, is run by hand
 	cargo fuzz --version >/dev/null 2>&1 || cargo install cargo-fuzz

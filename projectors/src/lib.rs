@@ -2,6 +2,9 @@
 
 mod backoff;
 mod batch;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod breaker;
 mod claims;
 pub mod control;

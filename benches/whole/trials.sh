@@ -1,0 +1,98 @@
+# shellcheck shell=bash
+# Sourced by `run`: what else is asked than how fast.
+
+# From produced to committed, at 2,000 events a second; the first 8 seconds do not count.
+latency() {
+    latency_of vitrina1 '"orders@1".orders'
+    if [[ -n ${PEERS:-} ]]; then
+        latency_of debezium orders
+    fi
+}
+
+# latency_of SIDE TABLE
+latency_of() {
+    local topic rate=2000 seconds=28
+    topic=latency-$1-$(date +%s%N)
+    fresh_database bench
+    # One event shows that the side is up.
+    produce "$topic" --events 1 --no-end
+    if [[ $1 == debezium ]]; then
+        launch peer_script debezium "$topic" $((rate * seconds))
+    else
+        model | folder "$topic" ""
+        launch "$bin/vitrina" --config "$work/folder/vitrina.toml" serve
+    fi
+    when bench "$2" "$(first_row "$2")" "$launched" >"$work/up"
+    produce "$topic" --events $((rate * seconds)) --rate $rate
+    when bench "$2" "$(last_row "$2")" "$launched" >"$work/end"
+    local found
+    found=$(sql bench "SELECT round(percentile_cont(0.5) WITHIN GROUP (ORDER BY ms)::numeric, 1), \
+                              round(percentile_cont(0.99) WITHIN GROUP (ORDER BY ms)::numeric, 1) \
+                       FROM (SELECT event_at, extract(epoch FROM pg_xact_commit_timestamp(xmin) - event_at) * 1000 AS ms \
+                             FROM $2 WHERE event_at > (SELECT max(event_at) FROM $2) - interval '$((seconds - 8)) s') late")
+    note latency "$1" p50_ms "${found%|*}" p99_ms "${found#*|}"
+    stop "$launched"
+}
+
+# 300,000 new rows beside ten thousand, a million and ten million of them.
+growth() {
+    local table='"orders@1".orders' topic rows filled=0 stage=0
+    topic=growth-$(date +%s%N)
+    fresh_database bench
+    produce "$topic" --no-end
+    model | folder "$topic" ""
+    launch "$bin/vitrina" --config "$work/folder/vitrina.toml" serve
+    when bench vitrina.position "(SELECT count(*) = 4 FROM vitrina.position)" "$launched" >"$work/up"
+    stop "$launched"
+    for rows in 10000 1000000 10000000; do
+        sql bench "INSERT INTO $table SELECT md5('old ' || n), 'customer-' || n % 100000, 'Amalia Hoffmann', 'PLACED', 12.34, \
+                       'EUR', 1, to_timestamp(1700000000 + n * 0.137), now(), 'bank_transfer', 'Via Nazionale 17, third floor', \
+                       'Torino', '10121', 'EU', repeat('Please call before you come. ', 5) \
+                   FROM generate_series($filled + 1, $rows) AS n" "VACUUM ANALYZE $table" CHECKPOINT
+        filled=$rows
+        produce "$topic" --events "$few" --from $((stage * few)) --no-end
+        stage=$((stage + 1))
+        grow "$rows" $((stage * few))
+    done
+}
+
+# grow ROWS END: how fast the position comes to its end.
+grow() {
+    local before first last position='(SELECT sum(next_offset) FROM vitrina.position)'
+    before=$(postgres_cpu)
+    launch "$bin/vitrina" --config "$work/folder/vitrina.toml" serve
+    first=$(when bench vitrina.position "$position > $2 - $few" "$launched")
+    last=$(when bench vitrina.position "$position >= $2" "$launched")
+    note "rows_$1" vitrina1 us "$(calc "($last - $first) * 1e6 / $few")" \
+        postgres_us "$(calc "($(postgres_cpu) - $before) * 1e6 / $few")" \
+        cpu_us "$(calc "$(cpu "$launched") * 1e6 / $few")" rss_mib "$(peak "$launched")"
+    stop "$launched"
+}
+
+# One event of a hundred is refused, by the decoder or by a CHECK; the same model over a clean topic is the measure.
+poison() {
+    local topic
+    for topic in clean poison; do
+        produce_once $topic --events "$few" --poison "$([[ $topic == poison ]] && echo 100 || echo 0)"
+        fresh_database bench
+        model | sed 's/item_count .*int NOT NULL/& CHECK (item_count > 0)/' | folder $topic ""
+        serve $topic vitrina1 "$few"
+    done
+}
+
+# 100,000 records are parked before the first one is applied.
+parked() {
+    local breaker=$'[model.breaker]\nin_a_row = 1000000000\nsame_reason = 1000000000'
+    produce_once parked --events "$few" --poison-first 100000
+    produce_once clean --events "$few"
+    vitrina unparked vitrina1 "$few" "$breaker" clean
+    vitrina parked vitrina1 "$few" "$breaker"
+}
+
+# produce_once TOPIC ARGUMENTS…
+produce_once() {
+    if [[ ! -e $work/produced-$1 ]]; then
+        produce "$@"
+        touch "$work/produced-$1"
+    fi
+}

@@ -1,0 +1,109 @@
+//! A door for benchmarks: the writer of one model, fed with records of one partition without Kafka. What goes through it
+//! goes the way that it goes in a worker.
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection as _, PgConnection};
+use vitrina_avro::{Decoded as Outcome, Decoder, Framed, Headers, Record, SchemaRef};
+use vitrina_ingest::Span;
+
+use crate::batch::{Content, Decoded, Event, Part, Row};
+use crate::definition::Definition;
+use crate::fault::Fault;
+use crate::rules::Rules;
+use crate::writer::Writer;
+use crate::{control, generation, generation_schema, session};
+
+const PARTITION: i32 = 0;
+const SCHEMA: SchemaRef = SchemaRef::Id(1);
+
+/// The writer of one model.
+pub struct Applying {
+    writer: Writer,
+    decoder: Decoder,
+    topic: String,
+    next_offset: i64,
+}
+
+/// Records that are decoded, and not written yet.
+pub struct Batch {
+    decoded: Decoded,
+    part: Part,
+}
+
+impl Applying {
+    /// Makes the model's first generation in a database that has none. Its records are the first contract's newest
+    /// version.
+    ///
+    /// # Errors
+    /// Postgres refuses.
+    pub async fn open(options: &PgConnectOptions, definition: &Definition) -> Result<Self, Fault> {
+        let (name, topic) = (definition.model.name.clone(), definition.topics().remove(0));
+        let pool = session::control_pool(options, 2);
+        control::migrate(&pool).await.map_err(|error| Fault::Stop(error.to_string()))?;
+        generation::open(&pool, definition, 0).await?;
+        sqlx::query("INSERT INTO vitrina.position VALUES ($1, 1, $2, $3, '', 1, 0, 0)")
+            .bind(&name)
+            .bind(&topic)
+            .bind(PARTITION)
+            .execute(&pool)
+            .await
+            .map_err(generation::judge)?;
+        let schema = generation_schema(&name, 1);
+        let mut connection: PgConnection =
+            session::writer(options, &schema, 0, session::STATEMENT).await.map_err(generation::judge)?;
+        let rules = Rules::new(&mut connection, definition, &schema).await?;
+        let _ = connection.close().await;
+        let mut decoder = Decoder::new(&definition.contracts, definition.layouts.clone());
+        decoder.add_schema(SCHEMA, &definition.layouts[0].contract.newest().schema);
+        let layouts = definition.layouts.clone();
+        let writer = Writer::new(options.clone(), (name, 1), 0, session::STATEMENT, (rules, layouts));
+        Ok(Self { writer, decoder, topic, next_offset: 0 })
+    }
+
+    /// Decodes a batch of Avro datums; batches are written in the order in which they were decoded.
+    ///
+    /// # Errors
+    /// One does not decode.
+    pub fn decode(&mut self, datums: &[Vec<u8>]) -> Result<Batch, String> {
+        let mut decoded = Decoded { rows: self.decoder.rows(), ..Decoded::default() };
+        let from = self.next_offset;
+        for datum in datums {
+            let record = Record {
+                topic: &self.topic,
+                partition: PARTITION,
+                offset: self.next_offset,
+                timestamp_ms: Some(0),
+                key: None,
+                value: Some(datum),
+                headers: Headers::default(),
+            };
+            let framed = Framed { schema: SCHEMA, payload: datum };
+            let outcome =
+                self.decoder.decode(&record, &framed, &mut decoded.rows).map_err(|error| error.to_string())?;
+            let Outcome::Event { layout, version, row, .. } = outcome else { return Err("no rule wants it".into()) };
+            let (content, offset) = (Content::Row(Row { layout, version, row }), self.next_offset);
+            decoded.events.push(Event { span: 0, offset, record: 0, content, identity: None, duplicate: false });
+            self.next_offset += 1;
+        }
+        let (topic, to) = (self.topic.as_str().into(), self.next_offset);
+        decoded.spans.push(Span { topic, partition: PARTITION, epoch: 1, from, to, last_timestamp: None });
+        let range = 0..decoded.events.len();
+        let apply = range.clone().map(|event| event as u32).collect();
+        let part = Part { range, spans: decoded.spans.clone(), apply, ..Part::default() };
+        Ok(Batch { decoded, part })
+    }
+
+    /// Writes a batch in one transaction, as a worker does.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn write(&mut self, batch: &Batch) -> Result<(), Fault> {
+        loop {
+            match self.writer.write(&batch.decoded, &batch.part).await {
+                // The first transaction reads what is parked, and is tried again.
+                Err(Fault::Stale) => {}
+                written => return written.map(|_| ()),
+            }
+        }
+    }
+}
