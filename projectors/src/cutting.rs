@@ -20,6 +20,9 @@ pub(crate) struct Cut {
     pub order: Vec<u32>,
     /// Where each wave ends in `order`.
     pub ends: Vec<usize>,
+    /// Hashes of the events' keys, and where those of each event of the batch begin.
+    hashes: Vec<Option<u64>>,
+    begins: Vec<u32>,
 }
 
 /// How one model's batches are cut.
@@ -89,8 +92,10 @@ impl Cutting {
             ));
         }
         let (mut hashes, mut bounds) = (Vec::new(), Vec::with_capacity(events.len()));
-        for (_, row) in &events {
+        let mut begins = vec![0; batch.events.len()];
+        for (event, row) in &events {
             let start = hashes.len();
+            begins[*event as usize] = start as u32;
             let (asked, computed) = &answers[row.layout];
             let rows = &batch.rows[row.layout][row.version];
             self.relations[row.layout].hash(rows, *row, asked, computed, &mut hashes);
@@ -99,7 +104,8 @@ impl Cutting {
         let mut waves = Vec::with_capacity(events.len());
         let keyed = bounds.into_iter().map(|(relation, range)| (relation, &hashes[range]));
         let count = self.cutter.cut(keyed, &mut waves);
-        Ok(Cut::new(events.into_iter().map(|(index, _)| index).zip(waves), count))
+        let cut = Cut::new(events.into_iter().map(|(index, _)| index).zip(waves), count);
+        Ok(Cut { hashes, begins, ..cut })
     }
 }
 
@@ -121,7 +127,24 @@ impl Cut {
             order[next[wave as usize]] = event;
             next[wave as usize] += 1;
         }
-        Self { order, ends }
+        Self { order, ends, ..Self::default() }
+    }
+
+    /// Sorts events by whether another one among them has the same values of these keys: first those that stand alone,
+    /// then the others, each in their order. How many stand alone.
+    pub(crate) fn alone_first(&self, events: &mut [u32], keys: &[usize]) -> usize {
+        // NULL equals nothing; an odd number without a pattern mixes the keys.
+        let hash = |event: u32| {
+            let begin = self.begins[event as usize] as usize;
+            keys.iter().try_fold(0u64, |hash, key| {
+                Some((hash.rotate_left(25) ^ self.hashes[begin + key]?).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+            })
+        };
+        let mut counts: HashMap<u64, u32> = HashMap::with_capacity(events.len());
+        events.iter().filter_map(|event| hash(*event)).for_each(|hash| *counts.entry(hash).or_default() += 1);
+        let alone = |event: &u32| hash(*event).is_none_or(|hash| counts[&hash] == 1);
+        events.sort_by_cached_key(|event| !alone(event));
+        events.partition_point(alone)
     }
 
     /// The events of each wave.

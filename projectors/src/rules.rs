@@ -24,6 +24,15 @@ pub(crate) struct RunnableRule {
     pub place: String,
     pub single: Statement,
     pub wave: Statement,
+    /// The form over events of which no two have the same key, where that is another one; merging has its price.
+    pub plain: Option<Plain>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Plain {
+    pub statement: Statement,
+    /// The keys, among those of the layout's relation.
+    pub keys: Vec<usize>,
 }
 
 /// All rules of a generation.
@@ -49,7 +58,7 @@ impl Rules {
     ) -> Result<Self, Fault> {
         let types = StoredTypes::read(connection, &definition.contracts, schema).await?;
         let waves = definition.model.waves(&types);
-        let rules: Vec<RunnableRule> = runnable(definition, &waves);
+        let mut rules: Vec<RunnableRule> = runnable(definition, &waves);
         for (rule, waves) in rules.iter().zip(&waves.rules) {
             if let Runs::EventByEvent(why) = &waves.runs {
                 metrics::event_by_event(&definition.model.name, &rule.place, &why.because);
@@ -60,21 +69,31 @@ impl Rules {
             of_layout[rule.layout].push(index);
         }
         let mut cutting = Some(Cutting::new(definition, &waves));
-        for rule in &rules {
-            // A wave's form is ours; where Postgres does not take it, the model is only slower.
-            match (&mut *connection).prepare(rule.wave.sql()).await {
-                Ok(_) => {}
-                Err(sqlx::Error::Database(error)) => {
-                    tracing::warn!(rule = %rule.place, error = error.message(), "the model runs event by event");
-                    let because = "Postgres does not take its form over many events";
-                    metrics::event_by_event(&definition.model.name, &rule.place, because);
-                    cutting = None;
-                }
-                Err(error) => return Err(judge(error)),
+        for rule in &mut rules {
+            // A wave's forms are ours; where Postgres does not take one, the model is only slower.
+            if let Some(error) = refused(connection, &rule.wave).await? {
+                tracing::warn!(rule = %rule.place, error, "the model runs event by event");
+                let because = "Postgres does not take its form over many events";
+                metrics::event_by_event(&definition.model.name, &rule.place, because);
+                cutting = None;
+            }
+            if let Some(plain) = &rule.plain
+                && refused(connection, &plain.statement).await?.is_some()
+            {
+                rule.plain = None;
             }
         }
         let parallel = parallel(definition, &waves).is_ok();
         Ok(Self { rules, of_layout, cutting, parallel })
+    }
+}
+
+/// What Postgres says against a statement, if anything.
+async fn refused(connection: &mut PgConnection, statement: &Statement) -> Result<Option<String>, Fault> {
+    match connection.prepare(statement.sql()).await {
+        Ok(_) => Ok(None),
+        Err(sqlx::Error::Database(error)) => Ok(Some(error.message().to_owned())),
+        Err(error) => Err(judge(error)),
     }
 }
 
@@ -103,7 +122,11 @@ fn runnable(definition: &Definition, waves: &Waves) -> Vec<RunnableRule> {
                     Statement::new(stored, columns, false, |relation| rule.with_relation(relation))
                 }
             };
-            RunnableRule { layout, place: format!("{}:{}", model.file, rule.line), single, wave }
+            let plain = waves.told_by(model, rule).map(|keys| {
+                let statement = Statement::new(stored, columns, false, |relation| rule.with_batch(relation));
+                Plain { statement, keys }
+            });
+            RunnableRule { layout, place: format!("{}:{}", model.file, rule.line), single, wave, plain }
         })
         .collect()
 }

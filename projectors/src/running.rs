@@ -93,21 +93,40 @@ impl Bounded<'_> {
         let Some(cutting) = &mut rules.cutting else { return Ok(Written::default()) };
         let cut = within(self.patience, cutting.cut(self.connection, batch, events)).await;
         let cut = cut.map_err(|error| Fault::of(&error, None, None))?;
-        let mut picked: Vec<Vec<Vec<u32>>> =
-            batch.rows.iter().map(|versions| vec![Vec::new(); versions.len()]).collect();
+        let mut picked: Vec<Picked> = batch.rows.iter().map(|versions| vec![Vec::new(); versions.len()]).collect();
         let mut written = Written::default();
         for wave in cut.waves() {
-            picked.iter_mut().flatten().for_each(Vec::clear);
-            for row in wave.iter().filter_map(|event| batch.events[*event as usize].row()) {
-                picked[row.layout][row.version].push(row.row);
-            }
-            for rule in rules.rules.iter().filter(|rule| picked[rule.layout].iter().any(|rows| !rows.is_empty())) {
-                let touched = self.run(&rule.wave, &batch.rows[rule.layout], &picked[rule.layout]).await;
-                let touched = touched.map_err(|error| Fault::of(&error, Some(&rule.place), None))?;
-                written.untouched += u64::from(touched == 0);
+            for rule in &rules.rules {
+                let of_rule =
+                    |event: &&u32| batch.events[**event as usize].row().is_some_and(|row| row.layout == rule.layout);
+                let mut events: Vec<u32> = wave.iter().filter(of_rule).copied().collect();
+                let picked = &mut picked[rule.layout];
+                // What meets nothing of its kind need not be merged.
+                let alone = rule.plain.as_ref().map_or(0, |plain| cut.alone_first(&mut events, &plain.keys));
+                let (alone, others) = events.split_at(alone);
+                let plain = rule.plain.as_ref().map(|plain| (&plain.statement, alone));
+                for (statement, events) in plain.into_iter().chain([(&rule.wave, others)]) {
+                    if events.is_empty() {
+                        continue;
+                    }
+                    pick(batch, events, picked);
+                    let touched = self.run(statement, &batch.rows[rule.layout], picked).await;
+                    let touched = touched.map_err(|error| Fault::of(&error, Some(&rule.place), None))?;
+                    written.untouched += u64::from(touched == 0);
+                }
             }
             written.waves += 1;
         }
         Ok(written)
+    }
+}
+
+/// Rows of one layout, by version.
+type Picked = Vec<Vec<u32>>;
+
+fn pick(batch: &Decoded, events: &[u32], picked: &mut Picked) {
+    picked.iter_mut().for_each(Vec::clear);
+    for row in events.iter().filter_map(|event| batch.events[*event as usize].row()) {
+        picked[row.version].push(row.row);
     }
 }

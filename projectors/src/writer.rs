@@ -113,7 +113,7 @@ impl Writer {
             Some(connection) => connection,
             None => {
                 let schema = crate::generation_schema(&self.id.0, self.id.1);
-                let statements = 2 * self.rules.rules.len() + 20;
+                let statements = 3 * self.rules.rules.len() + 20;
                 session::writer(&self.options, &schema, statements, self.timeout).await.map_err(world)?
             }
         };

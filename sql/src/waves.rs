@@ -31,6 +31,7 @@ pub use parallel::{KEY, Parallel, RecordKey};
 pub use types::{StoredType, Types};
 
 use crate::model::Model;
+use crate::rule::Rule;
 use facts::Facts;
 use study::{Draft, Study};
 
@@ -62,7 +63,7 @@ pub struct RuleWaves {
 #[derive(Debug, Clone)]
 pub enum Runs {
     /// In waves: over any events that do not conflict. With `merge`, events of one key may be among them, and the merged
-    /// statement is always the one to run.
+    /// statement is the one to run; see [`RuleWaves::told_by`] for where the plain one does the same.
     Waves { merge: Option<Merge> },
     /// Any two events of its type conflict, for this reason.
     EventByEvent(Obstacle),
@@ -75,6 +76,24 @@ impl RuleWaves {
             Runs::Waves { merge } => merge.as_ref(),
             Runs::EventByEvent(_) => None,
         }
+    }
+
+    /// Keys of the relation (as in [`EventKeys::keys`]) that tell the rows of a merge: over events that differ in one of
+    /// them, or have a NULL there, the plain statement does what the merged one does. `None`: only the merged one will do,
+    /// because it looks whether sums have room.
+    pub fn told_by(&self, model: &Model, rule: &Rule) -> Option<Vec<usize>> {
+        let merge = self.merge().filter(|merge| !merge.key.is_empty())?;
+        if merge.folds.iter().any(|(_, fold)| *fold == Fold::Sum) {
+            return None;
+        }
+        let tells = |access: &&Access| {
+            let table = &model.tables[access.table];
+            let parts = access.rows.parts();
+            let known = |name: &String| parts.iter().any(|part| table.columns[part.column].name == *name);
+            table.name == rule.target && parts.len() == merge.key.len() && merge.key.iter().all(known)
+        };
+        let access = self.accesses.iter().find(tells)?;
+        Some(access.rows.parts().iter().map(|part| part.key).collect())
     }
 }
 
