@@ -64,7 +64,7 @@ impl Extent {
 /// Fails with the smallest case that was found.
 async fn fail(options: &PgConnectOptions, what: &str, model: Model, batches: Vec<Batch>, how: String) -> ! {
     if setting("VITRINA_LAW_SHRINK") == Some(0) {
-        panic!("broken in {what}");
+        panic!("broken in {what}\n{how}");
     }
     let (model, batches, smaller) = trial::shrink(options, model, batches).await;
     let how = if smaller.is_empty() { how } else { smaller };

@@ -97,11 +97,25 @@ fn source(dice: &mut Dice, table: &Table, columns: &[Column], relation: &str, pl
             joined = Some(other);
         }
     }
+    let values = listed(dice, columns, !group.is_empty(), Place { joined, ..place }, &mut tags);
+    if dice.chance(12) && !from.contains(" WHERE ") {
+        from.push_str(dice.pick(&[" WHERE e.n < 4", " WHERE e.ok", " WHERE e.big IS NOT NULL"]));
+    }
+    Source { values, key, from, group, tags }
+}
+
+/// Values for the columns; of a group only what is the same in all its rows.
+fn listed(
+    dice: &mut Dice,
+    columns: &[Column],
+    grouped: bool,
+    place: Place<'_>,
+    tags: &mut Vec<&'static str>,
+) -> Vec<String> {
     let mut list = Vec::new();
     for column in columns {
-        let inside = Place { joined, ..place };
-        list.push(if group.is_empty() {
-            let (text, tag) = value(dice, column.ty, inside);
+        list.push(if !grouped {
+            let (text, tag) = value(dice, column.ty, place);
             tags.push(tag);
             text
         } else if column.ty.is_number() {
@@ -112,10 +126,7 @@ fn source(dice: &mut Dice, table: &Table, columns: &[Column], relation: &str, pl
             "NULL".into()
         });
     }
-    if dice.chance(12) && !from.contains(" WHERE ") {
-        from.push_str(dice.pick(&[" WHERE e.n < 4", " WHERE e.ok", " WHERE e.big IS NOT NULL"]));
-    }
-    Source { values: list, key, from, group, tags }
+    list
 }
 
 /// A table whose single key numbers the second key column.
