@@ -25,7 +25,7 @@ use trial::{BATCHES, Batch, Outcome};
 
 /// How many cases `make test` tries, and the first of their seeds: with these every form comes up.
 const CASES: u64 = 100;
-const SEED: u64 = 1;
+const SEED: u64 = 2;
 
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap())

@@ -122,13 +122,14 @@ impl Table {
         if !keyed && dice.chance(if merging { 6 } else { 18 }) {
             let (rest, tag) = dice.pick(&[
                 ("UNIQUE", "unique: column"),
-                ("UNIQUE NULLS NOT DISTINCT", "unique: equal nulls"),
+                ("", "unique: equal nulls"),
                 ("", "unique: expression"),
                 ("", "unique: predicate"),
             ]);
             self.column("u", Int8, rest);
             self.tags.push(tag);
             match tag {
+                "unique: equal nulls" => self.ties.push("UNIQUE NULLS NOT DISTINCT (u)"),
                 "unique: expression" => self.indexes.push("((u / 2))"),
                 "unique: predicate" => self.indexes.push("(u) WHERE x > 0"),
                 _ => {}
