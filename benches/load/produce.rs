@@ -116,8 +116,8 @@ impl Load {
             self.send(Order::new(u64::MAX - number, 0, now()), Some(Poison::Bytes), None)?;
         }
         for (number, status) in changes(arguments.events / arguments.states as u64, arguments.states) {
-            if arguments.rate > 0 {
-                let due = started + Duration::from_micros(self.sent * 1_000_000 / arguments.rate);
+            if let Some(micros) = (self.sent * 1_000_000).checked_div(arguments.rate) {
+                let due = started + Duration::from_micros(micros);
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
             }
             let turn =

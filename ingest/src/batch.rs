@@ -2,6 +2,7 @@
 //! partition was read under. What a batch moves is stated by its spans, even where it holds no record.
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use rdkafka::Message;
@@ -60,6 +61,11 @@ impl Batch {
         self.records.iter().map(|stored| (stored.span as usize, self.record(stored)))
     }
 
+    /// The timestamp of the record at a place in [`Self::records`], as [`Span::last_timestamp`] has it.
+    pub fn timestamp(&self, index: usize) -> Option<i64> {
+        self.records.get(index)?.timestamp.filter(|millis| *millis <= YEAR_9999)
+    }
+
     /// The record at a place in [`Self::records`].
     pub fn get(&self, index: usize) -> Option<Record<'_>> {
         self.records.get(index).map(|stored| self.record(stored))
@@ -89,9 +95,11 @@ impl Batch {
         let value = message.payload().map(|bytes| self.keep(bytes));
         let first = self.headers.len() as u32;
         if let Some(headers) = message.headers() {
-            for header in headers.iter() {
-                let name = self.keep(header.key.as_bytes());
-                let value = header.value.map(|bytes| self.keep(bytes));
+            for index in 0..headers.count() {
+                // rdkafka 0.39 panics where a header's name is not UTF-8: such a header is kept without its name and value.
+                let header = catch_unwind(AssertUnwindSafe(|| headers.get(index)));
+                let name = self.keep(header.as_ref().map_or("\u{fffd}", |header| header.key).as_bytes());
+                let value = header.ok().and_then(|header| header.value).map(|bytes| self.keep(bytes));
                 self.headers.push(HeaderPlace { name, value });
             }
         }

@@ -222,6 +222,14 @@ impl Poll {
                 Some(RDKafkaErrorCode::UnknownTopicOrPartition) => {
                     joining::existing_partitions(&self.consumer, &self.subscription).map(|_| ())
                 }
+                // What follows in the log may not be what followed in truth: read again from Postgres's position.
+                Some(
+                    RDKafkaErrorCode::BadMessage
+                    | RDKafkaErrorCode::InvalidMessage
+                    | RDKafkaErrorCode::BadCompression
+                    | RDKafkaErrorCode::NotImplemented
+                    | RDKafkaErrorCode::MessageSizeTooLarge,
+                ) => Err(End::World(format!("Kafka: a set of records cannot be read: {error}"))),
                 Some(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed) => {
                     Err(End::Stop(format!("Kafka refuses group {}: {error}", self.subscription.group)))
                 }
@@ -285,7 +293,10 @@ impl Poll {
     fn try_send(&mut self, lane: usize) -> Result<bool, End> {
         let permit = match self.lanes[lane].out.clone().try_reserve_owned() {
             Ok(permit) => permit,
-            Err(TrySendError::Full(_)) => return Ok(false),
+            Err(TrySendError::Full(_)) => {
+                self.watch.moved();
+                return Ok(false);
+            }
             Err(TrySendError::Closed(_)) => return Err(End::Closed),
         };
         let batch = self.lanes[lane].close();
@@ -299,7 +310,6 @@ impl Poll {
     }
 
     fn stay_behind(&mut self, lane: usize) -> Result<(), End> {
-        self.watch.moved();
         let blocked = *self.lanes[lane].blocked.get_or_insert_with(Instant::now);
         if blocked.elapsed() >= PATIENCE { self.pause() } else { Ok(()) }
     }

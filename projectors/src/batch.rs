@@ -103,7 +103,7 @@ impl Decoded {
         }
         for (index, span) in spans.iter_mut().enumerate().filter(|(index, span)| span.to != self.spans[*index].to) {
             let last = self.events[self.done..end].iter().rev().find(|event| event.span == index);
-            span.last_timestamp = last.and_then(|event| self.records.get(event.record)?.timestamp_ms);
+            span.last_timestamp = last.and_then(|event| self.records.timestamp(event.record));
         }
         spans
     }

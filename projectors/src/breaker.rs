@@ -22,10 +22,13 @@ pub(crate) enum Outcome {
 }
 
 /// Since when it is open, as far as anybody needs to know.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Opened {
+    pub why: String,
     /// When one record may be tried.
     pub until: Instant,
+    /// Somebody tries one.
+    pub half: bool,
     /// How often the operator had asked the model to go on.
     pub under: Option<i64>,
 }
@@ -85,8 +88,26 @@ impl Breaker {
         }
     }
 
-    pub(crate) fn open(&mut self, now: Instant, under: Option<i64>) {
-        self.opened = Some(Opened { until: now + self.settings.half_open_after, under });
+    pub(crate) fn open(&mut self, why: String, now: Instant, under: Option<i64>) {
+        self.opened = Some(Opened { why, until: now + self.settings.half_open_after, half: false, under });
+    }
+
+    /// Half opens it, where it is time; true: for the one who asked, to try one record.
+    pub(crate) fn half_open(&mut self, now: Instant) -> bool {
+        match &mut self.opened {
+            Some(opened) if !opened.half && opened.until <= now => {
+                opened.half = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whoever tried a record is gone.
+    pub(crate) fn give_up_trying(&mut self) {
+        if let Some(opened) = &mut self.opened {
+            opened.half = false;
+        }
     }
 
     /// Closes it, and forgets what was counted.
@@ -95,8 +116,8 @@ impl Breaker {
         self.last.clear();
     }
 
-    pub(crate) fn opened(&self) -> Option<Opened> {
-        self.opened
+    pub(crate) fn opened(&self) -> Option<&Opened> {
+        self.opened.as_ref()
     }
 }
 

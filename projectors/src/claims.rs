@@ -30,7 +30,8 @@ pub(crate) struct Claims {
     pub board: Board,
     /// Read by each worker while it writes.
     pub writing: tokio::sync::RwLock<()>,
-    windows: Mutex<HashMap<TopicPartition, Window>>,
+    /// The windows of the newest claims, with their epochs.
+    windows: Mutex<HashMap<TopicPartition, (i64, Window)>>,
 }
 
 impl Claims {
@@ -54,9 +55,21 @@ impl Claims {
         }
     }
 
-    /// The window that was read by the partition's newest claim, until somebody takes it.
-    pub(crate) fn take_window(&self, partition: &TopicPartition) -> Option<Window> {
-        self.windows.lock().unwrap_or_else(PoisonError::into_inner).remove(partition)
+    /// The window that was read by the partition's claim of this epoch, once.
+    pub(crate) fn take_window(&self, partition: &TopicPartition, epoch: i64) -> Option<Window> {
+        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_claim = windows.get(partition).is_some_and(|(other, _)| *other == epoch);
+        if of_claim { windows.remove(partition).map(|(_, window)| window) } else { None }
+    }
+
+    /// Claims; again where Postgres chose this transaction to end a deadlock with a writer's.
+    async fn claim_again(&self, cluster_id: Option<&str>, found: &[Found]) -> Result<Vec<Claim>, ClaimError> {
+        loop {
+            match self.claim_all(cluster_id, found).await {
+                Err(ClaimError::Postgres(error)) if code(&error).as_deref() == Some("40P01") => {}
+                claimed => return claimed,
+            }
+        }
     }
 
     async fn claim_all(&self, cluster_id: Option<&str>, found: &[Found]) -> Result<Vec<Claim>, ClaimError> {
@@ -74,7 +87,8 @@ impl Claims {
         let mut windows = Vec::with_capacity(found.len());
         for found in found {
             let claim = self.claim_one(&mut transaction, found).await?;
-            windows.push(((found.topic.clone(), found.partition), self.window(&mut transaction, found, claim).await?));
+            let window = self.window(&mut transaction, found, claim).await?;
+            windows.push(((found.topic.clone(), found.partition), (claim.epoch, window)));
             claims.push(claim);
         }
         transaction.commit().await?;
@@ -152,11 +166,14 @@ impl Claims {
         .bind(claim.next_offset - i64::from(self.duplicate_window))
         .fetch_all(&mut **transaction)
         .await?;
-        for (identities,) in stored {
-            window.restore(&identities);
-        }
+        let stored: Vec<Vec<u8>> = stored.into_iter().map(|(identities,)| identities).collect();
+        window.restore(&stored.concat());
         Ok(window)
     }
+}
+
+fn code(error: &sqlx::Error) -> Option<String> {
+    error.as_database_error()?.code().map(Into::into)
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -180,7 +197,7 @@ impl From<ClaimError> for Refusal {
 
 impl Positions for Claims {
     fn claim(&self, cluster_id: Option<&str>, found: &[Found]) -> Result<Vec<Claim>, Refusal> {
-        let claiming = async { tokio::time::timeout(CLAIM, self.claim_all(cluster_id, found)).await };
+        let claiming = async { tokio::time::timeout(CLAIM, self.claim_again(cluster_id, found)).await };
         let claims = self.runtime.block_on(claiming).map_err(|_| {
             Refusal::World(format!("Postgres (postgres.url) did not answer a claim within {} s", CLAIM.as_secs()))
         })??;
@@ -190,7 +207,10 @@ impl Positions for Claims {
         Ok(claims)
     }
 
-    fn release(&self, _: &[TopicPartition]) {
+    fn release(&self, partitions: &[TopicPartition]) {
+        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        partitions.iter().for_each(|partition| drop(windows.remove(partition)));
+        drop(windows);
         let waited = self.runtime.block_on(async { tokio::time::timeout(RELEASE, self.writing.write()).await.is_ok() });
         if !waited {
             tracing::warn!(model = %self.model, "a transaction outlives its partition; the next owner's claim fences it");

@@ -32,11 +32,13 @@ pub(crate) struct Stage {
     pub retries: Retries,
     /// Schemas that cannot be had, and until when that is believed.
     refused: HashMap<SchemaRef, (Instant, Blame)>,
+    /// The newest epoch that was seen: under a newer one, records may be read again because something was mended.
+    epoch: i64,
 }
 
 impl Stage {
     pub(crate) fn new(model: &str, decoder: Decoder, registry: Arc<Registry>, board: Board, retries: Retries) -> Self {
-        Self { model: model.to_owned(), decoder, registry, board, retries, refused: HashMap::new() }
+        Self { model: model.to_owned(), decoder, registry, board, retries, refused: HashMap::new(), epoch: 0 }
     }
 
     /// Decodes until either side hangs up, or the registry refuses us. `spare` gives back the columns of batches that are
@@ -69,6 +71,11 @@ impl Stage {
     /// # Errors
     /// Why the registry will not serve us.
     async fn decode(&mut self, records: Batch, rows: Columns) -> Result<Decoded, String> {
+        let epoch = records.spans.iter().map(|span| span.epoch).max().unwrap_or_default();
+        if epoch > self.epoch {
+            self.epoch = epoch;
+            self.refused.clear();
+        }
         let events = Vec::with_capacity(records.len());
         let mut batch = Decoded { spans: records.spans.clone(), rows, events, ..Decoded::default() };
         for (index, (span, record)) in records.records().enumerate() {

@@ -179,7 +179,7 @@ impl Fault {
             RegistryError::Unknown(_) => Self::Record { event: None, blame: blame(ErrorType::NotFound, reason) },
             RegistryError::Unusable(_) => Self::Record { event: None, blame: blame(ErrorType::Validation, reason) },
             RegistryError::Away(_) => {
-                let limited = reason.contains("429");
+                let limited = reason.contains("with status 429");
                 let trouble = if limited { Trouble::RateLimit } else { Trouble::Transient };
                 Self::World { trouble, reason }
             }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use vitrina_ingest::Span;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::batch::{Decoded, Event, Part};
@@ -18,6 +19,15 @@ pub(crate) struct Plan {
     pub opens: Option<String>,
     /// Records that are parked for their own fault.
     pub culprits: usize,
+}
+
+impl Plan {
+    /// A part that moves nothing: it only asks whether all is still as it was.
+    pub(crate) fn nothing(batch: &Decoded) -> Self {
+        let spans = batch.spans.iter().map(|span| Span { to: span.from, ..span.clone() });
+        let part = Part { range: batch.done..batch.done, spans: spans.collect(), ..Part::default() };
+        Self { part, outcomes: Vec::new(), opens: None, culprits: 0 }
+    }
 }
 
 /// Plans the events from `batch.done` to `end`, or fewer where the breaker opens or no more may be parked.
@@ -79,7 +89,7 @@ pub(crate) fn plan(
 pub(crate) fn probe(batch: &Decoded, queues: &Queues) -> usize {
     let tries = |event: &Event| {
         let waits = batch.queue(event).is_some_and(|queue| queues.length(queue) > 0);
-        !waits && (!event.duplicate || event.blame().is_some())
+        !waits && !event.duplicate
     };
     let found = batch.events[batch.done..].iter().position(tries);
     found.map_or(batch.events.len(), |place| batch.done + place + 1)

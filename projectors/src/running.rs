@@ -92,7 +92,7 @@ impl Bounded<'_> {
     ) -> Result<Written, Fault> {
         let Some(cutting) = &mut rules.cutting else { return Ok(Written::default()) };
         let cut = within(self.patience, cutting.cut(self.connection, batch, events)).await;
-        let cut = cut.map_err(|error| Fault::of(&error, None, None))?;
+        let cut = cut.map_err(|error| Fault::of(&error, Some("(the events' keys)"), None))?;
         let mut picked: Vec<Picked> = batch.rows.iter().map(|versions| vec![Vec::new(); versions.len()]).collect();
         let mut written = Written::default();
         for wave in cut.waves() {

@@ -65,9 +65,11 @@ impl Service {
         let model = &definition.model.name;
         let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
         self.board.set(model, State::Starting, None);
+        // An open breaker outlives the consumer.
+        let mut shared = Shared::new(settings);
         while !shutdown.is_cancelled() {
             let ended = match self.prepare(definition, settings).await {
-                Ok(generation) => self.work(definition, settings, generation, shutdown).await,
+                Ok(generation) => self.work(definition, &shared, generation, shutdown).await,
                 Err(Fault::World { reason, .. }) => End::World(reason),
                 Err(other) => End::Stop(other.to_string()),
             };
@@ -80,6 +82,7 @@ impl Service {
                         return;
                     }
                     self.board.set(model, State::Starting, None);
+                    shared = Shared::new(settings);
                     continue;
                 }
                 End::Closed if shutdown.is_cancelled() => return,
@@ -110,7 +113,10 @@ impl Service {
         if !errors.is_empty() {
             return Err(Fault::Stop(errors.join("\n")));
         }
-        generation::open(&self.pool, definition, settings.duplicate_window).await
+        let generation = generation::open(&self.pool, definition, settings.duplicate_window).await?;
+        // The first one makes the model's row, too, so that its orders can be told from later ones.
+        self.board.follow_orders(&self.pool, &definition.model.name).await.map_err(generation::judge)?;
+        Ok(generation)
     }
 
     /// The rules for each writer: one, or as many as the settings say where the model may be written in parallel.
@@ -134,10 +140,11 @@ impl Service {
     async fn work(
         &self,
         definition: &Definition,
-        settings: &ModelSettings,
+        shared: &Shared,
         generation: Generation,
         shutdown: &CancellationToken,
     ) -> End {
+        let settings = &*shared.settings;
         let model = definition.model.name.clone();
         let id = (model.clone(), generation.number);
         let window = generation.duplicate_window;
@@ -167,7 +174,7 @@ impl Service {
             lanes: lanes.len(),
         };
         let claims = Claims::new(self.pool.clone(), id, window, self.group_prefix.clone(), self.board.clone());
-        let (claims, shared) = (Arc::new(claims), Shared::new(settings));
-        crew::consume(subscription, claims, self.board.clone(), shared, lanes, shutdown).await
+        shared.begin();
+        crew::consume(subscription, Arc::new(claims), self.board.clone(), shared.clone(), lanes, shutdown).await
     }
 }

@@ -85,12 +85,14 @@ pub async fn writer(
 }
 
 /// A pool for the control tables. What runs on it may be cut short by a time-out, and a cancelled BEGIN would leave the
-/// connection in a transaction (sqlx #4393): so each is rolled back when it comes home.
+/// connection in a transaction (sqlx #4393): so each is rolled back when it comes home. A ROLLBACK alone would be worth a
+/// line in the server's log each time.
 pub fn control_pool(options: &PgConnectOptions, connections: u32) -> PgPool {
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(CONNECT)
-        .after_release(|connection, _| Box::pin(async move { connection.execute("ROLLBACK").await.map(|_| true) }))
-        // A ROLLBACK outside of a transaction is only worth a notice, and not even that here.
-        .connect_lazy_with(options.clone().options([("client_min_messages", "error")]))
+        .after_release(|connection, _| {
+            Box::pin(async move { connection.execute("BEGIN; ROLLBACK").await.map(|_| true) })
+        })
+        .connect_lazy_with(options.clone())
 }

@@ -84,6 +84,8 @@ struct Entry {
     orders: watch::Sender<Orders>,
     state: State,
     reason: Option<String>,
+    /// Paused, or the breaker open: what the operator must know first, whatever is waited for besides.
+    halt: Option<(State, String)>,
     last_error: Option<String>,
     error: Option<ErrorType>,
     parked: Option<(u64, ErrorType, String)>,
@@ -217,11 +219,19 @@ impl Board {
         entries.entry(model.to_owned()).or_insert_with(|| Entry::new(State::Starting)).orders.subscribe()
     }
 
-    /// The model is not paused any more.
-    pub(crate) fn resumed(&self, model: &str) {
-        if let Some(entry) = self.lock().get_mut(model).filter(|entry| entry.state == State::Paused) {
-            (entry.state, entry.reason) = (State::CatchingUp, None);
+    /// The model does not read, for this reason: it is paused, or its breaker is open. `None`: it may.
+    pub(crate) fn halt(&self, model: &str, halt: Option<(State, String)>) {
+        let mut entries = self.lock();
+        let Some(entry) = entries.get_mut(model).filter(|entry| entry.halt != halt) else { return };
+        match &halt {
+            Some((state, reason)) => tracing::warn!(model, state = state.name(), "{reason}"),
+            None => tracing::info!(model, "reads again"),
         }
+        entry.last_error = match &halt {
+            Some((State::BreakerOpen, reason)) => Some(reason.clone()),
+            _ => entry.last_error.take(),
+        };
+        entry.halt = halt;
     }
 
     /// Whether any model of this instance is not stopped.
@@ -258,6 +268,7 @@ impl Entry {
             orders: watch::Sender::default(),
             state,
             reason: None,
+            halt: None,
             last_error: None,
             error: None,
             parked: None,
@@ -279,8 +290,13 @@ impl Entry {
 
     /// State and reason; what the consumer cannot do without is part of them.
     fn told(&self) -> (State, Option<String>) {
-        let halted = matches!(self.state, State::Stopped | State::Paused | State::BreakerOpen);
-        match self.ownership.trouble().filter(|_| !halted) {
+        if self.state == State::Stopped {
+            return (self.state, self.reason.clone());
+        }
+        if let Some((state, reason)) = &self.halt {
+            return (*state, Some(reason.clone()));
+        }
+        match self.ownership.trouble() {
             Some(trouble) => (State::Waiting, Some(trouble)),
             None => (self.state, self.reason.clone()),
         }

@@ -1,5 +1,6 @@
 //! The duplicates' window: an event whose identity was seen within the last N offsets of its partition is one that was
-//! applied already. It is a pure function of the log and N, so a rebuild drops the same events.
+//! applied already. It is a pure function of the log and N, so a rebuild drops the same
+//! events; a record that decodes only when it is retried is put in its place then.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -38,17 +39,19 @@ impl Identity {
         out.extend_from_slice(&self.content.to_be_bytes());
     }
 
-    fn from_bytes(stored: &[u8]) -> (i64, Self) {
-        let (offset, rest) = stored.split_at(8);
-        let (hash, content) = rest.split_at(16);
+    /// The first of what [`Self::write`] has appended, with its offset. Fewer bytes than that read as zeros.
+    pub(crate) fn from_bytes(stored: &[u8]) -> (i64, Self) {
+        let (offset, rest) = stored.split_at(8.min(stored.len()));
+        let (hash, content) = rest.split_at(16.min(rest.len()));
         let hash = u128::from_be_bytes(hash.try_into().unwrap_or_default());
         let content = u64::from_be_bytes(content.try_into().unwrap_or_default());
         (i64::from_be_bytes(offset.try_into().unwrap_or_default()), Self { hash, content })
     }
 
-    /// Whether stored identities hold this one at an offset that `at` wants.
-    pub(crate) fn is_among(self, stored: &[u8], at: impl Fn(i64) -> bool) -> bool {
-        stored.chunks_exact(STORED).map(Self::from_bytes).any(|(offset, other)| other.hash == self.hash && at(offset))
+    /// The offsets at which stored identities hold this one.
+    pub(crate) fn offsets_among(self, stored: &[u8]) -> impl Iterator<Item = i64> {
+        let identities = stored.chunks_exact(STORED).map(Self::from_bytes);
+        identities.filter(move |(_, other)| other.hash == self.hash).map(|(offset, _)| offset)
     }
 }
 
@@ -89,6 +92,16 @@ impl Window {
         match self.newest.insert(identity.hash, (offset, identity.content)) {
             Some((_, content)) => Seen::Duplicate { same: content == identity.content },
             None => Seen::New,
+        }
+    }
+
+    /// Remembers an event whose identity became known late, when later ones had been seen.
+    pub(crate) fn see_late(&mut self, offset: i64, identity: Identity) {
+        let place = self.order.partition_point(|(other, _)| *other < offset);
+        self.order.insert(place, (offset, identity.hash));
+        let newest = self.newest.entry(identity.hash).or_insert((offset, identity.content));
+        if newest.0 < offset {
+            *newest = (offset, identity.content);
         }
     }
 

@@ -23,6 +23,8 @@ use crate::status::{Board, Orders, State};
 use crate::window::{Seen, Window};
 use crate::writer::Writer;
 
+/// How often an open breaker is looked at.
+const LOOK: Duration = Duration::from_millis(200);
 /// How often one event alone may run into the time-out before the model stops.
 const TIMEOUTS: u32 = 3;
 
@@ -38,6 +40,11 @@ impl Shared {
         let breaker = Arc::new(Mutex::new(Breaker::new(settings.breaker.clone())));
         Self { settings: Arc::new(settings.clone()), breaker }
     }
+
+    /// New workers begin: whoever tried a record for a half-open breaker is gone.
+    pub(crate) fn begin(&self) {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner).give_up_trying();
+    }
 }
 
 pub(crate) struct Worker {
@@ -49,7 +56,8 @@ pub(crate) struct Worker {
     shared: Shared,
     orders: watch::Receiver<Orders>,
     shutdown: CancellationToken,
-    windows: HashMap<TopicPartition, Window>,
+    /// With the epochs of their claims: what one claim has seen and not written must not pass for written.
+    windows: HashMap<TopicPartition, (i64, Window)>,
     /// Claims that turned out not to be the newest: what was read under them is dropped.
     fenced: HashSet<(TopicPartition, i64)>,
     /// The breaker is half open: one record is tried.
@@ -125,6 +133,7 @@ impl Worker {
                 Err(reason) => return Some(End::Stop(reason)),
             };
             self.drop_foreign(&mut batch);
+            self.find_windows(&mut batch);
             self.mark_duplicates(&mut batch);
             if let Err(end) = self.write(&mut batch).await {
                 return end;
@@ -137,24 +146,34 @@ impl Worker {
     async fn wait_for_permission(&mut self) {
         loop {
             let orders = self.orders.borrow_and_update().clone();
-            if let Some(paused) = orders.paused {
-                self.board.set(&self.model, State::Paused, Some(paused));
-                if self.orders.changed().await.is_err() {
+            let opened = self.breaker().opened().cloned();
+            let breaker = opened.as_ref().map(|opened| (State::BreakerOpen, opened.why.clone()));
+            let paused = orders.paused.clone().map(|paused| (State::Paused, paused));
+            self.board.halt(&self.model, paused.clone().or(breaker));
+            let look = match opened {
+                _ if paused.is_some() => None,
+                None => {
+                    self.probing = false;
                     return;
                 }
-                continue;
-            }
-            self.board.resumed(&self.model);
-            let Some(opened) = self.breaker().opened().filter(|_| !self.probing) else { return };
-            if orders.resumed_since(opened.under) {
                 // The operator knows better than the timer.
-                self.close_breaker();
-                return self.read_again();
-            }
-            if tokio::time::timeout_at(opened.until.into(), self.orders.changed()).await.is_err() {
-                metrics::breaker(&self.model, metrics::BreakerState::HalfOpen);
-                self.probing = true;
-                return self.read_again();
+                Some(opened) if orders.resumed_since(opened.under) => {
+                    self.close_breaker();
+                    return self.read_again();
+                }
+                Some(_) if self.probing => return,
+                Some(_) if self.breaker().half_open(Instant::now()) => {
+                    metrics::breaker(&self.model, metrics::BreakerState::HalfOpen);
+                    self.probing = true;
+                    return self.read_again();
+                }
+                // Another worker of the model may close it meanwhile.
+                Some(_) => Some(Instant::now() + LOOK),
+            };
+            let changed = self.orders.changed();
+            match look {
+                Some(look) => drop(tokio::time::timeout_at(look.into(), changed).await),
+                None => drop(changed.await),
             }
         }
     }
@@ -175,15 +194,35 @@ impl Worker {
         });
     }
 
-    fn mark_duplicates(&mut self, batch: &mut Decoded) {
+    /// Drops what was read under claims whose window is not at hand: they are claimed anew.
+    fn find_windows(&mut self, batch: &mut Decoded) {
+        let ownership = &self.consumer.ownership;
+        self.windows.retain(|(topic, partition), (epoch, _)| ownership.is_current(topic, *partition, *epoch));
+        let mut lost = Vec::new();
         for span in &batch.spans {
             let key = (span.topic.clone(), span.partition);
-            self.windows.extend(self.claims.take_window(&key).map(|window| (key, window)));
+            if self.windows.get(&key).is_some_and(|(epoch, _)| *epoch == span.epoch) {
+                continue;
+            }
+            match self.claims.take_window(&key, span.epoch) {
+                Some(window) => drop(self.windows.insert(key, (span.epoch, window))),
+                None => lost.push((key, span.epoch)),
+            }
         }
+        batch.retain_spans(|span| {
+            !lost.iter().any(|((topic, partition), _)| *topic == span.topic && *partition == span.partition)
+        });
+        if !lost.is_empty() {
+            self.fenced.extend(lost.iter().cloned());
+            self.consumer.reclaim(lost);
+        }
+    }
+
+    fn mark_duplicates(&mut self, batch: &mut Decoded) {
         for event in &mut batch.events {
             let span = &batch.spans[event.span];
             let Some(identity) = event.identity else { continue };
-            let Some(window) = self.windows.get_mut(&(span.topic.clone(), span.partition)) else { continue };
+            let Some((_, window)) = self.windows.get_mut(&(span.topic.clone(), span.partition)) else { continue };
             if let Seen::Duplicate { same } = window.see(event.offset, identity) {
                 event.duplicate = true;
                 if !same {
@@ -204,6 +243,7 @@ impl Worker {
     /// Why the worker ends; `None` for the shutdown.
     async fn write(&mut self, batch: &mut Decoded) -> Result<(), Option<End>> {
         let mut search = Search::default();
+        let mut refreshed = false;
         while !batch.is_done() {
             let end = match self.probing {
                 true => plan::probe(batch, &self.writer.queues),
@@ -211,7 +251,16 @@ impl Worker {
             };
             let breaker = self.breaker().clone();
             let plan = plan::plan(batch, end, &self.writer.queues, &self.settings().parked, breaker);
-            let plan = plan.map_err(|full| Some(End::Stop(full)))?;
+            let plan = match plan {
+                Ok(plan) => plan,
+                Err(full) if refreshed => return Err(Some(End::Stop(full))),
+                // Somebody may have made room.
+                Err(_) => {
+                    refreshed = true;
+                    self.writer.queues.doubt();
+                    Plan::nothing(batch)
+                }
+            };
             if self.probing && plan.culprits > 0 {
                 self.open_breaker("the record that was tried is refused, too");
                 return Ok(());
@@ -287,7 +336,7 @@ impl Worker {
         fault: Fault,
     ) -> Result<(), Option<End>> {
         match fault {
-            Fault::Stale => {}
+            Fault::Stale => self.see_late(batch),
             Fault::Fenced(partitions) => {
                 search.reset();
                 self.fence(batch, partitions).await;
@@ -322,6 +371,25 @@ impl Worker {
         Ok(())
     }
 
+    /// Events that had been parked undecoded, and have decoded since: what comes after them with the same identity is a
+    /// duplicate.
+    fn see_late(&mut self, batch: &mut Decoded) {
+        for (key, offset, identity) in self.writer.queues.take_late() {
+            if let Some((_, window)) = self.windows.get_mut(&key) {
+                window.see_late(offset, identity);
+            }
+            let length = i64::from(self.claims.duplicate_window);
+            for event in &mut batch.events[batch.done..] {
+                let span = &batch.spans[event.span];
+                let same = event.identity.is_some_and(|other| other.hash() == identity.hash());
+                let near = event.offset > offset && event.offset <= offset + length;
+                if same && near && (&span.topic, span.partition) == (&key.0, key.1) {
+                    event.duplicate = true;
+                }
+            }
+        }
+    }
+
     async fn wait_for_world(&mut self, trouble: Trouble, reason: String) -> Result<(), Option<End>> {
         self.attempts += 1;
         metrics::world(&self.model);
@@ -343,16 +411,18 @@ impl Worker {
             self.model
         );
         metrics::breaker(&self.model, metrics::BreakerState::Open);
-        metrics::breaker_tripped(&self.model);
-        self.board.set(&self.model, State::BreakerOpen, Some(reason));
+        if !self.probing {
+            metrics::breaker_tripped(&self.model);
+        }
+        self.board.halt(&self.model, Some((State::BreakerOpen, reason.clone())));
         let under = self.orders.borrow().resumed;
-        self.breaker().open(Instant::now(), under);
+        self.breaker().open(reason, Instant::now(), under);
         self.probing = false;
     }
 
     fn close_breaker(&mut self) {
         metrics::breaker(&self.model, metrics::BreakerState::Closed);
-        self.board.set(&self.model, State::CatchingUp, None);
+        self.board.halt(&self.model, None);
         self.breaker().close();
         self.probing = false;
     }

@@ -55,12 +55,8 @@ impl Writer {
     /// # Errors
     /// [`Fault`]; the transaction is rolled back, and the same part may be given again.
     pub(crate) async fn write(&mut self, batch: &Decoded, part: &Part) -> Result<Written, Fault> {
-        if self.doubtful {
-            let committed = self.resolve(part).await?;
-            self.doubtful = false;
-            if committed {
-                return Ok(Written::default());
-            }
+        if self.doubtful && self.resolve(part).await? {
+            return Ok(Written::default());
         }
         let waves = self.rules.cutting.is_some() && part.apply.len() > 1;
         let written = match self.attempt(batch, part, waves).await {
@@ -136,9 +132,7 @@ impl Writer {
         self.doubtful = true;
         self.queues.doubt();
         tracing::warn!(model = %self.id.0, %error, "the answer to COMMIT was lost; the positions will tell");
-        let committed = self.resolve(part).await?;
-        self.doubtful = false;
-        if committed { Ok(()) } else { Err(world(error)) }
+        if self.resolve(part).await? { Ok(()) } else { Err(world(error)) }
     }
 
     /// Whether the doubtful transaction was committed.
@@ -148,7 +142,8 @@ impl Writer {
         let Self { id: (model, generation), connection, .. } = self;
         let connection = connection.as_mut().ok_or_else(|| Fault::world("Postgres: no connection"))?;
         let committed = bounded(patience, positions::committed(connection, (model, *generation), &part.spans)).await;
-        if matches!(committed, Err(Fault::World { .. })) {
+        self.doubtful = matches!(committed, Err(Fault::World { .. }));
+        if self.doubtful {
             // It may be dead, too; the question is asked again on another one.
             self.connection = None;
         }

@@ -180,6 +180,10 @@ impl Desk {
                 return Err(Refusal::Wrong("some of these records were retried or discarded just now".into()));
             }
             raise_version(&mut transaction, model, *generation, &topics).await?;
+            let window = "SELECT duplicate_window FROM vitrina.generation WHERE model = $1 AND generation = $2";
+            let window: i32 =
+                sqlx::query_scalar(window).bind(model).bind(generation).fetch_one(&mut *transaction).await?;
+            forget(&mut transaction, model, *generation, window.unsigned_abs()).await?;
         }
         transaction.commit().await?;
         for ((model, _), ids) in &by_generation {

@@ -8,6 +8,7 @@ use vitrina_ingest::TopicPartition;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::store::Change;
+use crate::window::Identity;
 
 /// Names the queue of a topic and record key: 128 bits, so that a hundred thousand parked keys take a few MiB.
 pub(crate) fn queue_of(topic: &str, key: &[u8]) -> u128 {
@@ -26,7 +27,12 @@ pub(crate) struct Queues {
     /// The newest row of `vitrina.parked` and of `vitrina.verdict` that is counted in.
     newest: Option<(i64, i64)>,
     versions: HashMap<TopicPartition, i64>,
+    /// Events that decoded when they were retried, for the duplicates' window.
+    late: Vec<(TopicPartition, i64, Identity)>,
 }
+
+/// A row of `vitrina.verdict`: id, the id that was parked, queue, topic, partition, identity.
+type Verdict = (i64, i64, Option<Vec<u8>>, String, i32, Option<Vec<u8>>);
 
 impl Queues {
     pub(crate) fn is_empty(&self) -> bool {
@@ -50,6 +56,11 @@ impl Queues {
     /// The answer to a COMMIT was lost: what it did is read again.
     pub(crate) fn doubt(&mut self) {
         self.versions.clear();
+    }
+
+    /// The events that have decoded late since the last call.
+    pub(crate) fn take_late(&mut self) -> Vec<(TopicPartition, i64, Identity)> {
+        std::mem::take(&mut self.late)
     }
 
     /// Own records are parked.
@@ -99,8 +110,9 @@ impl Queues {
                 (0, newest.fetch_one(&mut *connection).await?)
             }
         };
-        let left: Vec<(i64, i64, Option<Vec<u8>>)> = sqlx::query_as(
-            "SELECT id, parked, queue FROM vitrina.verdict WHERE model = $1 AND generation = $2 AND id > $3 ORDER BY id",
+        let left: Vec<Verdict> = sqlx::query_as(
+            "SELECT id, parked, queue, topic, partition, identity FROM vitrina.verdict
+             WHERE model = $1 AND generation = $2 AND id > $3 ORDER BY id",
         )
         .bind(model)
         .bind(generation)
@@ -117,8 +129,13 @@ impl Queues {
         .fetch_all(connection)
         .await?;
         // What came and left since is in neither.
-        for (_, _, queue) in left.iter().filter(|(_, id, _)| *id <= parked) {
+        for (_, _, queue, ..) in left.iter().filter(|(_, id, ..)| *id <= parked) {
             self.take(queue.as_deref().and_then(from_bytes));
+        }
+        for (.., topic, partition, identity) in &left {
+            if let Some((offset, identity)) = identity.as_deref().map(Identity::from_bytes) {
+                self.late.push(((topic.as_str().into(), *partition), offset, identity));
+            }
         }
         for (_, count, queue) in &came {
             self.add(queue.as_deref().and_then(from_bytes), u32::try_from(*count).unwrap_or(u32::MAX));

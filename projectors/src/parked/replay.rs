@@ -1,5 +1,5 @@
-//! Replaying a queue: its records in order, through the same rules and under the same lock as batches, in one transaction
-//! with their removal. The first that fails again stays, with its new reason, and so does all that is behind it.
+//! Replaying a queue: its records in order, through the same rules and under the same lock as batches, in transactions with
+//! their removal. The first that fails again stays, with its new reason, and so does all that is behind it.
 
 use std::collections::HashSet;
 
@@ -16,6 +16,9 @@ use crate::running::Bounded;
 use crate::session::{self, within};
 use crate::window::Identity;
 use crate::writer::lock_key;
+
+/// Records of one transaction: a long queue neither fills the memory nor keeps the writers waiting.
+const CHUNK: u64 = 500;
 
 /// What came of one queue.
 #[derive(Debug, Default)]
@@ -42,8 +45,9 @@ enum Now {
 
 impl Bench {
     /// # Errors
-    /// [`Refusal`]; then nothing of the queue has changed.
+    /// [`Refusal`]; what was replayed before stays so.
     pub(crate) async fn replay(&mut self, queue: &Queue) -> Result<Replayed, Refusal> {
+        let mut applied = 0;
         loop {
             let begin = format!("BEGIN; SELECT pg_advisory_xact_lock({})", lock_key((&self.model, self.generation)));
             let begun = within(session::STATEMENT * 2, self.connection.execute(AssertSqlSafe(begin))).await;
@@ -51,7 +55,11 @@ impl Bench {
             let replayed = self.replay_locked(queue).await;
             if let Ok(Some(replayed)) = replayed {
                 self.connection.execute("COMMIT").await?;
-                return Ok(replayed);
+                applied += replayed.applied;
+                if replayed.applied < CHUNK || replayed.failed.is_some() {
+                    return Ok(Replayed { applied, ..replayed });
+                }
+                continue;
             }
             self.connection.execute("ROLLBACK").await?;
             replayed?;
@@ -73,7 +81,7 @@ impl Bench {
     async fn records(&mut self, queue: &Queue) -> sqlx::Result<Vec<Stored>> {
         let sql = format!(
             "{STORED} WHERE model = $1 AND generation = $2
-               AND CASE WHEN $3::bytea IS NULL THEN id = $4 ELSE queue = $3 END ORDER BY id"
+               AND CASE WHEN $3::bytea IS NULL THEN id = $4 ELSE queue = $3 END ORDER BY id LIMIT {CHUNK}"
         );
         let records = sqlx::query_as(AssertSqlSafe(sql)).bind(&self.model).bind(self.generation);
         records.bind(&queue.queue).bind(queue.id).fetch_all(&mut self.connection).await
@@ -92,19 +100,24 @@ impl Bench {
             let verdict = match now {
                 Now::Ignored => Verdict::Leaves("ignored", None),
                 Now::Refused(blame) => Verdict::Fails(blame),
-                Now::Event(..) if stored.duplicate => Verdict::Leaves("duplicate", None),
                 Now::Event(row, identity) => {
                     let late = identity.filter(|_| !stored.decoded);
+                    let again = identity.is_some_and(|identity| seen.contains(&identity.hash()));
                     let known = match late {
-                        Some(identity) => !seen.insert(identity.hash()) || self.was_seen(&stored, identity).await?,
+                        _ if stored.duplicate || again => true,
+                        Some(identity) => self.was_seen(&stored, identity).await?,
                         None => false,
                     };
                     if known { Verdict::Leaves("duplicate", late) } else { self.apply(&rows, row, late).await? }
                 }
             };
             match verdict {
-                Verdict::Leaves(verdict, identity) => {
-                    self.leave(&stored, verdict, identity).await?;
+                Verdict::Leaves(verdict, late) => {
+                    self.leave(&stored, verdict, late).await?;
+                    if let Some(identity) = late {
+                        self.mark_followers(&stored, identity).await?;
+                        seen.insert(identity.hash());
+                    }
                     replayed.applied += 1;
                 }
                 Verdict::Fails(blame) => {
@@ -175,8 +188,49 @@ impl Bench {
         .bind(stored.offset + 2 * length)
         .fetch_all(&mut self.connection)
         .await?;
-        let within = |offset: i64| offset != stored.offset && (offset - stored.offset).abs() <= length;
-        Ok(near.iter().any(|identities| identity.is_among(identities, within)))
+        let offsets = near.iter().flat_map(|identities| identity.offsets_among(identities));
+        let near = offsets.filter(|offset| *offset != stored.offset && (offset - stored.offset).abs() <= length);
+        let offsets: Vec<i64> = near.collect();
+        // What is parked itself, or was discarded, was not taken for the first.
+        sqlx::query_scalar(
+            r#"SELECT EXISTS (
+                   SELECT FROM unnest($5::int8[]) AS s(at)
+                   WHERE s.at < $6 OR NOT EXISTS (
+                       SELECT FROM vitrina.parked p
+                       WHERE p.model = $1 AND p.generation = $2 AND p.topic = $3 AND p.partition = $4
+                         AND p."offset" = s.at
+                   ) AND NOT EXISTS (
+                       SELECT FROM vitrina.verdict v
+                       WHERE v.model = $1 AND v.generation = $2 AND v.topic = $3 AND v.partition = $4
+                         AND v."offset" = s.at AND v.verdict = 'discarded'))"#,
+        )
+        .bind(&self.model)
+        .bind(self.generation)
+        .bind(&stored.topic)
+        .bind(stored.partition)
+        .bind(offsets)
+        .bind(stored.offset)
+        .fetch_one(&mut self.connection)
+        .await
+    }
+
+    /// The records behind this one that are the same event: duplicates, now that it is known.
+    async fn mark_followers(&mut self, stored: &Stored, identity: Identity) -> sqlx::Result<()> {
+        sqlx::query(
+            r#"UPDATE vitrina.parked SET duplicate = true
+               WHERE model = $1 AND generation = $2 AND topic = $3 AND partition = $4
+                 AND "offset" > $5 AND "offset" <= $5 + $6 AND substring(identity FROM 9 FOR 16) = $7"#,
+        )
+        .bind(&self.model)
+        .bind(self.generation)
+        .bind(&stored.topic)
+        .bind(stored.partition)
+        .bind(stored.offset)
+        .bind(i64::from(self.duplicate_window))
+        .bind(identity.hash().to_be_bytes().to_vec())
+        .execute(&mut self.connection)
+        .await?;
+        Ok(())
     }
 
     async fn leave(&mut self, stored: &Stored, verdict: &str, identity: Option<Identity>) -> sqlx::Result<()> {
