@@ -17,8 +17,8 @@ const STREET: [&str; 4] =
 const CITY: [&str; 10] =
     ["Sevilla", "Lyon", "Leipzig", "Torino", "Porto", "Gdańsk", "Malmö", "Utrecht", "Graz", "Ljubljana"];
 const PAYMENT: [&str; 4] = ["credit_card", "bank_transfer", "direct_debit", "cash_on_delivery"];
-const NOTE: &str = "Please call before you come: the house is behind the bakery and the gate is shut until noon. If nobody \
-                    answers, the people across the street take parcels gladly.";
+const NOTE: &str = "Please call before you come: the house is behind the bakery and the gate is shut until noon or so. If nobody \
+                    answers, the people across the street take parcels gladly, at any hour.";
 
 /// One state of an order.
 pub struct Order {

@@ -2,6 +2,7 @@
 # Sourced by `run`: what is measured, and when.
 
 work=$(mktemp -d)
+export PGOPTIONS="-c client_min_messages=warning"
 running=() # process groups of this script
 trap clean_up EXIT
 
@@ -86,8 +87,8 @@ stop() {
 # when DATABASE TABLE CONDITION PID: waits until the table exists and the condition holds, looking 20 times a second within
 # Postgres; prints the time. Fails where the process ends before.
 when() {
-    local look="DO \$\$ DECLARE seen boolean := false; BEGIN
-        WHILE NOT seen LOOP
+    local look="DO \$\$ DECLARE seen boolean; BEGIN
+        WHILE seen IS NOT TRUE LOOP
             COMMIT; PERFORM pg_sleep(0.05);
             IF to_regclass('$2') IS NOT NULL THEN EXECUTE 'SELECT ' || \$look\$ $3 \$look\$ INTO seen; END IF;
         END LOOP; END \$\$"
@@ -126,8 +127,16 @@ note() {
     printf ' load=%s\n' "$(cut -d ' ' -f 1 /proc/loadavg)"
 }
 
+# produce TOPIC ARGUMENTS…
 produce() {
-    local topic=$1
+    local topic=$1-$run
     shift
     "$bin/examples/load" produce --topic "$topic" "$@" >&2
+}
+
+# A rate over rows that are not there is none.
+expect_rows() {
+    local found
+    found=$(sql bench "SELECT count(*) FROM $1")
+    ((found == $2)) || fail "$found rows are in $1, and not $2"
 }

@@ -2,7 +2,7 @@
 # Sourced by `run`: who is measured. Each call is one sample, with a database of its own.
 
 declare -A states=([W1]=1 [W2]=4)
-few=300000  # events for those who are slow
+few=${FEW:-300000} # events for those who are slow
 server=$(postmaster)
 
 floor1() { by_hand "$1" 1; }
@@ -18,6 +18,7 @@ by_hand() {
     before=$(postgres_cpu)
     seconds=$("$bin/examples/load" floor --postgres "$(url bench)" --events "$events" --states "${states[$1]}" \
         --connections "$2")
+    expect_rows orders $((events / states[$1]))
     note "$1" "floor$2" rate "$(calc "$events / $seconds")" \
         postgres_us "$(calc "($(postgres_cpu) - $before) * 1e6 / $events")"
 }
@@ -28,7 +29,7 @@ folder() {
     rm -rf "$folder"
     mkdir -p "$folder/contracts/shop/order_changed" "$folder/models"
     cp "$root/benches/load/order.avsc" "$folder/contracts/shop/order_changed/v1.avsc"
-    printf 'topic = "%s"\nkey = "order_id"\n' "$1" >"$folder/contracts/shop/context.toml"
+    printf 'topic = "%s"\nkey = "order_id"\n' "$1-$run" >"$folder/contracts/shop/context.toml"
     cat >"$folder/models/orders.sql"
     cat >"$folder/vitrina.toml" <<TOML
 [kafka]
@@ -52,6 +53,11 @@ model() {
     cat "$root/benches/load/table.sql" "$root/benches/load/rule.sql"
 }
 
+# rows WORKLOAD EVENTS: with the four at the end.
+rows() {
+    echo $(($2 / ${states[$1]:-1} + 4))
+}
+
 # vitrina WORKLOAD NAME EVENTS SETTINGS [TOPIC]
 vitrina() {
     fresh_database bench
@@ -59,7 +65,7 @@ vitrina() {
     serve "$1" "$2" "$3"
 }
 
-# serve WORKLOAD NAME EVENTS: from the start to the last row, in database `bench`.
+# serve WORKLOAD NAME EVENTS [REFUSED]: from the start to the last row, in database `bench`.
 serve() {
     local table='"orders@1".orders' before started first last
     before=$(postgres_cpu)
@@ -67,9 +73,10 @@ serve() {
     launch "$bin/vitrina" --config "$work/folder/vitrina.toml" serve
     first=$(when bench "$table" "$(first_row "$table")" "$launched")
     last=$(when bench "$table" "$(last_row "$table")" "$launched")
+    expect_rows "$table" "$(($(rows "$1" "$3") - ${4:-0}))"
     note "$1" "$2" rate "$(calc "$3 / ($last - $first)")" cpu_us "$(calc "$(cpu "$launched") * 1e6 / $3")" \
         postgres_us "$(calc "($(postgres_cpu) - $before) * 1e6 / $3")" rss_mib "$(peak "$launched")" \
-        start_s "$(calc "$first - $started")" parked "$(sql bench 'SELECT count(*) FROM vitrina.parked')"
+        start_s "$(calc "$first - $started")"
     stop "$launched"
 }
 
@@ -81,12 +88,16 @@ peer() {
     [[ -n ${PEERS:-} ]] || return 0
     local line
     fresh_database bench
-    line=$(peer_script "$2" "$1" "$3")
+    if ! line=$(peer_script "$2" "$1" "$3"); then
+        echo "$2 failed on $1 and is left out of this round" >&2
+        return
+    fi
     local -A found=()
     local pair
     for pair in $line; do
         found[${pair%%=*}]=${pair#*=}
     done
+    expect_rows orders "$(rows "$1" "$3")"
     note "$1" "$2" rate "${found[rate]}" cpu_us "$(calc "${found[cpu_s]} * 1e6 / $3")" \
         postgres_us "$(calc "${found[pg_cpu_s]} * 1e6 / $3")" rss_mib "${found[rss_mib]}" start_s "${found[start_s]}"
 }
@@ -97,5 +108,6 @@ peer_script() {
     address=${address%/*}
     KAFKA_BOOTSTRAP=$VITRINA_TEST_KAFKA REGISTRY_URL=$VITRINA_TEST_REGISTRY PG_PID=$server PGHOST=${address%:*} \
         PGPORT=${address#*:} PGUSER=postgres PGDATABASE=bench PEER_BUILD=${PEER_BUILD:-$root/target/peers} \
-        "$PEERS/$1/run" "$2" "$3"
+        REST_PORT=$((RANDOM % 20000 + 10000)) \
+        "$PEERS/$1/run" "$2-$run" "$3"
 }

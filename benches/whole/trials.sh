@@ -12,7 +12,7 @@ latency() {
 # latency_of SIDE TABLE
 latency_of() {
     local topic rate=2000 seconds=28
-    topic=latency-$1-$(date +%s%N)
+    topic=latency-$1-$number
     fresh_database bench
     # One event shows that the side is up.
     produce "$topic" --events 1 --no-end
@@ -34,17 +34,17 @@ latency_of() {
     stop "$launched"
 }
 
-# 300,000 new rows beside ten thousand, a million and ten million of them.
+# New rows beside ten thousand, a million and ten million of them.
 growth() {
     local table='"orders@1".orders' topic rows filled=0 stage=0
-    topic=growth-$(date +%s%N)
+    topic=growth-$number
     fresh_database bench
     produce "$topic" --no-end
     model | folder "$topic" ""
     launch "$bin/vitrina" --config "$work/folder/vitrina.toml" serve
     when bench vitrina.position "(SELECT count(*) = 4 FROM vitrina.position)" "$launched" >"$work/up"
     stop "$launched"
-    for rows in 10000 1000000 10000000; do
+    for rows in ${ROWS:-10000 1000000 10000000}; do
         sql bench "INSERT INTO $table SELECT md5('old ' || n), 'customer-' || n % 100000, 'Amalia Hoffmann', 'PLACED', 12.34, \
                        'EUR', 1, to_timestamp(1700000000 + n * 0.137), now(), 'bank_transfer', 'Via Nazionale 17, third floor', \
                        'Torino', '10121', 'EU', repeat('Please call before you come. ', 5) \
@@ -71,22 +71,29 @@ grow() {
 
 # One event of a hundred is refused, by the decoder or by a CHECK; the same model over a clean topic is the measure.
 poison() {
+    produce_once clean --events "$few"
+    produce_once poison --events "$few" --poison 100
     local topic
     for topic in clean poison; do
-        produce_once $topic --events "$few" --poison "$([[ $topic == poison ]] && echo 100 || echo 0)"
         fresh_database bench
         model | sed 's/item_count .*int NOT NULL/& CHECK (item_count > 0)/' | folder $topic ""
-        serve $topic vitrina1 "$few"
+        serve $topic vitrina1 "$few" "$([[ $topic == poison ]] && echo $((few / 100)))"
     done
 }
 
-# 100,000 records are parked before the first one is applied.
+# A model that has 100,000 parked records is started again.
 parked() {
-    local breaker=$'[model.breaker]\nin_a_row = 1000000000\nsame_reason = 1000000000'
-    produce_once parked --events "$few" --poison-first 100000
+    local topic=parked-$number breaker=$'[model.breaker]\nin_a_row = 1000000000\nsame_reason = 1000000000'
     produce_once clean --events "$few"
     vitrina unparked vitrina1 "$few" "$breaker" clean
-    vitrina parked vitrina1 "$few" "$breaker"
+    produce "$topic" --poison-first 100000 --no-end
+    fresh_database bench
+    model | folder "$topic" "$breaker"
+    launch "$bin/vitrina" --config "$work/folder/vitrina.toml" serve
+    when bench vitrina.position "(SELECT sum(next_offset) = 100000 FROM vitrina.position)" "$launched" >"$work/up"
+    stop "$launched"
+    produce "$topic" --events "$few"
+    serve parked vitrina1 "$few"
 }
 
 # produce_once TOPIC ARGUMENTS…
