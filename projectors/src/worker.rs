@@ -1,6 +1,9 @@
 //! A worker writes one lane of a model on this instance: it drops what is no longer its own, marks duplicates, writes, and
 //! says how it goes. Batches are written strictly one after another, and again until they are written or not its own.
 
+mod permission;
+mod trouble;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,24 +12,18 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use vitrina_ingest::{Consumer, End, TopicPartition};
 
-use crate::backoff::Backoff;
 use crate::batch::{Columns, Decoded, Part};
 use crate::breaker::Breaker;
 use crate::claims::Claims;
-use crate::fault::{Fault, Trouble};
+
 use crate::metrics;
 use crate::plan::{self, Plan};
 use crate::running::Written;
 use crate::search::Search;
 use crate::settings::ModelSettings;
-use crate::status::{Board, Orders, State};
+use crate::status::{Board, Orders};
 use crate::window::{Seen, Window};
 use crate::writer::Writer;
-
-/// How often an open breaker is looked at.
-const LOOK: Duration = Duration::from_millis(200);
-/// How often one event alone may run into the time-out before the model stops.
-const TIMEOUTS: u32 = 3;
 
 /// What the workers of one model share.
 #[derive(Clone)]
@@ -142,51 +139,6 @@ impl Worker {
         }
     }
 
-    /// Waits while the operator pauses the model, or its breaker is open.
-    async fn wait_for_permission(&mut self) {
-        loop {
-            let orders = self.orders.borrow_and_update().clone();
-            let opened = self.breaker().opened().cloned();
-            let breaker = opened.as_ref().map(|opened| (State::BreakerOpen, opened.why.clone()));
-            let paused = orders.paused.clone().map(|paused| (State::Paused, paused));
-            self.board.halt(&self.model, paused.clone().or(breaker));
-            let look = match opened {
-                _ if paused.is_some() => None,
-                None => {
-                    self.probing = false;
-                    return;
-                }
-                // The operator knows better than the timer.
-                Some(opened) if orders.resumed_since(opened.under) => {
-                    self.close_breaker();
-                    return self.read_again();
-                }
-                Some(_) if self.probing => return,
-                Some(_) if self.breaker().half_open(Instant::now()) => {
-                    metrics::breaker(&self.model, metrics::BreakerState::HalfOpen);
-                    self.probing = true;
-                    return self.read_again();
-                }
-                // Another worker of the model may close it meanwhile.
-                Some(_) => Some(Instant::now() + LOOK),
-            };
-            let changed = self.orders.changed();
-            match look {
-                Some(look) => drop(tokio::time::timeout_at(look.into(), changed).await),
-                None => drop(changed.await),
-            }
-        }
-    }
-
-    /// Records are read and decoded anew, from the positions on: what was wrong with them may be mended by now.
-    fn read_again(&mut self) {
-        let claims = self.consumer.ownership.claims().into_iter();
-        let claims: Vec<(TopicPartition, i64)> = claims.map(|(key, claim)| (key, claim.epoch)).collect();
-        self.windows.clear();
-        self.fenced.extend(claims.iter().cloned());
-        self.consumer.reclaim(claims);
-    }
-
     fn drop_foreign(&self, batch: &mut Decoded) {
         batch.retain_spans(|span| {
             self.consumer.ownership.is_current(&span.topic, span.partition, span.epoch)
@@ -275,7 +227,7 @@ impl Worker {
                     search.committed(plan.part.range.end);
                     self.committed(batch, plan, written, started.elapsed());
                 }
-                Err(fault) => self.bear(batch, &mut search, &plan.part, fault).await?,
+                Err(fault) => self.handle_fault(batch, &mut search, &plan.part, fault).await?,
             }
             if !self.probing && self.breaker().opened().is_some() {
                 return Ok(());
@@ -322,126 +274,5 @@ impl Worker {
             let reason = format!("topic {topic} partition {partition} offset {offset}: {blame}");
             self.board.parked(&self.model, blame.error_type, reason);
         }
-    }
-
-    /// What follows from a fault.
-    ///
-    /// # Errors
-    /// Why the worker ends.
-    async fn bear(
-        &mut self,
-        batch: &mut Decoded,
-        search: &mut Search,
-        part: &Part,
-        fault: Fault,
-    ) -> Result<(), Option<End>> {
-        match fault {
-            Fault::Stale => self.see_late(batch),
-            Fault::Fenced(partitions) => {
-                search.reset();
-                self.fence(batch, partitions).await;
-            }
-            Fault::World { trouble, reason } => {
-                self.wait_for_world(trouble, reason).await?;
-                let events = batch.events.len();
-                self.drop_foreign(batch);
-                if batch.events.len() != events {
-                    search.reset();
-                }
-            }
-            Fault::TimedOut { event: None, .. } | Fault::Record { event: None, .. } => search.refused(part.range.end),
-            Fault::TimedOut { event: Some(_), reason } if part.apply.len() > 1 => {
-                tracing::info!(model = %self.model, reason, "fewer events at once");
-                search.refused(part.range.end);
-            }
-            Fault::TimedOut { reason, .. } => {
-                self.timeouts += 1;
-                if self.timeouts >= TIMEOUTS {
-                    return Err(Some(End::Stop(format!("{reason}, {TIMEOUTS} times for one event alone"))));
-                }
-                self.wait_for_world(Trouble::Timeout, reason).await?;
-            }
-            Fault::Record { blame, .. } if self.probing => self.open_breaker(&format!("still refused: {blame}")),
-            Fault::Record { event: Some(event), blame } => {
-                search.reset();
-                batch.blame(event, blame);
-            }
-            Fault::Stop(reason) => return Err(Some(End::Stop(reason))),
-        }
-        Ok(())
-    }
-
-    /// Events that had been parked undecoded, and have decoded since: what comes after them with the same identity is a
-    /// duplicate.
-    fn see_late(&mut self, batch: &mut Decoded) {
-        for (key, offset, identity) in self.writer.queues.take_late() {
-            if let Some((_, window)) = self.windows.get_mut(&key) {
-                window.see_late(offset, identity);
-            }
-            let length = i64::from(self.claims.duplicate_window);
-            for event in &mut batch.events[batch.done..] {
-                let span = &batch.spans[event.span];
-                let same = event.identity.is_some_and(|other| other.hash() == identity.hash());
-                let near = event.offset > offset && event.offset <= offset + length;
-                if same && near && (&span.topic, span.partition) == (&key.0, key.1) {
-                    event.duplicate = true;
-                }
-            }
-        }
-    }
-
-    async fn wait_for_world(&mut self, trouble: Trouble, reason: String) -> Result<(), Option<End>> {
-        self.attempts += 1;
-        metrics::world(&self.model);
-        metrics::retry(&self.model, trouble.name());
-        self.board.failed(&self.model, trouble.error_type());
-        let Some(pause) = trouble.pause(&self.settings().retry, self.attempts) else {
-            return Err(Some(End::Stop(format!("{reason} (retry.{}.strategy is none)", trouble.name()))));
-        };
-        self.board.set(&self.model, State::Waiting, Some(reason));
-        self.shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.ok_or(None)
-    }
-
-    fn open_breaker(&mut self, why: &str) {
-        let wait = self.settings().breaker.half_open_after;
-        let reason = format!(
-            "{why}; reading stops, one record is tried in {} s: see `vitrina parked`, mend the cause, then \
-             `vitrina resume {}`",
-            wait.as_secs(),
-            self.model
-        );
-        metrics::breaker(&self.model, metrics::BreakerState::Open);
-        if !self.probing {
-            metrics::breaker_tripped(&self.model);
-        }
-        self.board.halt(&self.model, Some((State::BreakerOpen, reason.clone())));
-        let under = self.orders.borrow().resumed;
-        self.breaker().open(reason, Instant::now(), under);
-        self.probing = false;
-    }
-
-    fn close_breaker(&mut self) {
-        metrics::breaker(&self.model, metrics::BreakerState::Closed);
-        self.board.halt(&self.model, None);
-        self.breaker().close();
-        self.probing = false;
-    }
-
-    /// Forgets all about partitions that somebody else has claimed, and claims them again after a jitter.
-    async fn fence(&mut self, batch: &mut Decoded, partitions: Vec<TopicPartition>) {
-        metrics::fenced(&self.model, partitions.len());
-        tracing::warn!(model = %self.model, ?partitions, "fenced: another instance has claimed these partitions");
-        let mut fenced = Vec::new();
-        for span in &batch.spans {
-            let key = (span.topic.clone(), span.partition);
-            if partitions.contains(&key) {
-                self.windows.remove(&key);
-                fenced.push((key, span.epoch));
-            }
-        }
-        self.fenced.extend(fenced.iter().cloned());
-        batch.retain_spans(|span| !partitions.contains(&(span.topic.clone(), span.partition)));
-        Backoff::new(Duration::from_millis(500), Duration::from_millis(500)).wait().await;
-        self.consumer.reclaim(fenced);
     }
 }

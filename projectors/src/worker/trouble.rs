@@ -1,0 +1,115 @@
+//! What follows from a fault: the world is waited for, a fence is heeded, a culprit is searched for, and what nobody knows
+//! ends the worker.
+
+use std::time::Duration;
+
+use vitrina_ingest::{End, TopicPartition};
+
+use super::Worker;
+use crate::backoff::Backoff;
+use crate::batch::{Decoded, Part};
+use crate::fault::{Fault, Trouble};
+use crate::metrics;
+use crate::search::Search;
+use crate::status::State;
+
+/// How often one event alone may run into the time-out before the model stops.
+const TIMEOUTS: u32 = 3;
+
+impl Worker {
+    /// What follows from a fault.
+    ///
+    /// # Errors
+    /// Why the worker ends.
+    pub(super) async fn handle_fault(
+        &mut self,
+        batch: &mut Decoded,
+        search: &mut Search,
+        part: &Part,
+        fault: Fault,
+    ) -> Result<(), Option<End>> {
+        match fault {
+            Fault::Stale => self.see_late(batch),
+            Fault::Fenced(partitions) => {
+                search.reset();
+                self.fence(batch, partitions).await;
+            }
+            Fault::World { trouble, reason } => {
+                self.wait_for_world(trouble, reason).await?;
+                let events = batch.events.len();
+                self.drop_foreign(batch);
+                if batch.events.len() != events {
+                    search.reset();
+                }
+            }
+            Fault::TimedOut { event: None, .. } | Fault::Record { event: None, .. } => search.refused(part.range.end),
+            Fault::TimedOut { event: Some(_), reason } if part.apply.len() > 1 => {
+                tracing::info!(model = %self.model, reason, "fewer events at once");
+                search.refused(part.range.end);
+            }
+            Fault::TimedOut { reason, .. } => {
+                self.timeouts += 1;
+                if self.timeouts >= TIMEOUTS {
+                    return Err(Some(End::Stop(format!("{reason}, {TIMEOUTS} times for one event alone"))));
+                }
+                self.wait_for_world(Trouble::Timeout, reason).await?;
+            }
+            Fault::Record { blame, .. } if self.probing => self.open_breaker(&format!("still refused: {blame}")),
+            Fault::Record { event: Some(event), blame } => {
+                search.reset();
+                batch.blame(event, blame);
+            }
+            Fault::Stop(reason) => return Err(Some(End::Stop(reason))),
+        }
+        Ok(())
+    }
+
+    /// Events that had been parked undecoded, and have decoded since: what comes after them with the same identity is a
+    /// duplicate.
+    fn see_late(&mut self, batch: &mut Decoded) {
+        for (key, offset, identity) in self.writer.queues.take_late() {
+            if let Some((_, window)) = self.windows.get_mut(&key) {
+                window.see_late(offset, identity);
+            }
+            let length = i64::from(self.claims.duplicate_window);
+            for event in &mut batch.events[batch.done..] {
+                let span = &batch.spans[event.span];
+                let same = event.identity.is_some_and(|other| other.hash() == identity.hash());
+                let near = event.offset > offset && event.offset <= offset + length;
+                if same && near && (&span.topic, span.partition) == (&key.0, key.1) {
+                    event.duplicate = true;
+                }
+            }
+        }
+    }
+
+    async fn wait_for_world(&mut self, trouble: Trouble, reason: String) -> Result<(), Option<End>> {
+        self.attempts += 1;
+        metrics::world(&self.model);
+        metrics::retry(&self.model, trouble.name());
+        self.board.failed(&self.model, trouble.error_type());
+        let Some(pause) = trouble.pause(&self.settings().retry, self.attempts) else {
+            return Err(Some(End::Stop(format!("{reason} (retry.{}.strategy is none)", trouble.name()))));
+        };
+        self.board.set(&self.model, State::Waiting, Some(reason));
+        self.shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.ok_or(None)
+    }
+
+    /// Forgets all about partitions that somebody else has claimed, and claims them again after a jitter.
+    async fn fence(&mut self, batch: &mut Decoded, partitions: Vec<TopicPartition>) {
+        metrics::fenced(&self.model, partitions.len());
+        tracing::warn!(model = %self.model, ?partitions, "fenced: another instance has claimed these partitions");
+        let mut fenced = Vec::new();
+        for span in &batch.spans {
+            let key = (span.topic.clone(), span.partition);
+            if partitions.contains(&key) {
+                self.windows.remove(&key);
+                fenced.push((key, span.epoch));
+            }
+        }
+        self.fenced.extend(fenced.iter().cloned());
+        batch.retain_spans(|span| !partitions.contains(&(span.topic.clone(), span.partition)));
+        Backoff::new(Duration::from_millis(500), Duration::from_millis(500)).wait().await;
+        self.consumer.reclaim(fenced);
+    }
+}
