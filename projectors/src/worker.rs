@@ -15,7 +15,6 @@ use vitrina_ingest::{Consumer, End, TopicPartition};
 use crate::batch::{Columns, Decoded, Part};
 use crate::breaker::Breaker;
 use crate::claims::Claims;
-
 use crate::metrics;
 use crate::plan::{self, Plan};
 use crate::running::Written;
