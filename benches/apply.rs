@@ -1,6 +1,7 @@
 //! Applying batches of a thousand orders to Postgres, by the engine and by hand. The ways take turns, round by round, and
 //! what is printed at the end are ratios within a round: the machine's speed and the disk's drop out of them.
 #![allow(clippy::unwrap_used)]
+#![allow(unreachable_pub, reason = "the modules of the load are shared with a program")]
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
