@@ -34,7 +34,7 @@ const BATCHES: u64 = 20;
 enum Way {
     Unnest,
     OneByOne,
-    Engine(Applying),
+    Engine(Box<Applying>),
 }
 
 /// A table `orders` of its own, and how it is written.
@@ -58,7 +58,7 @@ impl Side {
 
     async fn engine(options: &PgConnectOptions, name: &'static str, model: &str, tables: &'static str) -> Self {
         let definition = definition(model, &format!("{TABLE}{RULE}{}", if tables == "orders" { "" } else { COUNTERS }));
-        let way = Way::Engine(Applying::open(options, &definition).await.unwrap());
+        let way = Way::Engine(Box::new(Applying::open(options, &definition).await.unwrap()));
         let mut connection = PgConnection::connect_with(options).await.unwrap();
         connection.execute(AssertSqlSafe(format!("SET search_path = \"{model}@1\""))).await.unwrap();
         Self { name, tables, connection, way, rounds: Vec::new() }
