@@ -1,6 +1,7 @@
 //! Applying batches of a thousand orders to Postgres, by the engine and by hand. The ways take turns, round by round, and
 //! what is printed at the end are ratios within a round: the machine's speed and the disk's drop out of them.
 #![allow(clippy::unwrap_used)]
+#![allow(unreachable_pub, reason = "the modules of the load are shared with a program")]
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -33,7 +34,7 @@ const BATCHES: u64 = 20;
 enum Way {
     Unnest,
     OneByOne,
-    Engine(Applying),
+    Engine(Box<Applying>),
 }
 
 /// A table `orders` of its own, and how it is written.
@@ -57,7 +58,7 @@ impl Side {
 
     async fn engine(options: &PgConnectOptions, name: &'static str, model: &str, tables: &'static str) -> Self {
         let definition = definition(model, &format!("{TABLE}{RULE}{}", if tables == "orders" { "" } else { COUNTERS }));
-        let way = Way::Engine(Applying::open(options, &definition).await.unwrap());
+        let way = Way::Engine(Box::new(Applying::open(options, &definition).await.unwrap()));
         let mut connection = PgConnection::connect_with(options).await.unwrap();
         connection.execute(AssertSqlSafe(format!("SET search_path = \"{model}@1\""))).await.unwrap();
         Self { name, tables, connection, way, rounds: Vec::new() }

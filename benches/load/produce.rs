@@ -122,7 +122,7 @@ impl Load {
             }
             let turn =
                 number.checked_rem(arguments.poison).filter(|rest| *rest == 0).map(|_| number / arguments.poison);
-            let poison = turn.map(|turn| if turn % 2 == 0 { Poison::Bytes } else { Poison::NoItems });
+            let poison = turn.map(|turn| if turn.is_multiple_of(2) { Poison::Bytes } else { Poison::NoItems });
             self.send(Order::new(arguments.from + number, status, now()), poison, None)?;
         }
         self.producer.flush(Duration::from_secs(60))?;
