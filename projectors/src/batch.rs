@@ -1,6 +1,7 @@
 //! A decoded batch: events in the order of their arrival, their values in columns, and what the positions become. A part
 //! of it, from where the last one ended, is a batch as good as the whole: it moves the positions up to its end.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use vitrina_avro::Rows;
@@ -150,6 +151,14 @@ impl Decoded {
         let row = self.events[event].row();
         self.events[event].content = Content::Refused { blame: self.blames.len(), row };
         self.blames.push(blame);
+    }
+
+    /// The first event of a part whose record key is among the values of a row that Postgres shows.
+    pub(crate) fn told_of(&self, part: &Part, row: &str) -> Option<usize> {
+        let (start, end) = (row.find('(')? + 1, row.rfind(')')?);
+        let values: HashSet<&[u8]> = row.get(start..end)?.split(", ").map(str::as_bytes).collect();
+        let key = |event: usize| self.records.get(self.events[event].record)?.key;
+        part.apply.iter().map(|event| *event as usize).find(|event| key(*event).is_some_and(|key| values.contains(key)))
     }
 
     /// The queue that an event would be parked in; none without a key.

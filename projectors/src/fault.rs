@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use sqlx::postgres::PgDatabaseError;
 use vitrina_avro::{RecordError, RegistryError};
 use vitrina_ingest::TopicPartition;
 
@@ -21,8 +22,9 @@ pub enum Fault {
     World { trouble: Trouble, reason: String },
     /// A statement took too long: fewer events at once; one alone is tried again a few times.
     TimedOut { event: Option<usize>, reason: String },
-    /// Some event's values are refused; which one is known only where it ran alone.
-    Record { event: Option<usize>, blame: Blame },
+    /// Some event's values are refused; which one is known only where it ran alone. `row`: Postgres's words on the row that
+    /// a constraint refused, which point at it; they hold its values, so they go no further.
+    Record { event: Option<usize>, blame: Blame, row: Option<String> },
     /// Going on would be wrong until somebody looks.
     Stop(String),
 }
@@ -163,7 +165,9 @@ impl Fault {
             }
             (Class::Record(error_type), Some(rule)) => {
                 let (reason, rule) = (message.to_owned(), Some(rule.to_owned()));
-                Self::Record { event, blame: Blame { error_type, reason, sqlstate: Some(sqlstate), rule } }
+                let postgres = database.try_downcast_ref::<PgDatabaseError>();
+                let row = postgres.and_then(PgDatabaseError::detail).map(str::to_owned);
+                Self::Record { event, blame: Blame { error_type, reason, sqlstate: Some(sqlstate), rule }, row }
             }
             (_, Some(rule)) => Self::Stop(format!("Postgres refuses the rule at {rule}: {message} [{sqlstate}]")),
             _ => Self::Stop(format!("Postgres refuses: {message} [{sqlstate}]")),
@@ -176,8 +180,12 @@ impl Fault {
         let reason = error.to_string();
         let blame = |error_type, reason| Blame { error_type, reason, sqlstate: None, rule: None };
         match error {
-            RegistryError::Unknown(_) => Self::Record { event: None, blame: blame(ErrorType::NotFound, reason) },
-            RegistryError::Unusable(_) => Self::Record { event: None, blame: blame(ErrorType::Validation, reason) },
+            RegistryError::Unknown(_) => {
+                Self::Record { event: None, blame: blame(ErrorType::NotFound, reason), row: None }
+            }
+            RegistryError::Unusable(_) => {
+                Self::Record { event: None, blame: blame(ErrorType::Validation, reason), row: None }
+            }
             RegistryError::Away(_) => {
                 let limited = reason.contains("with status 429");
                 let trouble = if limited { Trouble::RateLimit } else { Trouble::Transient };

@@ -12,8 +12,8 @@ use crate::status::{Board, Orders, Report};
 
 const PACE: Duration = Duration::from_secs(1);
 const WRITE: Duration = Duration::from_secs(5);
-/// Counting a long queue is not free.
-const COUNT: Duration = Duration::from_secs(5);
+/// Counting a long queue is not free, and workers tell what they park.
+const COUNT: Duration = Duration::from_secs(60);
 
 impl Board {
     /// Writes the board to Postgres until `shutdown`, then takes its rows away.

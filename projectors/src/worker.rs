@@ -250,6 +250,9 @@ impl Worker {
         let applied = part.apply.len() as u64;
         metrics::committed(&self.model, applied, duplicates as u64, ignored, written, took.as_secs_f64());
         self.tell_parked(batch, &part);
+        if !part.park.is_empty() {
+            metrics::parked(&self.model, self.writer.queues.total());
+        }
         batch.advance(&part);
         if self.probing && !part.apply.is_empty() {
             self.close_breaker();

@@ -86,7 +86,7 @@ impl World {
                     done = end;
                     search.committed(end);
                 }
-                Err(Fault::Record { event: Some(event), blame }) if event == done => {
+                Err(Fault::Record { event: Some(event), blame, .. }) if event == done => {
                     let state = blame.sqlstate.unwrap_or_default();
                     let rule = blame.rule.unwrap_or_default();
                     refused.push((events[event].offset, format!("{state} {rule}: {}", blame.reason)));
@@ -95,7 +95,7 @@ impl World {
                 }
                 // It ran event by event: what comes before the culprit is good.
                 Err(Fault::Record { event: Some(event), .. }) => culprit = Some(event),
-                Err(Fault::Record { event: None, .. }) => search.refused(end),
+                Err(Fault::Record { event: None, .. }) => search.refused(end, None),
                 Err(other) => panic!("{other:?}"),
             }
         }

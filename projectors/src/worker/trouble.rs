@@ -29,7 +29,10 @@ impl Worker {
         fault: Fault,
     ) -> Result<(), Option<End>> {
         match fault {
-            Fault::Stale => self.see_late(batch),
+            Fault::Stale => {
+                metrics::parked(&self.model, self.writer.queues.total());
+                self.see_late(batch);
+            }
             Fault::Fenced(partitions) => {
                 search.reset();
                 self.fence(batch, partitions).await;
@@ -42,10 +45,14 @@ impl Worker {
                     search.reset();
                 }
             }
-            Fault::TimedOut { event: None, .. } | Fault::Record { event: None, .. } => search.refused(part.range.end),
+            Fault::TimedOut { event: None, .. } => search.refused(part.range.end, None),
+            Fault::Record { event: None, row, .. } => {
+                let suspect = row.and_then(|row| batch.told_of(part, &row));
+                search.refused(part.range.end, suspect);
+            }
             Fault::TimedOut { event: Some(_), reason } if part.apply.len() > 1 => {
                 tracing::info!(model = %self.model, reason, "fewer events at once");
-                search.refused(part.range.end);
+                search.refused(part.range.end, None);
             }
             Fault::TimedOut { reason, .. } => {
                 self.timeouts += 1;
@@ -55,7 +62,7 @@ impl Worker {
                 self.wait_for_world(Trouble::Timeout, reason).await?;
             }
             Fault::Record { blame, .. } if self.probing => self.open_breaker(&format!("still refused: {blame}")),
-            Fault::Record { event: Some(event), blame } => {
+            Fault::Record { event: Some(event), blame, .. } => {
                 search.reset();
                 batch.blame(event, blame);
             }
