@@ -7,7 +7,7 @@ server=$(postmaster)
 
 floor1() { by_hand "$1" 1; }
 floor2() { by_hand "$1" 2; }
-vitrina1() { vitrina "$1" vitrina1 "$events" ""; }
+vitrina1() { vitrina "$1" vitrina1 "$events" $'[model]\nconcurrency = 1'; }
 vitrina2() { vitrina "$1" vitrina2 "$events" $'[model]\nconcurrency = 2'; }
 
 # by_hand WORKLOAD CONNECTIONS

@@ -16,7 +16,8 @@ pub struct ModelSettings {
     pub duplicate_window: u32,
     /// How long Postgres may work on one statement of a batch.
     pub timeout: Duration,
-    /// Batches that may be written at a time; at least 1.
+    /// Batches that may be written at a time, of a model whose events of different record keys never meet; at least 1.
+    /// Two wrote 1.45 times as fast as one on two cores (docs/benchmarks.md).
     pub concurrency: usize,
     pub retry: Retries,
     pub breaker: BreakerSettings,
@@ -31,7 +32,7 @@ impl Default for ModelSettings {
             linger: Duration::from_millis(5),
             duplicate_window: 65_536,
             timeout: Duration::from_secs(30),
-            concurrency: 1,
+            concurrency: 2,
             retry: Retries::default(),
             breaker: BreakerSettings::default(),
             parked: ParkedLimits::default(),
