@@ -93,7 +93,7 @@ impl Subscription {
     pub(crate) fn consumer(&self) -> ClientConfig {
         let mut defaults = vec![
             ("check.crcs", "true"),
-            ("queued.max.messages.kbytes", "16384"),
+            ("queued.max.messages.kbytes", "8192"),
             ("fetch.queue.backoff.ms", "10"),
             ("topic.metadata.refresh.interval.ms", "10000"),
         ];
