@@ -24,6 +24,8 @@ use crate::kafka::{Outgoing, Publisher, complete};
 
 /// One event in so many is sent twice, as a producer's retry would.
 const DUPLICATE_EVERY: u64 = 100;
+/// A record that is no event comes after so many.
+const POISON_AFTER: u64 = 50;
 /// The embedded broker forgets what is more than a few thousand records behind, so the feed waits for the views.
 const AHEAD: u64 = 4000;
 
@@ -50,6 +52,8 @@ impl Line {
 pub(crate) struct Fed {
     pub(crate) distinct: u64,
     pub(crate) duplicates: u64,
+    /// Records that no model can apply.
+    pub(crate) poisonous: u64,
     pub(crate) by_event: BTreeMap<String, u64>,
 }
 
@@ -131,6 +135,11 @@ impl Feed {
         let record = Outgoing { topic: context.topic.clone(), key, value, headers };
         self.publisher.send(&record).await?;
         fed.distinct += 1;
+        if fed.distinct == POISON_AFTER {
+            let (key, value) = (b"poison".to_vec(), b"this is no event".to_vec());
+            self.publisher.send(&Outgoing { key, value, ..record.clone() }).await?;
+            fed.poisonous += 1;
+        }
         if fed.distinct.is_multiple_of(DUPLICATE_EVERY) {
             self.publisher.send(&record).await?;
             fed.duplicates += 1;

@@ -139,6 +139,7 @@ fn print_welcome(arguments: &Arguments, config: &Config, models: &[(String, Vec<
     for (model, _) in models {
         say(&format!("  view        http://{listen}/v1/views/{model}?limit=5"))?;
     }
+    say(&format!("  parked      http://{listen}/admin/v1/parked"))?;
     say(&format!("  metrics     http://{listen}/metrics"))?;
     if let Some((model, _)) = models.first() {
         say(&format!("\n  curl -s 'http://{listen}/v1/views/{model}?limit=3'"))?;
@@ -173,9 +174,10 @@ async fn stop_if_stopped(pool: &PgPool) -> anyhow::Result<()> {
 
 async fn print_summary(views: &Views, fed: &Fed, took: Duration) -> Result<(), Failure> {
     say(&format!(
-        "\n{} distinct events produced, {} sent twice; all applied or ignored by name after {:.1} s",
+        "\n{} distinct events produced, {} sent twice, and {} poisonous; all applied, ignored by name or parked after {:.1} s",
         fed.distinct,
         fed.duplicates,
+        fed.poisonous,
         took.as_secs_f64()
     ))?;
     for (event, count) in &fed.by_event {
@@ -193,6 +195,9 @@ async fn print_summary(views: &Views, fed: &Fed, took: Duration) -> Result<(), F
             let rows: i64 = sqlx::query_scalar(count).fetch_one(&views.pool).await?;
             say(&format!("  {rows:>8}  rows in {model}.{table}"))?;
         }
+    }
+    for (model, records) in vitrina_projectors::parked::count(&views.pool).await? {
+        say(&format!("  {records:>8}  parked by {model}"))?;
     }
     Ok(())
 }
