@@ -1,8 +1,8 @@
 //! `vitrina parked`: dead letters and what waits behind them, in the admin API's own words.
 
 use clap::Subcommand;
-use vitrina_api::admin::{ParkedLine, ParkedList, RecordAnswer, RetriedAnswer, VersionAnswer};
-use vitrina_projectors::parked::{self, Desk, Parked};
+use vitrina_api::admin::{ParkedList, RecordAnswer, VersionAnswer};
+use vitrina_projectors::parked::{self, Desk, Parked, Retried};
 
 use crate::config::Config;
 use crate::output::{say, say_json};
@@ -58,7 +58,7 @@ pub(crate) async fn run(Arguments { model, verb, json }: Arguments, config: Conf
         Some(Verb::Retry { ids, all }) => {
             belong(&desk, model, &ids).await?;
             let retried = if all { desk.retry_all(model).await } else { desk.retry(&ids).await };
-            told(&retried.map_err(desk::refused)?.into(), json)
+            told(&retried.map_err(desk::refused)?, json)
         }
         Some(Verb::Discard { ids, reason }) => {
             belong(&desk, model, &ids).await?;
@@ -95,7 +95,7 @@ async fn list(desk: &Desk, model: Option<&str>, json: bool) -> Result<(), Failur
         }
         all.extend(page);
     }
-    let list = ParkedList::from(all);
+    let list = ParkedList { parked: all };
     if json {
         return say_json(&list);
     }
@@ -105,7 +105,7 @@ async fn list(desk: &Desk, model: Option<&str>, json: bool) -> Result<(), Failur
     }
 }
 
-fn told(retried: &RetriedAnswer, json: bool) -> Result<(), Failure> {
+fn told(retried: &Retried, json: bool) -> Result<(), Failure> {
     let still: Vec<String> = retried.still_parked.iter().map(line).collect();
     match json {
         true => say_json(retried)?,
@@ -114,9 +114,9 @@ fn told(retried: &RetriedAnswer, json: bool) -> Result<(), Failure> {
     if still.is_empty() { Ok(()) } else { Err(Failure::No(still.join("\n"))) }
 }
 
-fn line(parked: &ParkedLine) -> String {
-    let ParkedLine { id, model, topic, partition, offset, reason, at, .. } = parked;
-    let key = parked.key.as_ref().map(|key| format!(" key {key}")).unwrap_or_default();
+fn line(parked: &Parked) -> String {
+    let Parked { id, model, topic, partition, offset, reason, at, .. } = parked;
+    let key = parked.key_text().map(|key| format!(" key {key}")).unwrap_or_default();
     let state = parked.sqlstate.as_ref().map(|state| format!(" [{state}]")).unwrap_or_default();
     let rule = parked.rule.as_ref().map(|rule| format!(" in the rule at {rule}")).unwrap_or_default();
     format!("{id} {model}: {topic} {partition} offset {offset}{key}, {at}: {reason}{state}{rule}")

@@ -17,6 +17,6 @@ pub(crate) async fn pause(Arguments { model }: Arguments, config: Config) -> Res
 }
 
 pub(crate) async fn resume(Arguments { model }: Arguments, config: Config) -> Result<(), Failure> {
-    desk::meet(&config).await?.resume(&model, &desk::operator()).await.map_err(desk::refused)?;
+    desk::meet(&config).await?.resume(&model).await.map_err(desk::refused)?;
     say(&format!("{model} goes on; `vitrina status` says how"))
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 use vitrina_avro::{Layout, ORDINAL, Rows};
-use vitrina_sql::waves::{Cutter, KeyValue, Waves};
+use vitrina_sql::waves::{Cutter, KeyValue, Waves, combine};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::batch::{Decoded, Row};
@@ -26,12 +26,14 @@ pub(crate) struct Cut {
 }
 
 /// How one model's batches are cut.
+#[derive(Clone)]
 pub(crate) struct Cutting {
     cutter: Cutter,
     relations: Vec<Relation>,
 }
 
 /// The keys of one contract's events.
+#[derive(Clone)]
 struct Relation {
     keys: Vec<Key>,
     /// For each version, where the ordinal lies.
@@ -42,6 +44,7 @@ struct Relation {
     computed: Option<Statement>,
 }
 
+#[derive(Clone)]
 enum Key {
     /// For each version, where the field lies unchanged; else its place in the answer of `computed`.
     Field {
@@ -133,13 +136,7 @@ impl Cut {
     /// Sorts events by whether another one among them has the same values of these keys: first those that stand alone,
     /// then the others, each in their order. How many stand alone.
     pub(crate) fn alone_first(&self, events: &mut [u32], keys: &[usize]) -> usize {
-        // NULL equals nothing; an odd number without a pattern mixes the keys.
-        let hash = |event: u32| {
-            let begin = self.begins[event as usize] as usize;
-            keys.iter().try_fold(0u64, |hash, key| {
-                Some((hash.rotate_left(25) ^ self.hashes[begin + key]?).wrapping_mul(0x9e37_79b9_7f4a_7c15))
-            })
-        };
+        let hash = |event: u32| combine(keys, &self.hashes[self.begins[event as usize] as usize..]);
         let mut counts: HashMap<u64, u32> = HashMap::with_capacity(events.len());
         events.iter().filter_map(|event| hash(*event)).for_each(|hash| *counts.entry(hash).or_default() += 1);
         let alone = |event: &u32| hash(*event).is_none_or(|hash| counts[&hash] == 1);

@@ -16,7 +16,7 @@ use crate::metrics;
 use crate::statement::Statement;
 
 /// One rule, ready to run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct RunnableRule {
     /// Index of the contract's layout.
     pub layout: usize,
@@ -28,7 +28,7 @@ pub(crate) struct RunnableRule {
     pub plain: Option<Plain>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Plain {
     pub statement: Statement,
     /// The keys, among those of the layout's relation.
@@ -36,6 +36,7 @@ pub(crate) struct Plain {
 }
 
 /// All rules of a generation.
+#[derive(Clone)]
 pub(crate) struct Rules {
     pub rules: Vec<RunnableRule>,
     /// By layout: the rules that name its event, in file order.

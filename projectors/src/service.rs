@@ -129,12 +129,10 @@ impl Service {
         let schema = crate::generation_schema(&definition.model.name, generation.number);
         let connected = session::writer(&self.postgres, &schema, 0, settings.timeout).await;
         let mut connection = connected.map_err(generation::judge)?;
-        let mut rules = vec![Rules::new(&mut connection, definition, &schema).await?];
-        while rules[0].parallel && rules.len() < settings.concurrency {
-            rules.push(Rules::new(&mut connection, definition, &schema).await?);
-        }
+        let rules = Rules::new(&mut connection, definition, &schema).await?;
         let _ = connection.close().await;
-        Ok(rules)
+        let writers = if rules.parallel { settings.concurrency } else { 1 };
+        Ok(vec![rules; writers])
     }
 
     async fn work(

@@ -11,7 +11,7 @@ use sqlx::{Arguments, AssertSqlSafe, Postgres, SqlSafeStr, SqlStr, Type};
 use vitrina_avro::{ColumnType, Contract, Layout, METADATA, ORDINAL, Rows, Values};
 
 /// A statement over events of one contract, ready to be prepared.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Statement {
     sql: SqlStr,
     /// For each version of the contract, where each parameter's values lie in the model's [`Rows`].

@@ -227,10 +227,9 @@ impl Board {
             Some((state, reason)) => tracing::warn!(model, state = state.name(), "{reason}"),
             None => tracing::info!(model, "reads again"),
         }
-        entry.last_error = match &halt {
-            Some((State::BreakerOpen, reason)) => Some(reason.clone()),
-            _ => entry.last_error.take(),
-        };
+        if let Some((State::BreakerOpen, reason)) = &halt {
+            entry.last_error = Some(reason.clone());
+        }
         entry.halt = halt;
     }
 

@@ -39,6 +39,13 @@ impl Identity {
         out.extend_from_slice(&self.content.to_be_bytes());
     }
 
+    /// Its stored form alone.
+    pub(crate) fn bytes(self, offset: i64) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(STORED);
+        self.write(offset, &mut bytes);
+        bytes
+    }
+
     /// The first of what [`Self::write`] has appended, with its offset. Fewer bytes than that read as zeros.
     pub(crate) fn from_bytes(stored: &[u8]) -> (i64, Self) {
         let (offset, rest) = stored.split_at(8.min(stored.len()));
@@ -175,6 +182,27 @@ pub(crate) async fn store(
     .bind(last)
     .bind(identities)
     .bind(i64::from(length))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Lets go of what [`store`] keeps aside, where no parked record needs it any more.
+///
+/// # Errors
+/// Postgres's.
+pub(crate) async fn forget_kept(connection: &mut PgConnection, (model, generation): (&str, i32)) -> sqlx::Result<()> {
+    sqlx::query(
+        r#"DELETE FROM vitrina.seen_kept k USING vitrina.generation g
+           WHERE g.model = $1 AND g.generation = $2 AND k.model = g.model AND k.generation = g.generation
+             AND NOT EXISTS (
+               SELECT FROM vitrina.parked p
+               WHERE p.model = $1 AND p.generation = $2 AND p.topic = k.topic AND p.partition = k.partition
+                 AND p."offset" BETWEEN k.last_offset - 2 * g.duplicate_window::bigint
+                                    AND k.last_offset + g.duplicate_window AND p.event IS NULL)"#,
+    )
+    .bind(model)
+    .bind(generation)
     .execute(connection)
     .await?;
     Ok(())

@@ -160,13 +160,19 @@ impl Worker {
                 None => lost.push((key, span.epoch)),
             }
         }
-        batch.retain_spans(|span| {
-            !lost.iter().any(|((topic, partition), _)| *topic == span.topic && *partition == span.partition)
-        });
         if !lost.is_empty() {
-            self.fenced.extend(lost.iter().cloned());
-            self.consumer.reclaim(lost);
+            self.give_up(lost);
+            self.drop_foreign(batch);
         }
+    }
+
+    /// What was read under these claims is dropped, here and on its way, and the partitions are claimed anew.
+    fn give_up(&mut self, claims: Vec<(TopicPartition, i64)>) {
+        for (partition, _) in &claims {
+            self.windows.remove(partition);
+        }
+        self.fenced.extend(claims.iter().cloned());
+        self.consumer.reclaim(claims);
     }
 
     fn mark_duplicates(&mut self, batch: &mut Decoded) {

@@ -23,7 +23,7 @@ mod types;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use access::{Access, Column, ColumnSet, KeyPart, Obstacle, RowSet};
-pub use cut::Cutter;
+pub use cut::{Cutter, combine};
 pub use fold::Fold;
 pub use keys::{EventKeys, KeyValue};
 pub use merge::Merge;

@@ -13,7 +13,7 @@ use vitrina_ingest::KafkaSettings;
 use vitrina_projectors::parked::{Desk, Refusal};
 
 pub use gate::Access;
-pub use parked::{ParkedLine, ParkedList, RecordAnswer, RetriedAnswer, VersionAnswer};
+pub use parked::{ParkedList, RecordAnswer, VersionAnswer};
 pub use status::{ModelStatus, PartitionStatus, Status};
 
 use crate::api::Api;

@@ -48,7 +48,7 @@ pub(super) async fn resume(
     OriginalUri(uri): OriginalUri,
 ) -> Result<Json<Value>, Problem> {
     let model = model(&uri)?;
-    operators.desk.resume(&model, BY).await?;
+    operators.desk.resume(&model).await?;
     Ok(Json(json!({ "model": model, "paused": false })))
 }
 

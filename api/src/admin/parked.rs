@@ -19,39 +19,17 @@ use crate::query::Parameters;
 /// Rows of a page, unless `limit` says otherwise, and at most.
 const PAGE: (i64, i64) = (100, 1000);
 
-/// One parked record, without its payload.
-#[derive(Debug, Serialize)]
-pub struct ParkedLine {
-    pub id: i64,
-    pub model: String,
-    pub topic: String,
-    pub partition: i32,
-    pub offset: i64,
-    /// As text; what is not UTF-8 as Postgres writes bytes, `\x…`.
-    pub key: Option<String>,
-    pub reason: String,
-    pub sqlstate: Option<String>,
-    /// `file:line`.
-    pub rule: Option<String>,
-    /// The id of the record that it waits for.
-    pub behind: Option<i64>,
-    /// RFC 3339.
-    pub at: String,
-    /// Retries that failed.
-    pub attempts: i32,
-}
-
 /// The answer of `vitrina parked --json` and of `GET /admin/v1/parked`.
 #[derive(Debug, Serialize)]
 pub struct ParkedList {
-    pub parked: Vec<ParkedLine>,
+    pub parked: Vec<Parked>,
 }
 
 /// The answer of `show`: the record as it came, and what each version makes of it.
 #[derive(Debug, Serialize)]
 pub struct RecordAnswer {
     #[serde(flatten)]
-    pub parked: ParkedLine,
+    pub parked: Parked,
     /// `CONTEXT.EVENT@vN`; none where it does not decode.
     pub event: Option<String>,
     pub timestamp_ms: Option<i64>,
@@ -73,27 +51,6 @@ pub struct VersionAnswer {
     pub fields: Value,
 }
 
-/// What came of a retry.
-#[derive(Debug, Serialize)]
-pub struct RetriedAnswer {
-    pub applied: u64,
-    pub still_parked: Vec<ParkedLine>,
-}
-
-impl From<Parked> for ParkedLine {
-    fn from(parked: Parked) -> Self {
-        let Parked { id, model, topic, partition, offset, key, reason, sqlstate, rule, behind, at, attempts, .. } =
-            parked;
-        Self { id, model, topic, partition, offset, key: key.map(text), reason, sqlstate, rule, behind, at, attempts }
-    }
-}
-
-impl From<Vec<Parked>> for ParkedList {
-    fn from(parked: Vec<Parked>) -> Self {
-        Self { parked: parked.into_iter().map(ParkedLine::from).collect() }
-    }
-}
-
 impl From<Record> for RecordAnswer {
     fn from(record: Record) -> Self {
         let header = |value: Option<Vec<u8>>| match value.map(String::from_utf8) {
@@ -102,7 +59,7 @@ impl From<Record> for RecordAnswer {
             Some(Err(bytes)) => json!({ "base64": STANDARD.encode(bytes.as_bytes()) }),
         };
         Self {
-            parked: record.parked.into(),
+            parked: record.parked,
             event: record.event,
             timestamp_ms: record.timestamp_ms,
             schema: record.schema,
@@ -114,20 +71,6 @@ impl From<Record> for RecordAnswer {
     }
 }
 
-impl From<Retried> for RetriedAnswer {
-    fn from(retried: Retried) -> Self {
-        let still_parked = retried.still_parked.into_iter().map(ParkedLine::from).collect();
-        Self { applied: retried.applied, still_parked }
-    }
-}
-
-fn text(key: Vec<u8>) -> String {
-    String::from_utf8(key).unwrap_or_else(|error| {
-        let digits = error.as_bytes().iter().map(|byte| format!("{byte:02x}"));
-        format!("\\x{}", digits.collect::<String>())
-    })
-}
-
 pub(super) async fn list(
     State(operators): State<Operators>,
     OriginalUri(uri): OriginalUri,
@@ -137,7 +80,7 @@ pub(super) async fn list(
     let after = number(&parameters, "after")?.unwrap_or(0);
     let limit = number(&parameters, "limit")?.unwrap_or(PAGE.0).clamp(1, PAGE.1);
     let found = parked::list(&operators.desk.pool, parameters.get("model"), after, limit).await?;
-    Ok(Json(found.into()))
+    Ok(Json(ParkedList { parked: found }))
 }
 
 pub(super) async fn show(
@@ -150,17 +93,17 @@ pub(super) async fn show(
 pub(super) async fn retry(
     State(operators): State<Operators>,
     OriginalUri(uri): OriginalUri,
-) -> Result<Json<RetriedAnswer>, Problem> {
-    Ok(Json(operators.desk.retry(&[id(&uri)?]).await?.into()))
+) -> Result<Json<Retried>, Problem> {
+    Ok(Json(operators.desk.retry(&[id(&uri)?]).await?))
 }
 
 pub(super) async fn retry_all(
     State(operators): State<Operators>,
     OriginalUri(uri): OriginalUri,
-) -> Result<Json<RetriedAnswer>, Problem> {
+) -> Result<Json<Retried>, Problem> {
     let parameters = Parameters::parse(uri.query())?;
     parameters.only("the address of retries", &["model"])?;
-    Ok(Json(operators.desk.retry_all(parameters.get("model")).await?.into()))
+    Ok(Json(operators.desk.retry_all(parameters.get("model")).await?))
 }
 
 #[derive(Deserialize)]

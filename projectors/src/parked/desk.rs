@@ -4,15 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::Serialize;
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::{AssertSqlSafe, Executor};
 use vitrina_avro::Registry;
 
 use super::bench::Bench;
 use super::list::{self, Parked};
+use super::queues;
 use crate::fault::Fault;
-use crate::metrics;
 use crate::writer::lock_key;
+use crate::{metrics, window};
 
 /// Where operators' decisions are made. Any process with the same settings has one.
 #[derive(Clone)]
@@ -52,7 +54,7 @@ impl From<Fault> for Refusal {
 }
 
 /// What came of a retry.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct Retried {
     /// Records that left their queues: applied, or known to be applied already, or named by no rule any more.
     pub applied: u64,
@@ -140,7 +142,7 @@ impl Desk {
             retried.applied += replayed.applied;
             failed.extend(replayed.failed);
         }
-        forget(&mut bench.connection, model, generation, bench.duplicate_window).await?;
+        window::forget_kept(&mut bench.connection, (model, generation)).await?;
         bench.close().await;
         metrics::retried(model, retried.applied - before, failed.len() as u64);
         retried.still_parked.extend(list::still_parked(&self.pool, &failed).await?);
@@ -179,11 +181,8 @@ impl Desk {
             if topics.len() != ids.len() {
                 return Err(Refusal::Wrong("some of these records were retried or discarded just now".into()));
             }
-            raise_version(&mut transaction, model, *generation, &topics).await?;
-            let window = "SELECT duplicate_window FROM vitrina.generation WHERE model = $1 AND generation = $2";
-            let window: i32 =
-                sqlx::query_scalar(window).bind(model).bind(generation).fetch_one(&mut *transaction).await?;
-            forget(&mut transaction, model, *generation, window.unsigned_abs()).await?;
+            queues::raise_versions(&mut transaction, (model, *generation), &topics).await?;
+            window::forget_kept(&mut transaction, (model, *generation)).await?;
         }
         transaction.commit().await?;
         for ((model, _), ids) in &by_generation {
@@ -198,25 +197,30 @@ impl Desk {
     /// # Errors
     /// [`Refusal`].
     pub async fn pause(&self, model: &str, by: &str) -> Result<(), Refusal> {
-        let pause =
+        known(&self.pool, model).await?;
+        sqlx::query(
             "UPDATE vitrina.model SET paused_at = coalesce(paused_at, now()), paused_by = coalesce(paused_by, $2)
-                     WHERE model = $1";
-        self.order(model, by, pause).await
+             WHERE model = $1",
+        )
+        .bind(model)
+        .bind(by)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
     }
 
     /// The model goes on: it is not paused any more, its breaker closes, and where it had stopped it starts again.
     ///
     /// # Errors
     /// [`Refusal`].
-    pub async fn resume(&self, model: &str, by: &str) -> Result<(), Refusal> {
-        let resume = "UPDATE vitrina.model SET paused_at = NULL, paused_by = NULL, resumed = resumed + 1
-                      WHERE model = $1 AND $2 IS NOT NULL";
-        self.order(model, by, resume).await
-    }
-
-    async fn order(&self, model: &str, by: &str, sql: &'static str) -> Result<(), Refusal> {
+    pub async fn resume(&self, model: &str) -> Result<(), Refusal> {
         known(&self.pool, model).await?;
-        sqlx::query(sql).bind(model).bind(by).execute(&self.pool).await?;
+        sqlx::query(
+            "UPDATE vitrina.model SET paused_at = NULL, paused_by = NULL, resumed = resumed + 1 WHERE model = $1",
+        )
+        .bind(model)
+        .execute(&self.pool)
+        .await?;
         Ok(())
     }
 }
@@ -232,40 +236,4 @@ pub(crate) async fn known(pool: &PgPool, model: &str) -> Result<(), Refusal> {
     let known =
         if names.is_empty() { "there are none yet".to_owned() } else { format!("there are {}", names.join(", ")) };
     Err(Refusal::Unknown(format!("there is no model {model}: {known}")))
-}
-
-/// Lets go of what was kept for records that have left.
-async fn forget(connection: &mut sqlx::PgConnection, model: &str, generation: i32, window: u32) -> sqlx::Result<()> {
-    sqlx::query(
-        r#"DELETE FROM vitrina.seen_kept k
-           WHERE k.model = $1 AND k.generation = $2 AND NOT EXISTS (
-               SELECT FROM vitrina.parked p
-               WHERE p.model = $1 AND p.generation = $2 AND p.topic = k.topic AND p.partition = k.partition
-                 AND p."offset" BETWEEN k.last_offset - 2 * $3 AND k.last_offset + $3 AND p.event IS NULL)"#,
-    )
-    .bind(model)
-    .bind(generation)
-    .bind(i64::from(window))
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Every batch that was planned with what was parked before is planned again.
-pub(crate) async fn raise_version(
-    connection: &mut sqlx::PgConnection,
-    model: &str,
-    generation: i32,
-    topics: &[String],
-) -> sqlx::Result<()> {
-    sqlx::query(
-        "UPDATE vitrina.position SET parked_version = parked_version + 1
-         WHERE model = $1 AND generation = $2 AND topic = ANY($3)",
-    )
-    .bind(model)
-    .bind(generation)
-    .bind(topics)
-    .execute(connection)
-    .await?;
-    Ok(())
 }

@@ -1,19 +1,23 @@
 //! What is parked, as operators see it: of the live generations only. What a record waits behind is the head of its
 //! queue, the record with the smallest id.
 
+use serde::{Serialize, Serializer};
 use sqlx::PgPool;
 
 use super::desk::Refusal;
 
-/// A parked record, without its payload.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+/// A parked record, without its payload; serialized as the admin API and `vitrina parked --json` tell it.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow, Serialize)]
 pub struct Parked {
     pub id: i64,
     pub model: String,
+    #[serde(skip)]
     pub generation: i32,
     pub topic: String,
     pub partition: i32,
     pub offset: i64,
+    /// Told as [`Self::key_text`].
+    #[serde(serialize_with = "as_text")]
     pub key: Option<Vec<u8>>,
     pub reason: String,
     pub sqlstate: Option<String>,
@@ -25,6 +29,24 @@ pub struct Parked {
     pub at: String,
     /// Retries that failed.
     pub attempts: i32,
+}
+
+impl Parked {
+    /// The record's key as text; what is not UTF-8 as Postgres writes bytes, `\x…`.
+    pub fn key_text(&self) -> Option<String> {
+        self.key.as_deref().map(text)
+    }
+}
+
+fn text(key: &[u8]) -> String {
+    String::from_utf8(key.to_vec()).unwrap_or_else(|_| {
+        let digits: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("\\x{digits}")
+    })
+}
+
+fn as_text<S: Serializer>(key: &Option<Vec<u8>>, serializer: S) -> Result<S::Ok, S::Error> {
+    key.as_deref().map(text).serialize(serializer)
 }
 
 const LISTED: &str = r#"

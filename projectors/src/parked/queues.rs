@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 
+use sqlx::encode::Encode;
 use sqlx::postgres::PgConnection;
+use sqlx::{Postgres, Type};
 use vitrina_ingest::TopicPartition;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -148,6 +150,31 @@ impl Queues {
         self.versions.extend(versions);
         Ok(())
     }
+}
+
+/// Raises the version of the topics' sets, so that every batch that was planned with what was parked before is planned
+/// again; the new versions.
+///
+/// # Errors
+/// Postgres's.
+pub(crate) async fn raise_versions<T>(
+    connection: &mut PgConnection,
+    (model, generation): (&str, i32),
+    topics: &[T],
+) -> sqlx::Result<Vec<(TopicPartition, i64)>>
+where
+    for<'t> &'t [T]: Encode<'t, Postgres> + Type<Postgres>,
+{
+    let versions: Vec<(String, i32, i64)> = sqlx::query_as(
+        "UPDATE vitrina.position SET parked_version = parked_version + 1
+         WHERE model = $1 AND generation = $2 AND topic = ANY($3) RETURNING topic, partition, parked_version",
+    )
+    .bind(model)
+    .bind(generation)
+    .bind(topics)
+    .fetch_all(connection)
+    .await?;
+    Ok(versions.into_iter().map(|(topic, partition, version)| ((topic.into(), partition), version)).collect())
 }
 
 fn from_bytes(queue: &[u8]) -> Option<u128> {

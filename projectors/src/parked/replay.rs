@@ -8,7 +8,8 @@ use sqlx::{AssertSqlSafe, Executor as _};
 use vitrina_avro::{Decoded as Outcome, Decoder, Record, Rows};
 
 use super::bench::{Bench, STORED, Stored};
-use super::desk::{Queue, Refusal, raise_version};
+use super::desk::{Queue, Refusal};
+use super::queues::raise_versions;
 use super::store::without_nul;
 use crate::batch::Row;
 use crate::fault::{Blame, Fault};
@@ -89,7 +90,8 @@ impl Bench {
 
     /// `None`: a record's schema has not been asked for.
     async fn replay_locked(&mut self, queue: &Queue) -> Result<Option<Replayed>, Refusal> {
-        raise_version(&mut self.connection, &self.model, self.generation, std::slice::from_ref(&queue.topic)).await?;
+        let id = (self.model.as_str(), self.generation);
+        raise_versions(&mut self.connection, id, std::slice::from_ref(&queue.topic)).await?;
         let mut replayed = Replayed::default();
         let mut seen = HashSet::new();
         for stored in self.records(queue).await? {
@@ -234,11 +236,7 @@ impl Bench {
     }
 
     async fn leave(&mut self, stored: &Stored, verdict: &str, identity: Option<Identity>) -> sqlx::Result<()> {
-        let identity = identity.map(|identity| {
-            let mut bytes = Vec::new();
-            identity.write(stored.offset, &mut bytes);
-            bytes
-        });
+        let identity = identity.map(|identity| identity.bytes(stored.offset));
         sqlx::query(
             r#"WITH gone AS (DELETE FROM vitrina.parked WHERE id = $1 RETURNING *), known AS (
                    INSERT INTO vitrina.seen AS s (model, generation, topic, partition, last_offset, identities)

@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnection;
 use vitrina_avro::{Decoder, Headers, Layout, Record};
 use vitrina_ingest::TopicPartition;
 
-use super::queues::queue_of;
+use super::queues::{queue_of, raise_versions};
 use crate::batch::{Decoded, Part};
 
 /// What parking changes in the set of parked keys once it is committed.
@@ -57,17 +57,8 @@ pub(crate) async fn park(
         queues.extend(columns.push(layouts, batch, event as usize));
     }
     let ids = columns.insert(connection, model, generation).await?;
-    let versions: Vec<(String, i32, i64)> = sqlx::query_as(
-        "UPDATE vitrina.position SET parked_version = parked_version + 1
-         WHERE model = $1 AND generation = $2 AND topic = ANY($3) RETURNING topic, partition, parked_version",
-    )
-    .bind(model)
-    .bind(generation)
-    .bind(&columns.topics)
-    .fetch_all(connection)
-    .await?;
-    let versions = versions.into_iter().map(|(topic, partition, version)| ((topic.into(), partition), version));
-    Ok(Change { queues, newest: ids.into_iter().max().unwrap_or(0), versions: versions.collect() })
+    let versions = raise_versions(connection, (model, generation), &columns.topics).await?;
+    Ok(Change { queues, newest: ids.into_iter().max().unwrap_or(0), versions })
 }
 
 impl<'a> Columns<'a> {
@@ -89,11 +80,7 @@ impl<'a> Columns<'a> {
         let blame = event.blame().map(|blame| &batch.blames[blame]);
         let row = event.row();
         self.events.push(row.map(|row| format!("{}@v{}", layouts[row.layout].contract.relation(), row.version + 1)));
-        self.identities.push(event.identity.map(|identity| {
-            let mut bytes = Vec::new();
-            identity.write(event.offset, &mut bytes);
-            bytes
-        }));
+        self.identities.push(event.identity.map(|identity| identity.bytes(event.offset)));
         self.duplicates.push(event.duplicate);
         self.reasons.push(blame.map(|blame| without_nul(&blame.reason)));
         self.error_types.push(blame.map(|blame| blame.error_type.name()));

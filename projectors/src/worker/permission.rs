@@ -3,8 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-use vitrina_ingest::TopicPartition;
-
 use super::Worker;
 use crate::metrics;
 use crate::status::State;
@@ -52,10 +50,7 @@ impl Worker {
     /// Records are read and decoded anew, from the positions on: what was wrong with them may be mended by now.
     fn read_again(&mut self) {
         let claims = self.consumer.ownership.claims().into_iter();
-        let claims: Vec<(TopicPartition, i64)> = claims.map(|(key, claim)| (key, claim.epoch)).collect();
-        self.windows.clear();
-        self.fenced.extend(claims.iter().cloned());
-        self.consumer.reclaim(claims);
+        self.give_up(claims.map(|(key, claim)| (key, claim.epoch)).collect());
     }
 
     pub(super) fn open_breaker(&mut self, why: &str) {

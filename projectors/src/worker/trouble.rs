@@ -106,17 +106,10 @@ impl Worker {
     async fn fence(&mut self, batch: &mut Decoded, partitions: Vec<TopicPartition>) {
         metrics::fenced(&self.model, partitions.len());
         tracing::warn!(model = %self.model, ?partitions, "fenced: another instance has claimed these partitions");
-        let mut fenced = Vec::new();
-        for span in &batch.spans {
-            let key = (span.topic.clone(), span.partition);
-            if partitions.contains(&key) {
-                self.windows.remove(&key);
-                fenced.push((key, span.epoch));
-            }
-        }
-        self.fenced.extend(fenced.iter().cloned());
-        batch.retain_spans(|span| !partitions.contains(&(span.topic.clone(), span.partition)));
+        let claims = batch.spans.iter().map(|span| ((span.topic.clone(), span.partition), span.epoch));
+        let claims = claims.filter(|(partition, _)| partitions.contains(partition)).collect();
         Backoff::new(Duration::from_millis(500), Duration::from_millis(500)).wait().await;
-        self.consumer.reclaim(fenced);
+        self.give_up(claims);
+        self.drop_foreign(batch);
     }
 }

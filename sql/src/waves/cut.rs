@@ -9,7 +9,7 @@ use super::access::{Access, KeyPart};
 use super::order::{Order, common};
 
 /// Cuts batches of one model. It keeps its memory from batch to batch.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Cutter {
     /// For each relation, what one of its events looks up and leaves.
     probes: Vec<Vec<Probe>>,
@@ -18,7 +18,7 @@ pub struct Cutter {
 
 /// A table's rows as told by some of its columns: the ones that two conflicting accesses both know. An access that knows
 /// more is looked at through these alone.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct View {
     table: usize,
     columns: Vec<usize>,
@@ -31,7 +31,7 @@ struct View {
 }
 
 /// What the accesses of one relation that share a view and a key do there.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Probe {
     view: usize,
     /// The relation's keys that make up the view's columns.
@@ -75,14 +75,14 @@ impl Cutter {
         let mut wave = 0;
         for probe in &self.probes[relation] {
             let view = &self.views[probe.view];
-            let Some(start) = view.hash(&probe.keys, keys).and_then(|hash| view.index.get(&hash)) else { continue };
+            let Some(start) = combine(&probe.keys, keys).and_then(|hash| view.index.get(&hash)) else { continue };
             let last = &view.last[*start..start + view.marks];
             wave = probe.after.iter().fold(wave, |wave, mark| wave.max(last[*mark]));
             wave = probe.not_before.iter().fold(wave, |wave, mark| wave.max(last[*mark].saturating_sub(1)));
         }
         for probe in &self.probes[relation] {
             let view = &mut self.views[probe.view];
-            let Some(hash) = view.hash(&probe.keys, keys).filter(|_| !probe.leaves.is_empty()) else { continue };
+            let Some(hash) = combine(&probe.keys, keys).filter(|_| !probe.leaves.is_empty()) else { continue };
             let start = *view.index.entry(hash).or_insert_with(|| {
                 view.last.resize(view.last.len() + view.marks, 0);
                 view.last.len() - view.marks
@@ -96,11 +96,9 @@ impl Cutter {
     }
 }
 
-impl View {
-    /// One number for the values of the view's columns; `None` where one of them is NULL, which equals nothing.
-    fn hash(&self, probe: &[usize], keys: &[Option<u64>]) -> Option<u64> {
-        probe.iter().try_fold(0u64, |hash, key| Some((hash.rotate_left(25) ^ keys[*key]?).wrapping_mul(SPREAD)))
-    }
+/// One number for several of an event's hashed keys; `None` where one of them is NULL, which equals nothing.
+pub fn combine(chosen: &[usize], keys: &[Option<u64>]) -> Option<u64> {
+    chosen.iter().try_fold(0u64, |hash, key| Some((hash.rotate_left(25) ^ keys[*key]?).wrapping_mul(SPREAD)))
 }
 
 /// An odd number without a pattern in its bits.
