@@ -56,22 +56,37 @@ impl Side {
         Self { name, tables: "orders", connection, way, rounds: Vec::new() }
     }
 
-    async fn engine(options: &PgConnectOptions, name: &'static str, model: &str, tables: &'static str) -> Self {
-        let definition = definition(model, &format!("{TABLE}{RULE}{}", if tables == "orders" { "" } else { COUNTERS }));
+    async fn engine(
+        options: &PgConnectOptions,
+        name: &'static str,
+        model: &str,
+        tables: &'static str,
+    ) -> Self {
+        let definition = definition(
+            model,
+            &format!("{TABLE}{RULE}{}", if tables == "orders" { "" } else { COUNTERS }),
+        );
         let way = Way::Engine(Box::new(Applying::open(options, &definition).await.unwrap()));
         let mut connection = PgConnection::connect_with(options).await.unwrap();
-        connection.execute(AssertSqlSafe(format!("SET search_path = \"{model}@1\""))).await.unwrap();
+        connection
+            .execute(AssertSqlSafe(format!("SET search_path = \"{model}@1\"")))
+            .await
+            .unwrap();
         Self { name, tables, connection, way, rounds: Vec::new() }
     }
 
     /// Writes one sample's batches; how long one took.
     async fn sample(&mut self) -> Duration {
         self.connection.execute(AssertSqlSafe(format!("TRUNCATE {}", self.tables))).await.unwrap();
-        let batches = (0..BATCHES).map(|batch| (batch * EVENTS..(batch + 1) * EVENTS).map(|n| Order::new(n, 0, 0)));
+        let batches = (0..BATCHES)
+            .map(|batch| (batch * EVENTS..(batch + 1) * EVENTS).map(|n| Order::new(n, 0, 0)));
         let batches: Vec<Vec<Order>> = batches.map(Iterator::collect).collect();
         let took = match &mut self.way {
             Way::Engine(applying) => {
-                let decoded: Vec<_> = batches.iter().map(|orders| applying.decode(&datums(orders)).unwrap()).collect();
+                let decoded: Vec<_> = batches
+                    .iter()
+                    .map(|orders| applying.decode(&datums(orders)).unwrap())
+                    .collect();
                 let started = Instant::now();
                 for batch in &decoded {
                     applying.write(batch).await.unwrap();
@@ -115,7 +130,10 @@ fn definition(model: &str, text: &str) -> Definition {
         (&format!("m/{model}.sql"), text),
     ];
     let files = files.into_iter().map(|(path, text)| (path.to_owned(), text.to_owned()));
-    let loaded = Definitions::load(&Files(files.collect()), &Roots { contracts: "c".into(), models: "m".into() });
+    let loaded = Definitions::load(
+        &Files(files.collect()),
+        &Roots { contracts: "c".into(), models: "m".into() },
+    );
     loaded.models.into_iter().next().unwrap_or_else(|| panic!("{:?}", loaded.findings))
 }
 
@@ -164,5 +182,7 @@ fn main() {
     print_ratio(&by_name, "engine", "unnest");
     print_ratio(&by_name, "engine", "one by one");
     print_ratio(&by_name, "engine with counters", "engine");
-    runtime.block_on(server.execute(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)")))).unwrap();
+    runtime
+        .block_on(server.execute(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))))
+        .unwrap();
 }

@@ -85,7 +85,8 @@ fn contracts() -> Contracts {
 /// Orders of two to four items, some with a note or a coupon.
 fn order(place: usize) -> serde_json::Value {
     let pick = |of: &[&'static str]| of[place * 7 % of.len()];
-    let id = |salt: u64| format!("{:016x}", (place as u64 + salt).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let id =
+        |salt: u64| format!("{:016x}", (place as u64 + salt).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let item = |line: usize| {
         let cents = (place * 37 + line * 1009) % 20_000;
         json!({
@@ -118,7 +119,11 @@ fn order(place: usize) -> serde_json::Value {
 }
 
 /// Decodes events into rows that were cleared, not dropped.
-fn vitrina(contracts: &Contracts, contract: &Arc<Contract>, wanted: &[&str]) -> impl FnMut(&[Vec<u8>]) + use<> {
+fn vitrina(
+    contracts: &Contracts,
+    contract: &Arc<Contract>,
+    wanted: &[&str],
+) -> impl FnMut(&[Vec<u8>]) + use<> {
     let wanted: BTreeSet<String> = wanted.iter().map(|&name| name.to_owned()).collect();
     let mut decoder = Decoder::new(contracts, vec![Layout::new(contract, Some(&wanted))]);
     decoder.add_schema(SchemaRef::Id(1), &contract.versions[0].schema);
@@ -145,17 +150,22 @@ fn main() {
     let contracts = contracts();
     let contract = contracts.contract("bench", "order").unwrap();
     let datum = |place| encode_json(&contract.versions[0], &order(place)).unwrap();
-    let values: Vec<Vec<u8>> = (0..EVENTS).map(|place| [vec![0, 0, 0, 0, 1], datum(place)].concat()).collect();
+    let values: Vec<Vec<u8>> =
+        (0..EVENTS).map(|place| [vec![0, 0, 0, 0, 1], datum(place)].concat()).collect();
     let avro = apache_avro::Schema::parse_str(V1).unwrap();
     let reader = GenericDatumReader::builder(&avro).build().unwrap();
-    let each = |values: &[Vec<u8>], read: &dyn Fn(&mut &[u8])| values.iter().for_each(|value| read(&mut &value[5..]));
+    let each = |values: &[Vec<u8>], read: &dyn Fn(&mut &[u8])| {
+        values.iter().for_each(|value| read(&mut &value[5..]))
+    };
 
     let mut scalars = vitrina(&contracts, contract, &SCALARS);
     let mut nested = vitrina(&contracts, contract, &[&SCALARS[..5], &["items"]].concat());
-    let mut all =
-        |values: &[Vec<u8>]| each(values, &|datum| drop(black_box(reader.read_value(datum).unwrap() as Value)));
-    let mut serde =
-        |values: &[Vec<u8>]| each(values, &|datum| drop(black_box(reader.read_deser::<Order>(datum).unwrap())));
+    let mut all = |values: &[Vec<u8>]| {
+        each(values, &|datum| drop(black_box(reader.read_value(datum).unwrap() as Value)))
+    };
+    let mut serde = |values: &[Vec<u8>]| {
+        each(values, &|datum| drop(black_box(reader.read_deser::<Order>(datum).unwrap())))
+    };
     let mut lines: [Line<'_>; 4] = [
         ("vitrina, 6 scalars", &mut scalars),
         ("vitrina, 5 scalars and items as jsonb", &mut nested),
@@ -166,12 +176,20 @@ fn main() {
     let rounds = if std::env::args().any(|argument| argument == "--bench") { ROUNDS } else { 1 };
     let nanos = measure(&mut lines, &values, rounds);
     let bytes = values.iter().map(|value| value.len() - 5).sum::<usize>() / EVENTS;
-    println!("decode: {EVENTS} events of {bytes} bytes on average, {rounds} rounds, medians of slices");
+    println!(
+        "decode: {EVENTS} events of {bytes} bytes on average, {rounds} rounds, medians of slices"
+    );
     println!("{:<40} {:>9} {:>12} {:>12}", "", "ns/event", "x scalars", "x items");
     for (place, (name, _)) in lines.iter().enumerate() {
-        let times =
-            |other: usize| median(nanos[place].iter().zip(&nanos[other]).map(|(this, base)| this / base).collect());
-        println!("{name:<40} {:>9.0} {:>12.2} {:>12.2}", median(nanos[place].clone()), times(0), times(1));
+        let times = |other: usize| {
+            median(nanos[place].iter().zip(&nanos[other]).map(|(this, base)| this / base).collect())
+        };
+        println!(
+            "{name:<40} {:>9.0} {:>12.2} {:>12.2}",
+            median(nanos[place].clone()),
+            times(0),
+            times(1)
+        );
     }
 }
 

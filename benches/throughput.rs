@@ -37,7 +37,8 @@ async fn applying(url: &str) -> Applying {
         ("c/shop/order_changed/v1.avsc", include_str!("load/order.avsc")),
         ("m/orders.sql", model),
     ];
-    let files = Files(files.into_iter().map(|(path, text)| (path.to_owned(), text.to_owned())).collect());
+    let files =
+        Files(files.into_iter().map(|(path, text)| (path.to_owned(), text.to_owned())).collect());
     let loaded = Definitions::load(&files, &Roots { contracts: "c".into(), models: "m".into() });
     let options = session::options(url).unwrap().database(&name);
     Applying::open(&options, &loaded.models[0]).await.unwrap()
@@ -45,7 +46,9 @@ async fn applying(url: &str) -> Applying {
 
 fn throughput(criterion: &mut Criterion) {
     let Ok(url) = std::env::var("VITRINA_TEST_POSTGRES_URL") else {
-        return eprintln!("throughput: needs VITRINA_TEST_POSTGRES_URL; `make bench` starts a Postgres");
+        return eprintln!(
+            "throughput: needs VITRINA_TEST_POSTGRES_URL; `make bench` starts a Postgres"
+        );
     };
     let runtime = Runtime::new().unwrap();
     let engine = std::cell::RefCell::new(runtime.block_on(applying(&url)));
@@ -63,7 +66,9 @@ fn throughput(criterion: &mut Criterion) {
     });
     // Last, because these batches are never written.
     let records = next();
-    group.bench_function("decode", |bencher| bencher.iter(|| engine.borrow_mut().decode(&records).unwrap()));
+    group.bench_function("decode", |bencher| {
+        bencher.iter(|| engine.borrow_mut().decode(&records).unwrap())
+    });
     group.finish();
 }
 

@@ -64,7 +64,8 @@ pub(crate) async fn run(arguments: Arguments, config: Config) -> Result<(), Fail
         false => ask_services(&config, &loaded).await,
     };
     // What was found without the services is told whether they answer or not.
-    let (found, away) = asked.map_or_else(|failure| (Vec::new(), Some(failure)), |found| (found, None));
+    let (found, away) =
+        asked.map_or_else(|failure| (Vec::new(), Some(failure)), |found| (found, None));
     findings.extend(found);
     findings.extend(loaded.models.iter().filter_map(slow));
     findings.sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
@@ -116,7 +117,8 @@ fn slow(definition: &vitrina_projectors::Definition) -> Option<Finding> {
     });
     let reasons: Vec<_> = reasons.collect::<Option<_>>()?;
     let first = reasons.first()?;
-    let what = format!("the model is slow, every one of its rules runs event by event: {}", first.because);
+    let what =
+        format!("the model is slow, every one of its rules runs event by event: {}", first.because);
     Some(Finding::warning(&definition.model.file, first.line, what, first.help.clone()))
 }
 
@@ -129,7 +131,13 @@ fn models(loaded: &Definitions) -> Vec<ModelLine> {
                 let writes = format!("in parallel by the record key of {}", parallel.topic);
                 (Some(parallel.topic), writes)
             }
-            Err(why) => (None, format!("one batch after another: {} ({file}:{}); {}", why.because, why.line, why.help)),
+            Err(why) => (
+                None,
+                format!(
+                    "one batch after another: {} ({file}:{}); {}",
+                    why.because, why.line, why.help
+                ),
+            ),
         };
         ModelLine { model: definition.model.name.clone(), file, parallel, writes }
     };
@@ -147,7 +155,8 @@ enum Trouble {
 /// What only the services can say.
 async fn ask_services(config: &Config, loaded: &Definitions) -> Result<Vec<Finding>, Failure> {
     let deadline = Instant::now() + PATIENCE;
-    let registry = Registry::new(&config.registry).map_err(|error| Failure::Usage(format!("registry: {error}")))?;
+    let registry = Registry::new(&config.registry)
+        .map_err(|error| Failure::Usage(format!("registry: {error}")))?;
     let options = session::options(&config.postgres_url)
         .map_err(|error| Failure::Usage(format!("postgres.url is not a Postgres URL: {error}")))?;
     let place = config.registry_place();
@@ -182,14 +191,20 @@ async fn ask_services(config: &Config, loaded: &Definitions) -> Result<Vec<Findi
 fn trouble(error: &sqlx::Error, url: &str) -> Trouble {
     let described = postgres_words::describe(error, url);
     let code = error.as_database_error().and_then(|refusal| refusal.code());
-    match code.is_none_or(|code| ["57P", "53", "08"].iter().any(|passing| code.starts_with(passing))) {
+    match code
+        .is_none_or(|code| ["57P", "53", "08"].iter().any(|passing| code.starts_with(passing)))
+    {
         true => Trouble::Passing(described),
         false => Trouble::Lasting(described),
     }
 }
 
 /// Asks again until there is an answer or the time is over.
-async fn patiently<T>(deadline: Instant, place: &str, ask: impl AsyncFn() -> Result<T, Trouble>) -> Result<T, Failure> {
+async fn patiently<T>(
+    deadline: Instant,
+    place: &str,
+    ask: impl AsyncFn() -> Result<T, Trouble>,
+) -> Result<T, Failure> {
     let mut last = format!("{place} does not answer");
     let asked = tokio::time::timeout_at(deadline, async {
         loop {
@@ -205,7 +220,10 @@ async fn patiently<T>(deadline: Instant, place: &str, ask: impl AsyncFn() -> Res
     match asked.await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(reason)) => Err(Failure::No(format!("{reason}; {way}"))),
-        Err(_) => Err(Failure::No(format!("{last}; {} s were waited; start it, {way}", PATIENCE.as_secs()))),
+        Err(_) => Err(Failure::No(format!(
+            "{last}; {} s were waited; start it, {way}",
+            PATIENCE.as_secs()
+        ))),
     }
 }
 
@@ -213,15 +231,25 @@ async fn patiently<T>(deadline: Instant, place: &str, ask: impl AsyncFn() -> Res
 fn lines(answer: &Answer, loaded: &Definitions, without_services: bool) -> String {
     let findings = answer.findings.iter().map(ToString::to_string);
     let rules = answer.rules.iter().map(|rule| {
-        let touches: String = rule.touches.iter().map(|access| format!("\n  touches {access}")).collect();
+        let touches: String =
+            rule.touches.iter().map(|access| format!("\n  touches {access}")).collect();
         format!("{}:{}: {} runs {}{touches}", rule.file, rule.line, rule.event, rule.runs)
     });
-    let count = |severity| answer.findings.iter().filter(|finding| finding.severity == severity).count();
+    let count =
+        |severity| answer.findings.iter().filter(|finding| finding.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    let contracts: usize = loaded.contracts.contexts.values().map(|context| context.events.len()).sum();
-    let how = if without_services { "; offline: functions were judged by their names, types not at all" } else { "" };
+    let contracts: usize =
+        loaded.contracts.contexts.values().map(|context| context.events.len()).sum();
+    let how = if without_services {
+        "; offline: functions were judged by their names, types not at all"
+    } else {
+        ""
+    };
     let models = loaded.models.len();
-    let summary = format!("{contracts} contracts, {models} models: {errors} errors, {warnings} warnings{how}");
-    let models = answer.models.iter().map(|model| format!("{}: writes {}", model.file, model.writes));
+    let summary = format!(
+        "{contracts} contracts, {models} models: {errors} errors, {warnings} warnings{how}"
+    );
+    let models =
+        answer.models.iter().map(|model| format!("{}: writes {}", model.file, model.writes));
     findings.chain(rules).chain(models).chain([summary]).collect::<Vec<_>>().join("\n")
 }

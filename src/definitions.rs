@@ -31,12 +31,17 @@ pub(crate) fn to_check(config: &Config) -> Result<Definitions, Failure> {
     let mut findings = Vec::new();
     for (name, place) in config.named_models_with_places() {
         if !texts.files.0.contains_key(&file(name)) {
-            let what = format!("[models.{name}]: there is no model of this name in {}", texts.roots.models);
-            let help = "write the name of one, which is its file's without .sql, or take the setting out";
+            let what = format!(
+                "[models.{name}]: there is no model of this name in {}",
+                texts.roots.models
+            );
+            let help =
+                "write the name of one, which is its file's without .sql, or take the setting out";
             findings.push(Finding::warning(&place.name, place.line.unwrap_or(1), what, help));
         }
     }
-    let disabled: Vec<String> = config.named_models().filter(|name| config.model(name).is_none()).map(file).collect();
+    let disabled: Vec<String> =
+        config.named_models().filter(|name| config.model(name).is_none()).map(file).collect();
     texts.files.0.retain(|path, _| !disabled.contains(path));
     texts.unreadable.retain(|finding| !disabled.contains(&finding.file));
     let mut loaded = texts.load();
@@ -48,11 +53,14 @@ pub(crate) fn to_check(config: &Config) -> Result<Definitions, Failure> {
 ///
 /// # Errors
 /// As [`from_folders`].
-pub(crate) fn contracts(config: &Config) -> Result<(vitrina_avro::Contracts, Vec<Finding>), Failure> {
+pub(crate) fn contracts(
+    config: &Config,
+) -> Result<(vitrina_avro::Contracts, Vec<Finding>), Failure> {
     let root = shown(&config.contracts);
     let mut files = Files::default();
     let unreadable = files.add(&config.contracts, &root, CONTRACT_FILES);
-    let mut unreadable = unreadable.map_err(|error| missing(config, "definitions.contracts", &error))?;
+    let mut unreadable =
+        unreadable.map_err(|error| missing(config, "definitions.contracts", &error))?;
     let (contracts, findings) = vitrina_avro::Contracts::load(&files, &root);
     unreadable.extend(findings);
     Ok((contracts, unreadable))
@@ -82,10 +90,14 @@ impl Texts {
     /// What is said of the empty text that stands for an unreadable file gives way to why it cannot be read.
     fn load(self) -> Definitions {
         let mut loaded = Definitions::load(&self.files, &self.roots);
-        loaded.findings.retain(|finding| !self.unreadable.iter().any(|unread| unread.file == finding.file));
+        loaded
+            .findings
+            .retain(|finding| !self.unreadable.iter().any(|unread| unread.file == finding.file));
         for findings in loaded.broken.values_mut() {
             for finding in findings {
-                if let Some(unread) = self.unreadable.iter().find(|unread| unread.file == finding.file) {
+                if let Some(unread) =
+                    self.unreadable.iter().find(|unread| unread.file == finding.file)
+                {
                     finding.clone_from(unread);
                 }
             }
@@ -98,10 +110,14 @@ impl Texts {
 /// A folder that cannot be read, by the setting that names it.
 fn missing(config: &Config, setting: &str, error: &std::io::Error) -> Failure {
     let way = match (config.place(setting), &config.file) {
-        (Some(place), _) => format!("{place}: the folder that {setting} names cannot be read: {error}"),
+        (Some(place), _) => {
+            format!("{place}: the folder that {setting} names cannot be read: {error}")
+        }
         (None, Some(file)) => {
             let file = file.display();
-            format!("{error}: this is the default of {setting}; set it in {file} to the folder that you mean")
+            format!(
+                "{error}: this is the default of {setting}; set it in {file} to the folder that you mean"
+            )
         }
         (None, None) => format!(
             "{error}: ./vitrina.toml was not found here, so this default of {setting} holds; go to the folder of your \

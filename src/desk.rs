@@ -23,7 +23,8 @@ const CONNECTIONS: u32 = 2;
 pub(crate) fn open(config: &Config) -> Result<Desk, Failure> {
     let postgres = session::options(&config.postgres_url)
         .map_err(|error| Failure::Usage(format!("postgres.url is not a Postgres URL: {error}")))?;
-    let registry = Registry::new(&config.registry).map_err(|error| Failure::Usage(format!("registry.url: {error}")))?;
+    let registry = Registry::new(&config.registry)
+        .map_err(|error| Failure::Usage(format!("registry.url: {error}")))?;
     let pool = session::control_pool(&postgres, CONNECTIONS);
     Ok(Desk { pool, postgres, registry: Arc::new(registry) })
 }
@@ -37,15 +38,18 @@ pub(crate) async fn meet(config: &Config) -> Result<Desk, Failure> {
     let place = postgres_words::place(&config.postgres_url);
     let asked = tokio::time::timeout(PATIENCE, async {
         let mut connection = desk.postgres.connect().await?;
-        let found =
-            sqlx::query_scalar("SELECT to_regclass('vitrina.parked') IS NOT NULL").fetch_one(&mut connection).await;
+        let found = sqlx::query_scalar("SELECT to_regclass('vitrina.parked') IS NOT NULL")
+            .fetch_one(&mut connection)
+            .await;
         // The answer is here: how the connection ends changes nothing.
         let _ = connection.close().await;
         found
     });
     match asked.await {
         Ok(Ok(true)) => Ok(desk),
-        Ok(Ok(false)) => Err(Failure::No(format!("no Vitrina has run on {place} yet; `vitrina serve` starts one"))),
+        Ok(Ok(false)) => Err(Failure::No(format!(
+            "no Vitrina has run on {place} yet; `vitrina serve` starts one"
+        ))),
         Ok(Err(error)) => Err(Failure::No(postgres_words::describe(&error, &config.postgres_url))),
         Err(_) => {
             let seconds = PATIENCE.as_secs();

@@ -66,8 +66,16 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    pub(crate) fn new(config: &Config, definitions: &Definitions, scenario: &str) -> Result<Self, Failure> {
-        let lines = scenario.lines().map(serde_json::from_str).collect::<Result<_, _>>().context("the scenario")?;
+    pub(crate) fn new(
+        config: &Config,
+        definitions: &Definitions,
+        scenario: &str,
+    ) -> Result<Self, Failure> {
+        let lines = scenario
+            .lines()
+            .map(serde_json::from_str)
+            .collect::<Result<_, _>>()
+            .context("the scenario")?;
         Ok(Self {
             publisher: Publisher::new(&config.kafka)?,
             registry: Registry::new(&config.registry)?,
@@ -117,12 +125,17 @@ impl Feed {
 
     async fn play(&mut self, index: usize, round: u64, fed: &mut Fed) -> anyhow::Result<()> {
         let line = &self.lines[index];
-        let (name, number) = line.event.split_once("@v").context("a line of the scenario names no version")?;
-        let (context, event) = name.split_once('.').context("a line of the scenario names no context")?;
+        let (name, number) =
+            line.event.split_once("@v").context("a line of the scenario names no version")?;
+        let (context, event) =
+            name.split_once('.').context("a line of the scenario names no context")?;
         let contracts = self.contracts.clone();
         let unknown = || anyhow!("the scenario names {}, which is no contract", line.event);
         let contract = contracts.contract(context, event).ok_or_else(unknown)?;
-        let version = number.parse().ok().and_then(|number: u32| contract.versions.iter().find(|v| v.number == number));
+        let version = number
+            .parse()
+            .ok()
+            .and_then(|number: u32| contract.versions.iter().find(|v| v.number == number));
         let version = version.ok_or_else(unknown)?;
         let context = &contracts.contexts[context];
         let value = fill(&line.value, round, &mut self.random);

@@ -45,7 +45,10 @@ const UNDER_WAY: usize = 1000;
 impl Publisher {
     pub(crate) fn new(settings: &KafkaSettings) -> anyhow::Result<Self> {
         let mut config = ClientConfig::new();
-        config.set("enable.idempotence", "true").set("linger.ms", "5").set("message.timeout.ms", "30000");
+        config
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "5")
+            .set("message.timeout.ms", "30000");
         for (name, value) in &settings.properties {
             config.set(name, value);
         }
@@ -53,14 +56,24 @@ impl Publisher {
         let producer = config.create().context("kafka.properties")?;
         let admin = config.create().context("kafka.properties")?;
         let place = format!("Kafka at {} (kafka.brokers)", settings.brokers);
-        Ok(Self { producer, admin, place, ids: BTreeMap::new(), under_way: Vec::new(), delivered: 0 })
+        Ok(Self {
+            producer,
+            admin,
+            place,
+            ids: BTreeMap::new(),
+            under_way: Vec::new(),
+            delivered: 0,
+        })
     }
 
     /// Whether the broker knows the topic.
     fn exists(&self, topic: &str) -> anyhow::Result<bool> {
         let metadata = self.producer.client().fetch_metadata(Some(topic), TIMEOUT);
         let metadata = metadata.map_err(|error| anyhow!("{}: {error}", self.place))?;
-        Ok(metadata.topics().iter().any(|found| found.name() == topic && !found.partitions().is_empty()))
+        Ok(metadata
+            .topics()
+            .iter()
+            .any(|found| found.name() == topic && !found.partitions().is_empty()))
     }
 
     /// Creates the topic with the broker's own defaults if it is not there.
@@ -74,7 +87,9 @@ impl Publisher {
         for result in created.map_err(|error| anyhow!("{}: {error}", self.place))? {
             match result {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                Err((topic, code)) => return Err(anyhow!("{}: topic {topic} cannot be created: {code}", self.place)),
+                Err((topic, code)) => {
+                    return Err(anyhow!("{}: topic {topic} cannot be created: {code}", self.place));
+                }
             }
         }
         Ok(())
@@ -109,12 +124,17 @@ impl Publisher {
         if self.under_way.len() >= UNDER_WAY {
             self.settle().await?;
         }
-        let headers = record
-            .headers
-            .iter()
-            .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
-        let outgoing = FutureRecord::to(&record.topic).key(&record.key).payload(&record.value).headers(headers);
-        let sent = self.producer.send_result(outgoing).map_err(|(error, _)| anyhow!("{}: {error}", self.place))?;
+        let headers = record.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+            headers.insert(Header { key, value: Some(value) })
+        });
+        let outgoing = FutureRecord::to(&record.topic)
+            .key(&record.key)
+            .payload(&record.value)
+            .headers(headers);
+        let sent = self
+            .producer
+            .send_result(outgoing)
+            .map_err(|(error, _)| anyhow!("{}: {error}", self.place))?;
         self.under_way.push(sent);
         Ok(())
     }

@@ -98,7 +98,10 @@ fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<(), Failure> {
-    let config = || config::Config::load(cli.config.as_deref()).map_err(|found| Failure::Usage(found.join("\n")));
+    let config = || {
+        config::Config::load(cli.config.as_deref())
+            .map_err(|found| Failure::Usage(found.join("\n")))
+    };
     match cli.verb {
         Verb::Demo(arguments) => demo::run(arguments).await,
         Verb::Serve(arguments) => serve::run(arguments, config()?).await,

@@ -45,7 +45,10 @@ enum Verb {
     },
 }
 
-pub(crate) async fn run(Arguments { model, verb, json }: Arguments, config: Config) -> Result<(), Failure> {
+pub(crate) async fn run(
+    Arguments { model, verb, json }: Arguments,
+    config: Config,
+) -> Result<(), Failure> {
     let desk = desk::meet(&config).await?;
     let model = model.as_deref();
     match verb {
@@ -63,10 +66,13 @@ pub(crate) async fn run(Arguments { model, verb, json }: Arguments, config: Conf
         Some(Verb::Discard { ids, reason }) => {
             belong(&desk, model, &ids).await?;
             let reason = reason.unwrap_or_default();
-            let discarded = desk.discard(&ids, &reason, &desk::operator()).await.map_err(desk::refused)?;
+            let discarded =
+                desk.discard(&ids, &reason, &desk::operator()).await.map_err(desk::refused)?;
             match json {
                 true => say_json(&serde_json::json!({ "discarded": discarded })),
-                false => say(&format!("{discarded} discarded; what waited behind them can be retried")),
+                false => {
+                    say(&format!("{discarded} discarded; what waited behind them can be retried"))
+                }
             }
         }
     }
@@ -76,7 +82,9 @@ pub(crate) async fn run(Arguments { model, verb, json }: Arguments, config: Conf
 async fn belong(desk: &Desk, model: Option<&str>, ids: &[i64]) -> Result<(), Failure> {
     let Some(model) = model else { return Ok(()) };
     for &id in ids {
-        let found = parked::list(&desk.pool, Some(model), id.saturating_sub(1), 1).await.map_err(desk::refused)?;
+        let found = parked::list(&desk.pool, Some(model), id.saturating_sub(1), 1)
+            .await
+            .map_err(desk::refused)?;
         if !found.iter().any(|parked| parked.id == id) {
             let way = format!("`vitrina parked {model}` lists what is");
             return Err(Failure::No(format!("{id} is not parked by {model}: {way}")));
@@ -118,17 +126,32 @@ fn line(parked: &Parked) -> String {
     let Parked { id, model, topic, partition, offset, reason, at, .. } = parked;
     let key = parked.key_text().map(|key| format!(" key {key}")).unwrap_or_default();
     let state = parked.sqlstate.as_ref().map(|state| format!(" [{state}]")).unwrap_or_default();
-    let rule = parked.rule.as_ref().map(|rule| format!(" in the rule at {rule}")).unwrap_or_default();
+    let rule =
+        parked.rule.as_ref().map(|rule| format!(" in the rule at {rule}")).unwrap_or_default();
     format!("{id} {model}: {topic} {partition} offset {offset}{key}, {at}: {reason}{state}{rule}")
 }
 
 fn record_lines(record: &RecordAnswer) -> String {
     let mut lines = vec![line(&record.parked)];
-    let told = [("event", &record.event), ("writer's schema", &record.schema), ("value (base64)", &record.value)];
-    lines.extend(told.into_iter().filter_map(|(title, text)| Some(format!("  {title}: {}", text.as_ref()?))));
+    let told = [
+        ("event", &record.event),
+        ("writer's schema", &record.schema),
+        ("value (base64)", &record.value),
+    ];
+    lines.extend(
+        told.into_iter().filter_map(|(title, text)| Some(format!("  {title}: {}", text.as_ref()?))),
+    );
     lines.extend(record.headers.iter().map(|(name, value)| format!("  header {name}: {value}")));
-    lines.extend(record.versions.iter().map(|VersionAnswer { version, fields }| format!("  as {version}: {fields:#}")));
-    let schema = record.writer_schema.as_ref().map(|schema| schema.as_str().map_or(schema.to_string(), str::to_owned));
+    lines.extend(
+        record
+            .versions
+            .iter()
+            .map(|VersionAnswer { version, fields }| format!("  as {version}: {fields:#}")),
+    );
+    let schema = record
+        .writer_schema
+        .as_ref()
+        .map(|schema| schema.as_str().map_or(schema.to_string(), str::to_owned));
     lines.extend(schema.map(|schema| format!("  written with: {schema}")));
     lines.join("\n")
 }

@@ -13,7 +13,9 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn pause(Arguments { model }: Arguments, config: Config) -> Result<(), Failure> {
     desk::meet(&config).await?.pause(&model, &desk::operator()).await.map_err(desk::refused)?;
-    say(&format!("{model} pauses on every instance; `vitrina resume {model}` lets it go on where it is"))
+    say(&format!(
+        "{model} pauses on every instance; `vitrina resume {model}` lets it go on where it is"
+    ))
 }
 
 pub(crate) async fn resume(Arguments { model }: Arguments, config: Config) -> Result<(), Failure> {

@@ -7,26 +7,36 @@ use vitrina_projectors::quote;
 /// A sentence about `error`, met at the server of `url`.
 pub(crate) fn describe(error: &sqlx::Error, url: &str) -> String {
     let place = place(url);
-    let Some(refusal) = error.as_database_error() else { return format!("{place} does not answer: {error}") };
+    let Some(refusal) = error.as_database_error() else {
+        return format!("{place} does not answer: {error}");
+    };
     let message = refusal.message();
     match refusal.code().unwrap_or_default().as_ref() {
         "3D000" => {
             let options = url.parse::<PgConnectOptions>().unwrap_or_default();
             // Where the URL names no database, Postgres takes the user's name.
             let database = quote(options.get_database().unwrap_or(options.get_username()));
-            format!("{place} says: {message}; create it there with CREATE DATABASE {database}, or name another one")
+            format!(
+                "{place} says: {message}; create it there with CREATE DATABASE {database}, or name another one"
+            )
         }
         code if code.starts_with("28") => {
-            format!("{place} does not let Vitrina in: {message}; check user and password in postgres.url")
+            format!(
+                "{place} does not let Vitrina in: {message}; check user and password in postgres.url"
+            )
         }
-        "42501" => format!("{place} says: {message}; grant that to the user in postgres.url, or name another user"),
+        "42501" => format!(
+            "{place} says: {message}; grant that to the user in postgres.url, or name another user"
+        ),
         _ => format!("{place} says: {message}"),
     }
 }
 
 /// The server and the setting that names it.
 pub(crate) fn place(url: &str) -> String {
-    let Ok(options) = url.parse::<PgConnectOptions>() else { return "Postgres (postgres.url)".to_owned() };
+    let Ok(options) = url.parse::<PgConnectOptions>() else {
+        return "Postgres (postgres.url)".to_owned();
+    };
     let host = match options.get_socket() {
         Some(folder) => folder.display().to_string(),
         None => options.get_host().to_owned(),

@@ -31,7 +31,9 @@ pub(crate) async fn run(arguments: Arguments, config: Config) -> Result<(), Fail
         None => (arguments.event.as_str(), None),
     };
     let (context, event) = name.split_once('.').ok_or_else(|| {
-        Failure::Usage(format!("{name:?} is no event type: write CONTEXT.EVENT, as in orders.order_placed@v2"))
+        Failure::Usage(format!(
+            "{name:?} is no event type: write CONTEXT.EVENT, as in orders.order_placed@v2"
+        ))
     })?;
     let contract = contracts.contract(context, event).ok_or_else(|| {
         let mut text: Vec<String> = findings.iter().map(ToString::to_string).collect();
@@ -57,10 +59,16 @@ pub(crate) async fn run(arguments: Arguments, config: Config) -> Result<(), Fail
 
 fn version<'a>(contract: &'a Contract, number: Option<&str>) -> Result<&'a Version, Failure> {
     let Some(number) = number else { return Ok(contract.newest()) };
-    let found = number.parse().ok().and_then(|number: u32| contract.versions.iter().find(|v| v.number == number));
+    let found = number
+        .parse()
+        .ok()
+        .and_then(|number: u32| contract.versions.iter().find(|v| v.number == number));
     found.ok_or_else(|| {
         let newest = contract.newest().number;
-        Failure::Usage(format!("{} has no version v{number}; it has v1 to v{newest}", contract.relation()))
+        Failure::Usage(format!(
+            "{} has no version v{number}; it has v1 to v{newest}",
+            contract.relation()
+        ))
     })
 }
 
@@ -111,9 +119,14 @@ struct Encoded {
 }
 
 /// Encodes each line; every wrong one is named.
-fn encode_lines(input: &Input<'_>, context: &Context, version: &Version) -> Result<Vec<Encoded>, Failure> {
+fn encode_lines(
+    input: &Input<'_>,
+    context: &Context,
+    version: &Version,
+) -> Result<Vec<Encoded>, Failure> {
     let (mut events, mut wrong) = (Vec::new(), Vec::new());
-    for (number, line) in input.text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+    for (number, line) in input.text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty())
+    {
         match encode_line(line, context, version) {
             Ok(event) => events.push(event),
             Err(error) => wrong.push(format!("{}: {error}", input.place(number + 1))),
@@ -134,7 +147,8 @@ fn encode_line(line: &str, context: &Context, version: &Version) -> Result<Encod
         format!("not JSON: {what} at column {}", error.column())
     })?;
     if holds_nul(&json) {
-        return Err("a text holds the character U+0000, which Postgres cannot store: take it out".to_owned());
+        return Err("a text holds the character U+0000, which Postgres cannot store: take it out"
+            .to_owned());
     }
     let datum = encode_json(version, &json).map_err(|error| error.to_string())?;
     let key = key_text(context, version, &json).map_err(|error| error.to_string())?;
@@ -145,7 +159,9 @@ fn holds_nul(json: &Value) -> bool {
     match json {
         Value::String(text) => text.contains('\0'),
         Value::Array(items) => items.iter().any(holds_nul),
-        Value::Object(members) => members.iter().any(|(name, value)| name.contains('\0') || holds_nul(value)),
+        Value::Object(members) => {
+            members.iter().any(|(name, value)| name.contains('\0') || holds_nul(value))
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
@@ -165,12 +181,16 @@ async fn send(
     let mut records = Vec::with_capacity(count);
     for Encoded { key, datum } in events {
         let value = publisher.frame(&registry, &context.topic, version, &datum).await;
-        let value = value.map_err(|error| nothing_sent(format!("{}: {error:#}", config.registry_place())))?;
+        let value = value
+            .map_err(|error| nothing_sent(format!("{}: {error:#}", config.registry_place())))?;
         let mut headers = headers.clone();
         complete(&mut headers);
         records.push(Outgoing { topic: context.topic.clone(), key, value, headers });
     }
-    publisher.ensure_topic(&context.topic).await.map_err(|error| nothing_sent(format!("{error:#}")))?;
+    publisher
+        .ensure_topic(&context.topic)
+        .await
+        .map_err(|error| nothing_sent(format!("{error:#}")))?;
     let sent = async {
         for record in &records {
             publisher.send(record).await?;
@@ -178,8 +198,15 @@ async fn send(
         publisher.settle().await
     };
     let sent: anyhow::Result<()> = sent.await;
-    sent.map_err(|error| Failure::No(format!("{error:#}; {} of {count} records were sent", publisher.delivered)))?;
-    say(&format!("{count} records of {} v{} sent to topic {}", version.full_name(), version.number, context.topic))
+    sent.map_err(|error| {
+        Failure::No(format!("{error:#}; {} of {count} records were sent", publisher.delivered))
+    })?;
+    say(&format!(
+        "{count} records of {} v{} sent to topic {}",
+        version.full_name(),
+        version.number,
+        context.topic
+    ))
 }
 
 #[cfg(test)]

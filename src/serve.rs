@@ -14,7 +14,9 @@ use vitrina_ingest::{BrokerKind, Cluster};
 use vitrina_projectors::control::{self, ControlError};
 use vitrina_projectors::metrics::{self, Neighbour};
 use vitrina_projectors::parked::Desk;
-use vitrina_projectors::{Backoff, Board, Definition, Definitions, ModelSettings, Service, State, session};
+use vitrina_projectors::{
+    Backoff, Board, Definition, Definitions, ModelSettings, Service, State, session,
+};
 
 use crate::config::Config;
 use crate::{Failure, definitions, desk, postgres_words, telemetry, webhook};
@@ -56,8 +58,13 @@ fn load(config: &Config) -> Result<Definitions, Failure> {
         }
     }
     for name in config.named_models() {
-        if !loaded.models.iter().any(|model| model.model.name == name) && !loaded.broken.contains_key(name) {
-            tracing::warn!("[models.{name}]: there is no model of this name in {}", config.models.display());
+        if !loaded.models.iter().any(|model| model.model.name == name)
+            && !loaded.broken.contains_key(name)
+        {
+            tracing::warn!(
+                "[models.{name}]: there is no model of this name in {}",
+                config.models.display()
+            );
         }
     }
     if loaded.models.is_empty() {
@@ -73,7 +80,8 @@ fn load(config: &Config) -> Result<Definitions, Failure> {
 
 pub(crate) fn shutdown_on_signals() -> anyhow::Result<CancellationToken> {
     let shutdown = CancellationToken::new();
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let token = shutdown.clone();
     tokio::spawn(async move {
         for _ in 0..2 {
@@ -89,7 +97,9 @@ pub(crate) fn shutdown_on_signals() -> anyhow::Result<CancellationToken> {
             token.cancel();
             tokio::spawn(async {
                 tokio::time::sleep(SHUTDOWN).await;
-                tracing::warn!("the shutdown took too long; what is not committed is read again by whoever comes next");
+                tracing::warn!(
+                    "the shutdown took too long; what is not committed is read again by whoever comes next"
+                );
                 std::process::exit(1);
             });
         }
@@ -132,9 +142,13 @@ impl Instance {
         desk: &Desk,
     ) -> Result<impl Future<Output = ()> + use<>, Failure> {
         let thresholds = self.config.health.clone();
-        let settings =
-            ApiSettings { definitions_loaded: ready, thresholds, ..ApiSettings::new(&self.config.postgres_url) };
-        let api = Api::new(settings).map_err(|error| Failure::Usage(format!("postgres.url: {error}")))?;
+        let settings = ApiSettings {
+            definitions_loaded: ready,
+            thresholds,
+            ..ApiSettings::new(&self.config.postgres_url)
+        };
+        let api =
+            Api::new(settings).map_err(|error| Failure::Usage(format!("postgres.url: {error}")))?;
         let metrics = telemetry::metrics()?;
         let (listen, admin) = (self.config.listen, self.config.admin_listen);
         let operators = Operators {
@@ -154,12 +168,16 @@ impl Instance {
             bound.with_context(|| format!("{address} ({setting}) cannot be listened on"))
         };
         if listen == admin && self.queries {
-            servers.push((bind(listen, "http.listen").await?, api.joint_router(metrics, operators)));
+            servers
+                .push((bind(listen, "http.listen").await?, api.joint_router(metrics, operators)));
         } else {
             if self.queries {
                 servers.push((bind(listen, "http.listen").await?, api.router()));
             }
-            servers.push((bind(admin, "http.admin_listen").await?, api.admin_router(metrics, operators)));
+            servers.push((
+                bind(admin, "http.admin_listen").await?,
+                api.admin_router(metrics, operators),
+            ));
         }
         for (listener, _) in &servers {
             if let Ok(address) = listener.local_addr() {
@@ -182,7 +200,12 @@ impl Instance {
         })
     }
 
-    async fn project(&self, definitions: Definitions, ready: &AtomicBool, desk: Desk) -> Result<(), Failure> {
+    async fn project(
+        &self,
+        definitions: Definitions,
+        ready: &AtomicBool,
+        desk: Desk,
+    ) -> Result<(), Failure> {
         let models = self.enabled(&definitions);
         let pool = session::control_pool(&desk.postgres, models.len() as u32 + 4);
         let instance = uuid::Uuid::new_v4().simple().to_string();
@@ -268,21 +291,28 @@ impl Instance {
 
     async fn meet_kafka(&self, pool: &sqlx::PgPool) -> Result<(), Meeting> {
         let kafka = self.config.kafka.clone();
-        let id =
-            tokio::task::spawn_blocking(move || Cluster::new(&kafka).map(|cluster| cluster.id(Duration::from_secs(5))));
+        let id = tokio::task::spawn_blocking(move || {
+            Cluster::new(&kafka).map(|cluster| cluster.id(Duration::from_secs(5)))
+        });
         let id = id.await.map_err(|error| Meeting::NotYet(error.to_string()))?;
         let id = id.map_err(|error| Meeting::Never(format!("kafka.properties: {error}")))?;
         let brokers = &self.config.kafka.brokers;
         metrics::connected(Neighbour::Kafka, id.is_some());
-        let id = id.ok_or_else(|| Meeting::NotYet(format!("Kafka at {brokers} (kafka.brokers) does not answer")))?;
-        control::belong(pool, &id, &self.config.group_prefix).await.map_err(|error| self.judge(error))
+        let id = id.ok_or_else(|| {
+            Meeting::NotYet(format!("Kafka at {brokers} (kafka.brokers) does not answer"))
+        })?;
+        control::belong(pool, &id, &self.config.group_prefix)
+            .await
+            .map_err(|error| self.judge(error))
     }
 
     fn judge(&self, error: ControlError) -> Meeting {
         match error {
             ControlError::Postgres(error) => {
                 let described = postgres_words::describe(&error, &self.config.postgres_url);
-                let refused = error.as_database_error().is_some_and(|error| !passing(error.code().as_deref()));
+                let refused = error
+                    .as_database_error()
+                    .is_some_and(|error| !passing(error.code().as_deref()));
                 if refused { Meeting::Never(described) } else { Meeting::NotYet(described) }
             }
             other => Meeting::Never(other.to_string()),
@@ -297,6 +327,7 @@ enum Meeting {
 
 /// States of a server that is starting, stopping or full.
 fn passing(sqlstate: Option<&str>) -> bool {
-    sqlstate
-        .is_some_and(|state| ["57P", "53", "08", "40", "55P03", "25006"].iter().any(|prefix| state.starts_with(prefix)))
+    sqlstate.is_some_and(|state| {
+        ["57P", "53", "08", "40", "55P03", "25006"].iter().any(|prefix| state.starts_with(prefix))
+    })
 }

@@ -24,8 +24,9 @@ pub(crate) async fn run(arguments: Arguments, config: Config) -> Result<(), Fail
     let place = postgres_words::place(&config.postgres_url);
     let asked = tokio::time::timeout(PATIENCE, read(&config)).await;
     let seconds = PATIENCE.as_secs();
-    let status =
-        asked.map_err(|_| Failure::No(format!("{place} did not answer within {seconds} s; see that it runs")))?;
+    let status = asked.map_err(|_| {
+        Failure::No(format!("{place} did not answer within {seconds} s; see that it runs"))
+    })?;
     match status? {
         Some(status) if arguments.json => say_json(&status),
         None if arguments.json => say_json(&Status::default()),
@@ -73,15 +74,20 @@ fn model_lines(model: &ModelStatus) -> Vec<String> {
         lines.extend(text.as_ref().map(|text| format!("  {title}: {text}")));
     }
     if model.parked > 0 {
-        lines.push(format!("  parked: {}; `vitrina parked {}` lists them", model.parked, model.model));
+        lines.push(format!(
+            "  parked: {}; `vitrina parked {}` lists them",
+            model.parked, model.model
+        ));
     }
     lines.extend(model.partitions.iter().map(partition_line));
     lines
 }
 
 fn partition_line(partition: &PartitionStatus) -> String {
-    let number = |value: Option<i64>| value.map_or_else(|| "?".to_owned(), |value| value.to_string());
-    let seconds = partition.lag_seconds.map_or_else(|| "?".to_owned(), |seconds| format!("{seconds:.1}"));
+    let number =
+        |value: Option<i64>| value.map_or_else(|| "?".to_owned(), |value| value.to_string());
+    let seconds =
+        partition.lag_seconds.map_or_else(|| "?".to_owned(), |seconds| format!("{seconds:.1}"));
     let PartitionStatus { topic, partition, position, end, lag, .. } = partition;
     let (end, lag) = (number(*end), number(*lag));
     format!("  {topic} {partition}: position {position}, end {end}, lag {lag} events, {seconds} s")

@@ -21,7 +21,8 @@ pub(crate) fn start(default: &str) {
 }
 
 /// Histogram buckets of durations, in seconds.
-const DURATIONS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const DURATIONS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Of sizes of batches, in events.
 const SIZES: &[f64] = &[1.0, 10.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 5000.0, 10000.0];
 
@@ -52,9 +53,11 @@ mod tests {
     fn alerts_ask_for_metrics_that_exist() {
         let code = include_str!("../projectors/src/metrics.rs");
         let alerts = include_str!("../deploy/alerts.yml");
-        let names =
-            alerts.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|w| w.starts_with("vitrina_"));
-        let unknown: Vec<&str> = names.filter(|name| !code.contains(&format!("\"{name}\""))).collect();
+        let names = alerts
+            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .filter(|w| w.starts_with("vitrina_"));
+        let unknown: Vec<&str> =
+            names.filter(|name| !code.contains(&format!("\"{name}\""))).collect();
         assert!(unknown.is_empty(), "{unknown:?}");
     }
 }

@@ -52,10 +52,16 @@ impl Bank {
     /// The same without creating the topic.
     pub(crate) fn on(database: &Database, topic: String) -> Self {
         let folder = Folder::new(database)
-            .write("contracts/bank/context.toml", &format!("topic = \"{topic}\"\nkey = \"account_id\"\n"))
+            .write(
+                "contracts/bank/context.toml",
+                &format!("topic = \"{topic}\"\nkey = \"account_id\"\n"),
+            )
             .write("contracts/bank/account_opened/v1.avsc", OPENED_V1)
             .write("contracts/bank/account_opened/v2.avsc", OPENED_V2)
-            .write("contracts/bank/account_opened/v2.sql", "SELECT owner AS holder, 'ES' AS country FROM v1;\n")
+            .write(
+                "contracts/bank/account_opened/v2.sql",
+                "SELECT owner AS holder, 'ES' AS country FROM v1;\n",
+            )
             .write("contracts/bank/amount_moved/v1.avsc", MOVED)
             .write("models/balance.sql", MODEL);
         Self { topic, folder }
@@ -68,7 +74,12 @@ impl Bank {
 
 /// One move of `cents`, with an event id.
 pub(crate) fn moved(writer: &Writer, account: &str, seq: u64, cents: i64) -> Message {
-    let amount = format!("{}{}.{:02}", if cents < 0 { "-" } else { "" }, cents.abs() / 100, cents.abs() % 100);
+    let amount = format!(
+        "{}{}.{:02}",
+        if cents < 0 { "-" } else { "" },
+        cents.abs() / 100,
+        cents.abs() % 100
+    );
     writer
         .event(account, &json!({"account_id": account, "seq": seq, "amount": amount}))
         .header("ce_id", &format!("{account}-{seq}"))

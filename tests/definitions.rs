@@ -14,11 +14,17 @@ async fn a_clean_set_says_how_each_rule_runs() {
     let rules = answer["rules"].as_array().unwrap();
     let events: Vec<&str> = rules.iter().map(|rule| rule["event"].as_str().unwrap()).collect();
     assert_eq!(events, ["bank.account_opened", "bank.amount_moved"]);
-    assert_eq!((rules[0]["file"].as_str(), rules[0]["line"].as_u64()), (Some("models/balance.sql"), Some(11)));
+    assert_eq!(
+        (rules[0]["file"].as_str(), rules[0]["line"].as_u64()),
+        (Some("models/balance.sql"), Some(11))
+    );
     let writes = answer["models"][0]["writes"].as_str().unwrap();
     assert_eq!(
         writes,
-        format!("in parallel by the record key of {}", answer["models"][0]["parallel"].as_str().unwrap())
+        format!(
+            "in parallel by the record key of {}",
+            answer["models"][0]["parallel"].as_str().unwrap()
+        )
     );
 }
 
@@ -66,10 +72,10 @@ FROM bank.amount_moved e
 WHERE t.id = e.account_id
   AND t.n = e.account_id;
 ";
-    let folder = bank
-        .folder
-        .write("models/t.sql", model)
-        .write("contracts/bank/account_opened/v2.sql", "SELECT owner AS holder,\n 1 + owner AS country FROM v1;\n");
+    let folder = bank.folder.write("models/t.sql", model).write(
+        "contracts/bank/account_opened/v2.sql",
+        "SELECT owner AS holder,\n 1 + owner AS country FROM v1;\n",
+    );
     let checked = folder.run(&["check"]);
     assert_eq!(checked.status, Some(1), "{checked:?}");
     for part in [
@@ -80,17 +86,23 @@ WHERE t.id = e.account_id
     ] {
         assert!(checked.stdout.contains(part), "{part}\n{}", checked.stdout);
     }
-    assert!(!checked.stdout.contains("'now'") && !checked.stdout.contains("firm"), "{}", checked.stdout);
+    assert!(
+        !checked.stdout.contains("'now'") && !checked.stdout.contains("firm"),
+        "{}",
+        checked.stdout
+    );
     let declared = "CREATE TABLE d (id text PRIMARY KEY,\n  n nosuchtype);\nCREATE TABLE e (id text PRIMARY KEY);\n\
                     CREATE INDEX ON e (nope);\n\
                     INSERT INTO e SELECT e.account_id FROM bank.amount_moved e ON CONFLICT DO NOTHING;\n";
-    let folder = folder
-        .write("models/t.sql", declared)
-        .write("contracts/bank/account_opened/v2.sql", "SELECT owner AS holder, 'ES' AS country FROM v1;\n");
+    let folder = folder.write("models/t.sql", declared).write(
+        "contracts/bank/account_opened/v2.sql",
+        "SELECT owner AS holder, 'ES' AS country FROM v1;\n",
+    );
     let checked = folder.run(&["check"]).stdout;
-    for part in
-        ["models/t.sql:1: Postgres refuses this declaration", "models/t.sql:4: Postgres refuses this declaration"]
-    {
+    for part in [
+        "models/t.sql:1: Postgres refuses this declaration",
+        "models/t.sql:4: Postgres refuses this declaration",
+    ] {
         assert!(checked.contains(part), "{part}\n{checked}");
     }
     let left = database.rows("SELECT nspname FROM pg_namespace WHERE nspname LIKE '%check%'").await;

@@ -75,7 +75,9 @@ async fn two_instances_under_kills_equal_a_fold_by_hand() {
 }
 
 async fn position(database: &Database) -> i64 {
-    let rows = database.try_rows("SELECT coalesce(sum(next_offset), 0)::bigint AS at FROM vitrina.position").await;
+    let rows = database
+        .try_rows("SELECT coalesce(sum(next_offset), 0)::bigint AS at FROM vitrina.position")
+        .await;
     rows.ok().and_then(|rows| rows[0]["at"].as_i64()).unwrap_or(0)
 }
 
@@ -109,7 +111,10 @@ async fn fenced_partitions_are_claimed_again_without_a_gap() {
     producing.await.unwrap();
     database.eventually(WITNESS, &oracle.rows()).await;
     let metrics = vitrina.get_admin("/metrics").await.body;
-    assert!(metrics.as_str().unwrap().contains("vitrina_fenced_partitions_total{model=\"balance\"}"), "{metrics}");
+    assert!(
+        metrics.as_str().unwrap().contains("vitrina_fenced_partitions_total{model=\"balance\"}"),
+        "{metrics}"
+    );
     assert!(vitrina.terminate().await.success());
 }
 
@@ -122,7 +127,8 @@ async fn aborted_transactions_are_never_applied_and_markers_are_passed() {
     let mut oracle = Oracle::default();
     let transactional = TransactionalProducer::new();
     for (first, commit) in [(1, true), (4, false), (7, true), (10, false)] {
-        let messages: Vec<Message> = (first..first + 3).map(|seq| moved(&writer, "a", seq, 100)).collect();
+        let messages: Vec<Message> =
+            (first..first + 3).map(|seq| moved(&writer, "a", seq, 100)).collect();
         if commit {
             (first..first + 3).for_each(|seq| oracle.moved("a", seq, 100));
         }
@@ -130,7 +136,12 @@ async fn aborted_transactions_are_never_applied_and_markers_are_passed() {
         tokio::task::spawn_blocking(move || transactional.send(&messages, commit)).await.unwrap();
     }
     // Four transactions of three records, each with its marker.
-    database.eventually("SELECT next_offset FROM vitrina.position", &serde_json::json!([{"next_offset": 16}])).await;
+    database
+        .eventually(
+            "SELECT next_offset FROM vitrina.position",
+            &serde_json::json!([{"next_offset": 16}]),
+        )
+        .await;
     assert_eq!(database.rows(WITNESS).await, oracle.rows());
     assert!(vitrina.terminate().await.success());
 }
@@ -153,7 +164,10 @@ impl TransactionalProducer {
         self.0.begin_transaction().unwrap();
         for message in messages {
             let (key, value) = (message.key.as_deref().unwrap(), message.value.as_deref().unwrap());
-            self.0.send(BaseRecord::to(&message.topic).key(key).payload(value)).map_err(|(error, _)| error).unwrap();
+            self.0
+                .send(BaseRecord::to(&message.topic).key(key).payload(value))
+                .map_err(|(error, _)| error)
+                .unwrap();
         }
         self.0.flush(Duration::from_secs(30)).unwrap();
         match commit {

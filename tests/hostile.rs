@@ -31,7 +31,8 @@ fn long(value: i64) -> Vec<u8> {
 
 /// A datum of the schema from its parts: note's bytes, value, time, tags' bytes.
 fn datum(key: &str, note: Option<&[u8]>, value: f64, taken_at: i64, tags: &[u8]) -> Vec<u8> {
-    let note = note.map_or(long(0), |note| [long(1), long(note.len() as i64), note.to_vec()].concat());
+    let note =
+        note.map_or(long(0), |note| [long(1), long(note.len() as i64), note.to_vec()].concat());
     let key = [long(key.len() as i64), key.as_bytes().to_vec()].concat();
     [key, note, value.to_le_bytes().to_vec(), long(taken_at), tags.to_vec()].concat()
 }
@@ -39,8 +40,12 @@ fn datum(key: &str, note: Option<&[u8]>, value: f64, taken_at: i64, tags: &[u8])
 /// What is wrong, the record, and a part of the reason that it must be given.
 fn hostile(writer: &Writer, topic: &str) -> Vec<(Message, &'static str)> {
     let sound = |key: &str| datum(key, None, 1.5, 0, &[0]);
-    let raw = |key: &str, value: &[u8]| Message { value: Some(value.to_vec()), ..Message::tombstone(topic, key) };
-    let with_id = |key: &str, id: u32| raw(key, &[&[0][..], &id.to_be_bytes(), &sound(key)].concat());
+    let raw = |key: &str, value: &[u8]| Message {
+        value: Some(value.to_vec()),
+        ..Message::tombstone(topic, key)
+    };
+    let with_id =
+        |key: &str, id: u32| raw(key, &[&[0][..], &id.to_be_bytes(), &sound(key)].concat());
     let not_text = Message { key: Some(vec![0xff, 0xfe]), ..writer.bytes("x", &sound("x")) };
     vec![
         (raw("empty", &[]), "empty"),
@@ -50,7 +55,13 @@ fn hostile(writer: &Writer, topic: &str) -> Vec<(Message, &'static str)> {
         (writer.bytes("cut", &sound("cut")[..6]), "byte"),
         (writer.bytes("more", &[sound("more"), vec![1, 2, 3]].concat()), "byte"),
         (writer.bytes("utf", &datum("utf", Some(&[0xc3, 0x28]), 1.5, 0, &[0])), "note"),
-        (writer.bytes("long", &[long(4), b"long".to_vec(), long(1), long(400_000_000), vec![b'x']].concat()), "note"),
+        (
+            writer.bytes(
+                "long",
+                &[long(4), b"long".to_vec(), long(1), long(400_000_000), vec![b'x']].concat(),
+            ),
+            "note",
+        ),
         (writer.bytes("bomb", &datum("bomb", None, 1.5, 0, &long(9_000_000_000))), "tags"),
         (writer.bytes("branch", &[long(6), b"branch".to_vec(), long(7)].concat()), "note"),
         (writer.bytes("nul", &datum("nul", Some(b"a\0b"), 1.5, 0, &[0])), "0x00"),
@@ -67,7 +78,10 @@ async fn each_hostile_record_is_parked_with_its_reason_between_good_ones() {
     let topic = unique("probes");
     create_topic(&topic, 1).await;
     let folder = Folder::new(&database)
-        .write("contracts/probes/context.toml", &format!("topic = \"{topic}\"\nkey = \"probe_id\"\n"))
+        .write(
+            "contracts/probes/context.toml",
+            &format!("topic = \"{topic}\"\nkey = \"probe_id\"\n"),
+        )
         .write("contracts/probes/reading_taken/v1.avsc", READING)
         .write("models/reading.sql", MODEL);
     let writer = Writer::register(&topic, READING).await;
@@ -86,13 +100,19 @@ async fn each_hostile_record_is_parked_with_its_reason_between_good_ones() {
     let vitrina = folder.serve();
     let next = json!([{"next_offset": messages.len()}]);
     database.eventually("SELECT next_offset FROM vitrina.position", &next).await;
-    let applied = database.rows("SELECT count(*) AS n FROM reading.reading WHERE probe_id LIKE 'good%'").await;
+    let applied = database
+        .rows("SELECT count(*) AS n FROM reading.reading WHERE probe_id LIKE 'good%'")
+        .await;
     assert_eq!(applied, json!([{"n": hostile.len()}]));
-    let parked = database.rows(r#"SELECT "offset", reason FROM vitrina.parked ORDER BY "offset""#).await;
+    let parked =
+        database.rows(r#"SELECT "offset", reason FROM vitrina.parked ORDER BY "offset""#).await;
     let parked: Vec<&Value> = parked.as_array().unwrap().iter().collect();
     for (index, (message, expected)) in hostile.iter().enumerate() {
-        let of = |offset: usize| parked.iter().find(|row| row["offset"] == offset).map(|row| &row["reason"]);
-        let reason = of(3 * index + 1).unwrap_or_else(|| panic!("{message:?} is not parked: {parked:?}"));
+        let of = |offset: usize| {
+            parked.iter().find(|row| row["offset"] == offset).map(|row| &row["reason"])
+        };
+        let reason =
+            of(3 * index + 1).unwrap_or_else(|| panic!("{message:?} is not parked: {parked:?}"));
         let reason = reason.as_str().unwrap_or_default();
         assert!(reason.contains(expected), "{message:?} is parked for: {reason}");
         assert!(of(3 * index + 2).is_some(), "what comes after {message:?} does not wait");

@@ -10,13 +10,18 @@ async fn events_of_all_versions_become_rows_behind_http() {
     let database = Database::create().await;
     let bank = Bank::new(&database, 2).await;
     let folder = &bank.folder;
-    let first = folder.run_with(&["publish", "bank.account_opened@v1"], "{\"account_id\":\"a1\",\"owner\":\"Ada\"}\n");
+    let first = folder.run_with(
+        &["publish", "bank.account_opened@v1"],
+        "{\"account_id\":\"a1\",\"owner\":\"Ada\"}\n",
+    );
     assert_eq!(first.status, Some(0), "{first:?}");
     let lines = "{\"account_id\":\"a2\",\"holder\":\"Bob\",\"country\":\"FR\"}\n\n{\"account_id\":\"a/3\",\"holder\":\"Eve\",\"country\":\"ES\"}\n";
     assert_eq!(folder.run_with(&["publish", "bank.account_opened"], lines).status, Some(0));
-    let moves =
-        "{\"account_id\":\"a1\",\"seq\":1,\"amount\":\"12.50\"}\n{\"account_id\":\"a1\",\"seq\":2,\"amount\":-2.25}\n";
-    assert_eq!(folder.run_with(&["publish", "bank.amount_moved", "--header", "x=y"], moves).status, Some(0));
+    let moves = "{\"account_id\":\"a1\",\"seq\":1,\"amount\":\"12.50\"}\n{\"account_id\":\"a1\",\"seq\":2,\"amount\":-2.25}\n";
+    assert_eq!(
+        folder.run_with(&["publish", "bank.amount_moved", "--header", "x=y"], moves).status,
+        Some(0)
+    );
 
     let vitrina = folder.serve();
     let answer = vitrina
@@ -37,7 +42,8 @@ async fn events_of_all_versions_become_rows_behind_http() {
     let row = vitrina.get("/v1/views/balance/a%2F3").await;
     assert_eq!((row.status, &row.body["data"]["holder"]), (200, &json!("Eve")));
     assert_eq!(vitrina.get("/v1/views/balance/nobody").await.status, 404);
-    let ordered = vitrina.get("/v1/views/balance?country=eq.ES&order=amount.desc&select=account_id").await;
+    let ordered =
+        vitrina.get("/v1/views/balance?country=eq.ES&order=amount.desc&select=account_id").await;
     assert_eq!(ordered.body["data"], json!([{"account_id": "a1"}, {"account_id": "a/3"}]));
     let stable = database.rows("SELECT account_id FROM balance.balance WHERE events > 0").await;
     assert_eq!(stable, json!([{"account_id": "a1"}]));
@@ -50,8 +56,13 @@ async fn status_and_the_stock_tool_agree(bank: &Bank) {
     eventually(PATIENCE, async || {
         let status = bank.folder.run(&["status", "--json"]).json();
         let model = status["models"][0].clone();
-        let lags: Vec<_> = model["partitions"].as_array().unwrap().iter().map(|one| one["lag"].clone()).collect();
-        if model["state"] == "live" && lags == [json!(0), json!(0)] { Ok(()) } else { Err(status.to_string()) }
+        let lags: Vec<_> =
+            model["partitions"].as_array().unwrap().iter().map(|one| one["lag"].clone()).collect();
+        if model["state"] == "live" && lags == [json!(0), json!(0)] {
+            Ok(())
+        } else {
+            Err(status.to_string())
+        }
     })
     .await;
     let group = format!("{}.balance", bank.folder.group_prefix);
@@ -84,6 +95,10 @@ async fn publish_sends_all_lines_or_none() {
     assert_eq!(offsets.trim(), format!("{}:0:0", bank.topic));
     let unknown = bank.folder.run_with(&["publish", "bank.account_closed"], "");
     assert_eq!(unknown.status, Some(2));
-    assert!(unknown.stderr.contains("bank.account_opened, bank.amount_moved"), "{}", unknown.stderr);
+    assert!(
+        unknown.stderr.contains("bank.account_opened, bank.amount_moved"),
+        "{}",
+        unknown.stderr
+    );
     assert_eq!(bank.folder.run(&["publish", "bank.account_opened@v3"]).status, Some(2));
 }

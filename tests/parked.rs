@@ -8,7 +8,8 @@ use axum::routing::post;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Database, Finished, Folder, Message, PATIENCE, Producer, Vitrina, Writer, create_topic, eventually, unique,
+    Database, Finished, Folder, Message, PATIENCE, Producer, Vitrina, Writer, create_topic,
+    eventually, unique,
 };
 
 const BID_V1: &str = r#"{"type":"record","name":"BidPlaced","namespace":"auctions","fields":[
@@ -51,14 +52,24 @@ impl Auctions {
             create_topic(topic, 1).await;
         }
         let folder = Folder::new(&database)
-            .write("contracts/auctions/context.toml", &format!("topic = \"{bids}\"\nkey = \"auction_id\"\n"))
+            .write(
+                "contracts/auctions/context.toml",
+                &format!("topic = \"{bids}\"\nkey = \"auction_id\"\n"),
+            )
             .write("contracts/auctions/bid_placed/v1.avsc", BID_V1)
             .write("contracts/auctions/bid_placed/v2.avsc", BID_V2)
-            .write("contracts/auctions/bid_placed/v2.sql", "SELECT price::bigint AS cents FROM v1;\n")
-            .write("contracts/currencies/context.toml", &format!("topic = \"{rates}\"\nkey = \"currency\"\n"))
+            .write(
+                "contracts/auctions/bid_placed/v2.sql",
+                "SELECT price::bigint AS cents FROM v1;\n",
+            )
+            .write(
+                "contracts/currencies/context.toml",
+                &format!("topic = \"{rates}\"\nkey = \"currency\"\n"),
+            )
             .write("contracts/currencies/rate_set/v1.avsc", RATE)
             .write("models/auction.sql", MODEL);
-        let (old, new) = (Writer::register(&bids, BID_V1).await, Writer::register(&bids, BID_V2).await);
+        let (old, new) =
+            (Writer::register(&bids, BID_V1).await, Writer::register(&bids, BID_V2).await);
         Self { folder, old, new, rates: Writer::register(&rates, RATE).await, database }
     }
 
@@ -68,7 +79,9 @@ impl Auctions {
     }
 
     async fn set_rate(&self, rate: i32) {
-        Producer::new().send(&self.rates.event("EUR", &json!({"currency": "EUR", "rate": rate}))).await;
+        Producer::new()
+            .send(&self.rates.event("EUR", &json!({"currency": "EUR", "rate": rate})))
+            .await;
         let rows = json!([{ "rate": rate }]);
         self.database.eventually("SELECT rate FROM \"auction@1\"._rate", &rows).await;
     }
@@ -88,7 +101,9 @@ impl Auctions {
             self.bid("B", 3, "USD", 30),
         ];
         Producer::new().send_all(&messages).await;
-        self.database.eventually("SELECT count(*) AS n FROM vitrina.parked", &json!([{"n": 6}])).await;
+        self.database
+            .eventually("SELECT count(*) AS n FROM vitrina.parked", &json!([{"n": 6}]))
+            .await;
     }
 
     fn parked(&self) -> Vec<Value> {
@@ -102,18 +117,27 @@ impl Auctions {
     async fn until_state(&self, state: &str) {
         eventually(PATIENCE, async || {
             let status = self.folder.run(&["status", "--json"]).json();
-            if status["models"][0]["state"] == state { Ok(()) } else { Err(format!("not {state}: {status}")) }
+            if status["models"][0]["state"] == state {
+                Ok(())
+            } else {
+                Err(format!("not {state}: {status}"))
+            }
         })
         .await;
     }
 }
 
 fn refused(finished: &Finished, with: &str) {
-    assert!(finished.status == Some(1) && finished.stderr.contains(with), "{with} is wanted: {finished:?}");
+    assert!(
+        finished.status == Some(1) && finished.stderr.contains(with),
+        "{with} is wanted: {finished:?}"
+    );
 }
 
 fn ids(parked: &[Value], offsets: &[i64]) -> Vec<String> {
-    let of = |offset: &i64| parked.iter().find(|line| line["offset"] == *offset).unwrap()["id"].to_string();
+    let of = |offset: &i64| {
+        parked.iter().find(|line| line["offset"] == *offset).unwrap()["id"].to_string()
+    };
     offsets.iter().map(of).collect()
 }
 
@@ -135,12 +159,24 @@ async fn parked_records_are_listed_shown_retried_in_order_and_discarded() {
     assert_eq!(parked[0]["rule"], "models/auction.sql:7");
 
     let shown = auctions.folder.run(&["parked", "show", &head, "--json"]).json();
-    assert_eq!((&shown["event"], &shown["key"]), (&json!("auctions.bid_placed@v2"), &json!("B")), "{shown}");
+    assert_eq!(
+        (&shown["event"], &shown["key"]),
+        (&json!("auctions.bid_placed@v2"), &json!("B")),
+        "{shown}"
+    );
     let newest = shown["versions"].as_array().unwrap().last().unwrap();
-    assert_eq!((&newest["version"], &newest["fields"]["bidder"]), (&json!("v2"), &json!(BIDDER)), "{shown}");
-    let versions = auctions.folder.run(&["parked", "show", &ten, "--json"]).json()["versions"].to_string();
+    assert_eq!(
+        (&newest["version"], &newest["fields"]["bidder"]),
+        (&json!("v2"), &json!(BIDDER)),
+        "{shown}"
+    );
+    let versions =
+        auctions.folder.run(&["parked", "show", &ten, "--json"]).json()["versions"].to_string();
     assert!(versions.contains("\"ten\"") && versions.contains("v2"), "{versions}");
-    assert_eq!(auctions.folder.run(&["parked", "show", &unframed, "--json"]).json()["value"], "bm8gZnJhbWU=");
+    assert_eq!(
+        auctions.folder.run(&["parked", "show", &unframed, "--json"]).json()["value"],
+        "bm8gZnJhbWU="
+    );
 
     let again = auctions.folder.run(&["parked", "retry", "--all"]);
     for reason in ["division by zero", "cents_check", "\"ten\""] {
@@ -151,11 +187,15 @@ async fn parked_records_are_listed_shown_retried_in_order_and_discarded() {
     // It waits behind the first: the whole queue is applied, in its order.
     let retried = auctions.folder.run(&["parked", "auction", "retry", &waiting]);
     assert_eq!(retried.status, Some(0), "{retried:?}");
-    assert_eq!(auctions.rows().await, json!([{"id": "A", "bids": "1 2"}, {"id": "B", "bids": "1 2 3"}]));
+    assert_eq!(
+        auctions.rows().await,
+        json!([{"id": "A", "bids": "1 2"}, {"id": "B", "bids": "1 2 3"}])
+    );
     refused(&auctions.folder.run(&["parked", "retry", &last]), &last);
 
     refused(&auctions.folder.run(&["parked", "discard", &ten]), "--reason");
-    let discarded = auctions.folder.run(&["parked", "discard", &ten, &unframed, "--reason", "no such price"]);
+    let discarded =
+        auctions.folder.run(&["parked", "discard", &ten, &unframed, "--reason", "no such price"]);
     assert_eq!(discarded.status, Some(0), "{discarded:?}");
     let verdicts = "SELECT DISTINCT reason FROM vitrina.verdict WHERE verdict = 'discarded'";
     assert_eq!(auctions.database.rows(verdicts).await, json!([{"reason": "no such price"}]));
@@ -165,7 +205,10 @@ async fn parked_records_are_listed_shown_retried_in_order_and_discarded() {
     // What comes for the key now is applied again.
     Producer::new().send(&auctions.bid("B", 4, "EUR", 40)).await;
     let rows = json!([{"bids": "1 2 3 4"}]);
-    auctions.database.eventually("SELECT bids FROM auction.auction WHERE auction_id = 'B'", &rows).await;
+    auctions
+        .database
+        .eventually("SELECT bids FROM auction.auction WHERE auction_id = 'B'", &rows)
+        .await;
     assert!(!vitrina.stderr().contains(BIDDER), "{}", vitrina.stderr());
     assert!(vitrina.terminate().await.success());
 }
@@ -215,7 +258,8 @@ async fn health(vitrina: &Vitrina, status: u16) -> String {
 async fn health_and_the_webhook_tell_of_parked_records() {
     let auctions = Auctions::new().await;
     let (url, messages) = receiver().await;
-    let settings = format!("[health]\nmax_parked = 5\nmax_error_share = 1\n[webhook]\nurl = \"{url}\"\n");
+    let settings =
+        format!("[health]\nmax_parked = 5\nmax_error_share = 1\n[webhook]\nurl = \"{url}\"\n");
     let auctions = Auctions { folder: auctions.folder.configure(&settings), ..auctions };
     let vitrina = auctions.folder.serve();
     auctions.set_rate(0).await;
@@ -224,12 +268,21 @@ async fn health_and_the_webhook_tell_of_parked_records() {
     assert!(health(&vitrina, 503).await.contains("more than 5 of its records are parked"));
     let message = eventually(PATIENCE, async || {
         let messages = messages.lock().unwrap();
-        messages.iter().find(|message| message["event"] == "parked").cloned().ok_or(format!("{messages:?}"))
+        messages
+            .iter()
+            .find(|message| message["event"] == "parked")
+            .cloned()
+            .ok_or(format!("{messages:?}"))
     })
     .await;
-    assert_eq!((&message["model"], &message["at"].is_string()), (&json!("auction"), &true), "{message}");
+    assert_eq!(
+        (&message["model"], &message["at"].is_string()),
+        (&json!("auction"), &true),
+        "{message}"
+    );
     assert!(
-        message["reason"].as_str().unwrap().contains("offset") && !message.to_string().contains(BIDDER),
+        message["reason"].as_str().unwrap().contains("offset")
+            && !message.to_string().contains(BIDDER),
         "{message}"
     );
 
@@ -243,14 +296,21 @@ async fn health_and_the_webhook_tell_of_parked_records() {
     ] {
         eventually(PATIENCE, async || {
             let metrics = vitrina.get_admin("/metrics").await.body.as_str().unwrap().to_owned();
-            if metrics.contains(line) { Ok(()) } else { Err(format!("{line} is not in\n{metrics}")) }
+            if metrics.contains(line) {
+                Ok(())
+            } else {
+                Err(format!("{line} is not in\n{metrics}"))
+            }
         })
         .await;
     }
     let over_http = vitrina.get_admin("/admin/v1/parked?model=auction").await.body;
     assert_eq!(over_http["parked"].as_array().unwrap(), &auctions.parked());
     let unframed = &ids(&auctions.parked(), &[5])[0];
-    assert_eq!(auctions.folder.run(&["parked", "discard", unframed, "--reason", "noise"]).status, Some(0));
+    assert_eq!(
+        auctions.folder.run(&["parked", "discard", unframed, "--reason", "noise"]).status,
+        Some(0)
+    );
     health(&vitrina, 200).await;
     assert!(vitrina.terminate().await.success());
 }

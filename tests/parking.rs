@@ -23,7 +23,8 @@ async fn strict(database: &Database, partitions: i32) -> Bank {
 async fn state(bank: &Bank, state: &str) -> Value {
     eventually(PATIENCE, async || {
         let models = bank.folder.run(&["status", "--json"]).json()["models"].clone();
-        let found = models.as_array().into_iter().flatten().find(|model| model["state"] == state).cloned();
+        let found =
+            models.as_array().into_iter().flatten().find(|model| model["state"] == state).cloned();
         found.ok_or_else(|| format!("none is {state}: {models}"))
     })
     .await
@@ -35,22 +36,32 @@ async fn a_key_waits_behind_its_refused_record_and_the_others_go_on() {
     let bank = Bank::new(&database, 1).await;
     let writer = bank.writer(MOVED).await;
     let broken = writer.bytes("a", &[2, b'a', 0x80]);
-    let messages = [moved(&writer, "a", 1, 5), broken, moved(&writer, "b", 1, 5), moved(&writer, "a", 2, 5)];
+    let messages =
+        [moved(&writer, "a", 1, 5), broken, moved(&writer, "b", 1, 5), moved(&writer, "a", 2, 5)];
     Producer::new().send_all(&messages).await;
     let vitrina = bank.folder.serve();
     database.eventually(NEXT, &json!([{"next_offset": 4}])).await;
     let rows = json!([{"account_id": "a", "events": 1}, {"account_id": "b", "events": 1}]);
-    assert_eq!(database.rows("SELECT account_id, events FROM balance.balance ORDER BY 1").await, rows);
+    assert_eq!(
+        database.rows("SELECT account_id, events FROM balance.balance ORDER BY 1").await,
+        rows
+    );
     let parked = json!([{"offset": 1, "key": "a", "waits": false}, {"offset": 3, "key": "a", "waits": true}]);
     assert_eq!(database.rows(PARKED).await, parked);
-    let reason = database.rows("SELECT reason, schema, event FROM vitrina.parked ORDER BY id").await;
+    let reason =
+        database.rows("SELECT reason, schema, event FROM vitrina.parked ORDER BY id").await;
     assert!(reason[0]["reason"].as_str().unwrap().contains("byte"), "{reason}");
     assert_eq!(reason[1]["event"], "bank.amount_moved@v1");
     assert!(vitrina.terminate().await.success());
     // Whoever comes next knows the key.
     Producer::new().send_all(&[moved(&writer, "a", 3, 5), moved(&writer, "b", 2, 5)]).await;
     let vitrina = bank.folder.serve();
-    database.eventually("SELECT events FROM balance.balance WHERE account_id = 'b'", &json!([{"events": 2}])).await;
+    database
+        .eventually(
+            "SELECT events FROM balance.balance WHERE account_id = 'b'",
+            &json!([{"events": 2}]),
+        )
+        .await;
     database.eventually("SELECT count(*) AS n FROM vitrina.parked", &json!([{"n": 3}])).await;
     assert!(vitrina.terminate().await.success());
 }
@@ -78,11 +89,20 @@ async fn culprits_are_found_among_a_thousand_and_the_rest_is_applied_in_order() 
     Producer::new().send_all(&messages).await;
     let vitrina = bank.folder.serve();
     database.eventually(NEXT, &json!([{"next_offset": 1800}])).await;
-    let rows: Vec<Value> =
-        expected.iter().map(|(key, seqs)| json!({"account_id": key, "seqs": seqs.join(" ")})).collect();
-    assert_eq!(database.rows("SELECT account_id, seqs FROM strict.strict ORDER BY 1").await, json!(rows));
-    assert_eq!(database.rows("SELECT count(*) AS n FROM vitrina.parked").await, json!([{"n": parked}]));
-    let culprits = "SELECT DISTINCT rule, sqlstate, error_type FROM vitrina.parked WHERE reason IS NOT NULL";
+    let rows: Vec<Value> = expected
+        .iter()
+        .map(|(key, seqs)| json!({"account_id": key, "seqs": seqs.join(" ")}))
+        .collect();
+    assert_eq!(
+        database.rows("SELECT account_id, seqs FROM strict.strict ORDER BY 1").await,
+        json!(rows)
+    );
+    assert_eq!(
+        database.rows("SELECT count(*) AS n FROM vitrina.parked").await,
+        json!([{"n": parked}])
+    );
+    let culprits =
+        "SELECT DISTINCT rule, sqlstate, error_type FROM vitrina.parked WHERE reason IS NOT NULL";
     let culprit = json!([{"rule": "models/strict.sql:2", "sqlstate": "23514", "error_type": "business_rule"}]);
     assert_eq!(database.rows(culprits).await, culprit);
     assert!(vitrina.terminate().await.success());
@@ -93,7 +113,8 @@ async fn a_wrong_deployment_opens_the_breaker_instead_of_parking_the_topic() {
     let database = Database::create().await;
     let bank = strict(&database, 1).await;
     let writer = bank.writer(MOVED).await;
-    let poison: Vec<Message> = (0..500).map(|account| moved(&writer, &format!("k{account}"), 1, 5_000)).collect();
+    let poison: Vec<Message> =
+        (0..500).map(|account| moved(&writer, &format!("k{account}"), 1, 5_000)).collect();
     Producer::new().send_all(&poison).await;
     let vitrina = bank.folder.serve();
     let status = state(&bank, "breaker_open").await;
@@ -111,7 +132,8 @@ async fn the_breaker_closes_by_itself_when_one_record_goes_through() {
     let config = "[models.strict.breaker]\nhalf_open_after = \"1s\"\n";
     let bank = Bank { folder: bank.folder.configure(config), ..bank };
     let writer = bank.writer(MOVED).await;
-    let mut messages: Vec<Message> = (0..10).map(|account| moved(&writer, &format!("k{account}"), 1, 5_000)).collect();
+    let mut messages: Vec<Message> =
+        (0..10).map(|account| moved(&writer, &format!("k{account}"), 1, 5_000)).collect();
     messages.extend((10..30).map(|account| moved(&writer, &format!("k{account}"), 1, 5)));
     Producer::new().send_all(&messages).await;
     let vitrina = bank.folder.serve();

@@ -5,13 +5,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
-use vitrina_avro::{Contracts, Decoded, Decoder, Framed, Headers, Layout, Record, SchemaRef, encode_json};
+use vitrina_avro::{
+    Contracts, Decoded, Decoder, Framed, Headers, Layout, Record, SchemaRef, encode_json,
+};
 use vitrina_sql::Files;
 
 use crate::support::{Database, Folder, Message, Producer, Writer, create_topic, unique};
 
 fn contracts() -> Contracts {
-    let files = Files::read(Path::new("avro/contracts"), "avro/contracts", &[".toml", ".avsc", ".sql"]).unwrap();
+    let files =
+        Files::read(Path::new("avro/contracts"), "avro/contracts", &[".toml", ".avsc", ".sql"])
+            .unwrap();
     let (contracts, findings) = Contracts::load(&files, "avro/contracts");
     assert!(findings.is_empty(), "{findings:?}");
     contracts
@@ -21,7 +25,10 @@ fn golden(context: &str, event: &str, version: u32) -> (Value, Vec<u8>) {
     let path = |ending| format!("avro/golden/{context}/{event}/v{version}.{ending}");
     let hex = std::fs::read_to_string(path("hex")).unwrap();
     let hex = hex.trim();
-    let bytes = (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
+    let bytes = (0..hex.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
+        .collect();
     (serde_json::from_str(&std::fs::read_to_string(path("json")).unwrap()).unwrap(), bytes)
 }
 
@@ -34,7 +41,12 @@ fn every_version_has_the_golden_bytes_and_decodes_from_them() {
             let mut decoder = Decoder::new(&contracts, vec![Layout::new(contract, None)]);
             for (index, version) in contract.versions.iter().enumerate() {
                 let (json, bytes) = golden(name, event, version.number);
-                assert_eq!(encode_json(version, &json).unwrap(), bytes, "{name}.{event} v{}", version.number);
+                assert_eq!(
+                    encode_json(version, &json).unwrap(),
+                    bytes,
+                    "{name}.{event} v{}",
+                    version.number
+                );
                 let schema = SchemaRef::Id(version.number);
                 decoder.add_schema(schema, &version.schema);
                 let record = Record {
@@ -47,8 +59,13 @@ fn every_version_has_the_golden_bytes_and_decodes_from_them() {
                     headers: Headers::default(),
                 };
                 let mut rows = decoder.rows();
-                let decoded = decoder.decode(&record, &Framed { schema, payload: &bytes }, &mut rows).unwrap();
-                assert!(matches!(decoded, Decoded::Event { version, .. } if version == index), "{decoded:?}");
+                let decoded = decoder
+                    .decode(&record, &Framed { schema, payload: &bytes }, &mut rows)
+                    .unwrap();
+                assert!(
+                    matches!(decoded, Decoded::Event { version, .. } if version == index),
+                    "{decoded:?}"
+                );
                 seen += 1;
             }
         }
@@ -67,15 +84,17 @@ struct Shop {
 impl Shop {
     async fn open() -> Self {
         let database = Database::create().await;
-        let mut folder = Folder::new(&database).copy("projectors/models/order_summary.sql", "models/order_summary.sql");
+        let mut folder = Folder::new(&database)
+            .copy("projectors/models/order_summary.sql", "models/order_summary.sql");
         let (mut topics, mut writers) = (BTreeMap::new(), BTreeMap::new());
         for (name, context) in &contracts().contexts {
             let topic = unique(name);
             create_topic(&topic, 1).await;
-            folder = folder.copy(&format!("avro/contracts/{name}"), &format!("contracts/{name}")).write(
-                &format!("contracts/{name}/context.toml"),
-                &format!("topic = \"{topic}\"\nkey = \"{}\"\n", context.key),
-            );
+            folder =
+                folder.copy(&format!("avro/contracts/{name}"), &format!("contracts/{name}")).write(
+                    &format!("contracts/{name}/context.toml"),
+                    &format!("topic = \"{topic}\"\nkey = \"{}\"\n", context.key),
+                );
             for (event, contract) in &context.events {
                 for version in &contract.versions {
                     let writer = Writer::register(&topic, &version.json).await;
@@ -90,7 +109,8 @@ impl Shop {
     fn message(&self, contracts: &Contracts, line: &Value) -> Message {
         let (name, version) = line["event"].as_str().unwrap().split_once("@v").unwrap();
         let (context, event) = name.split_once('.').unwrap();
-        let version = &contracts.contract(context, event).unwrap().versions[version.parse::<usize>().unwrap() - 1];
+        let version = &contracts.contract(context, event).unwrap().versions
+            [version.parse::<usize>().unwrap() - 1];
         let key = line["value"][&contracts.contexts[context].key].as_str().unwrap();
         let datum = encode_json(version, &line["value"]).unwrap();
         let message = self.writers[&(name.to_owned(), version.number)].bytes(key, &datum);
@@ -110,12 +130,17 @@ async fn order_summary_is_the_same_however_the_topics_interleave() {
     let contracts = contracts();
     let lines: Vec<Value> = STORY.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let mut seen: Option<(Value, Value)> = None;
-    for order in [["orders", "users", "catalog"], ["catalog", "users", "orders"], ["users", "orders", "catalog"]] {
+    for order in [
+        ["orders", "users", "catalog"],
+        ["catalog", "users", "orders"],
+        ["users", "orders", "catalog"],
+    ] {
         let shop = Shop::open().await;
         let vitrina = shop.folder.serve();
         let mut produced = 0;
         for context in order {
-            let own = lines.iter().filter(|line| line["event"].as_str().unwrap().starts_with(context));
+            let own =
+                lines.iter().filter(|line| line["event"].as_str().unwrap().starts_with(context));
             let messages: Vec<Message> = own.map(|line| shop.message(&contracts, line)).collect();
             produced += messages.len();
             Producer::new().send_all(&messages).await;

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::bank::{Bank, MOVED, moved};
-use crate::support::{Database, Message, PATIENCE, Producer, Writer, create_topic, delete_topic, eventually};
+use crate::support::{
+    Database, Message, PATIENCE, Producer, Writer, create_topic, delete_topic, eventually,
+};
 
 /// Waits until the model is in `state`, and gives its reason.
 async fn reason_for(bank: &Bank, model: &str, state: &str) -> String {
@@ -36,7 +38,8 @@ async fn a_changed_model_does_not_start_and_the_others_run() {
     let vitrina = bank.folder.serve();
     reason_for(&bank, "balance", "live").await;
     assert!(vitrina.terminate().await.success());
-    let reformatted = crate::bank::MODEL.replace("SELECT e.account_id", "-- a comment\nSELECT  e.account_id");
+    let reformatted =
+        crate::bank::MODEL.replace("SELECT e.account_id", "-- a comment\nSELECT  e.account_id");
     let furnished = reformatted.replace("(country, amount DESC)", "(country, holder DESC)")
         + "CREATE VIEW rich AS SELECT account_id FROM balance WHERE amount > 100;\n";
     let bank = Bank { folder: bank.folder.write("models/balance.sql", &furnished), ..bank };
@@ -97,7 +100,8 @@ async fn a_topic_that_was_created_again_is_never_continued() {
     let bank = Bank::new(&database, 1).await;
     let writer = bank.writer(MOVED).await;
     let send = async |first: u64| {
-        let messages: Vec<Message> = (first..first + 3).map(|seq| moved(&writer, "a", seq, 5)).collect();
+        let messages: Vec<Message> =
+            (first..first + 3).map(|seq| moved(&writer, "a", seq, 5)).collect();
         Producer::new().send_all(&messages).await;
     };
     send(1).await;
@@ -131,7 +135,9 @@ async fn other_types_and_null_values_are_ignored_by_name_and_the_position_passes
     ];
     Producer::new().send_all(&messages).await;
     let vitrina = bank.folder.serve();
-    database.eventually("SELECT next_offset FROM vitrina.position", &json!([{"next_offset": 4}])).await;
+    database
+        .eventually("SELECT next_offset FROM vitrina.position", &json!([{"next_offset": 4}]))
+        .await;
     assert_eq!(events(&database).await, json!([{"events": 1}]));
     let metrics = vitrina.get_admin("/metrics").await.body;
     let ignored = "vitrina_events_total{model=\"balance\",outcome=\"ignored\"} 3";

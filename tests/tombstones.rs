@@ -24,8 +24,10 @@ INSERT INTO closed AS c SELECT e._key, e._time, 1 FROM bank.tombstone e
 ON CONFLICT (account_id) DO UPDATE SET at = EXCLUDED.at, times = c.times + 1;
 ";
 const POSITIONS: &str = "SELECT model, next_offset FROM vitrina.position ORDER BY model";
-const ACCOUNTS: &str = "SELECT account_id, moves FROM account.account ORDER BY account_id COLLATE \"C\"";
-const CLOSED: &str = "SELECT account_id, times FROM account.closed ORDER BY account_id COLLATE \"C\"";
+const ACCOUNTS: &str =
+    "SELECT account_id, moves FROM account.account ORDER BY account_id COLLATE \"C\"";
+const CLOSED: &str =
+    "SELECT account_id, times FROM account.closed ORDER BY account_id COLLATE \"C\"";
 
 /// The bank, whose own model does not name its tombstones, with one that does.
 async fn closing(database: &Database) -> Bank {
@@ -60,7 +62,11 @@ async fn a_tombstone_runs_the_rules_that_name_it_and_parks_behind_its_key() {
     database.eventually(POSITIONS, &positions(messages.len())).await;
     let accounts = database.rows(ACCOUNTS).await;
     let account = |key: &str| json!({"account_id": key, "moves": 1});
-    assert_eq!(accounts, json!([account("a"), account("b"), account("c")]), "the second of `a` came twice");
+    assert_eq!(
+        accounts,
+        json!([account("a"), account("b"), account("c")]),
+        "the second of `a` came twice"
+    );
     let at = "SELECT at = '2026-03-01T12:00:00Z' AS told, times FROM account.closed WHERE account_id = 'a'";
     assert_eq!(database.rows(at).await, json!([{"told": true, "times": 1}]));
     let metrics = vitrina.get_admin("/metrics").await.body;
@@ -70,9 +76,14 @@ async fn a_tombstone_runs_the_rules_that_name_it_and_parks_behind_its_key() {
     let parked = r#"SELECT id, "offset", value IS NULL AS empty FROM vitrina.parked ORDER BY id"#;
     let parked = database.rows(parked).await;
     let place = |at: usize| (parked[at]["offset"].clone(), parked[at]["empty"].clone());
-    assert_eq!([place(0), place(1)], [(json!(6), json!(false)), (json!(7), json!(true))], "{parked}");
+    assert_eq!(
+        [place(0), place(1)],
+        [(json!(6), json!(false)), (json!(7), json!(true))],
+        "{parked}"
+    );
     let id = |at: usize| parked[at]["id"].as_i64().unwrap();
-    let registry = RegistrySettings { url: Stack::get().registry.clone(), ..RegistrySettings::default() };
+    let registry =
+        RegistrySettings { url: Stack::get().registry.clone(), ..RegistrySettings::default() };
     let desk = Desk {
         pool: database.pool.clone(),
         postgres: session::options(&database.url).unwrap(),

@@ -43,7 +43,13 @@ pub(crate) async fn unchanged(
 }
 
 /// 200 with the JSON text that answers `query`; 304 for who asks only for what does not exist yet.
-pub(crate) fn found(body: String, view: &View, freshness: &Freshness, headers: &HeaderMap, query: &[&str]) -> Response {
+pub(crate) fn found(
+    body: String,
+    view: &View,
+    freshness: &Freshness,
+    headers: &HeaderMap,
+    query: &[&str],
+) -> Response {
     let json = HeaderValue::from_static("application/json");
     let response = match given(headers).any(|given| given.trim() == "*") {
         true => StatusCode::NOT_MODIFIED.into_response(),
@@ -70,7 +76,8 @@ fn holds(headers: &HeaderMap, tag: &str) -> bool {
 
 /// What `If-None-Match` lists.
 fn given(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let values = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let values =
+        headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(','))
 }
 

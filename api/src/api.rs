@@ -126,7 +126,8 @@ impl Api {
 
     /// What operators see: `/admin/v1/…`, `/metrics`, `/livez`, `/readyz`, `/healthz`.
     pub fn admin_router(&self, metrics: PrometheusHandle, operators: Operators) -> Router {
-        let routes = probe::routes().merge(measure::routes(metrics)).merge(admin::routes(operators));
+        let routes =
+            probe::routes().merge(measure::routes(metrics)).merge(admin::routes(operators));
         self.furnish(routes.fallback(guard::unknown_admin_route))
     }
 
@@ -177,7 +178,11 @@ impl Api {
     }
 
     /// Runs `read` on the view, again with a newer catalogue where a swap or a new definition overtook it.
-    pub(crate) async fn on_view<T, F>(&self, name: &str, read: impl Fn(Arc<View>) -> F) -> Result<T, Problem>
+    pub(crate) async fn on_view<T, F>(
+        &self,
+        name: &str,
+        read: impl Fn(Arc<View>) -> F,
+    ) -> Result<T, Problem>
     where
         F: Future<Output = Result<T, Failure>>,
     {
@@ -186,7 +191,9 @@ impl Api {
             match read(catalogue.view(name)?).await {
                 Ok(answer) => return Ok(answer),
                 Err(Failure::Problem(problem)) => return Err(problem),
-                Err(Failure::Stale) => catalogue = self.directory().newer(self.database(), Some(&catalogue)).await?,
+                Err(Failure::Stale) => {
+                    catalogue = self.directory().newer(self.database(), Some(&catalogue)).await?
+                }
             }
         }
         let detail = format!("`{name}` is changing right now; ask again in a second.");

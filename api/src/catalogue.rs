@@ -73,13 +73,20 @@ impl View {
     /// The primary key's columns in its order; none for a SQL view.
     pub(crate) fn key(&self) -> Vec<&Column> {
         let primary = self.indexes.iter().find(|index| index.primary);
-        primary.into_iter().flat_map(|index| &index.columns).filter_map(|key| self.column(&key.column)).collect()
+        primary
+            .into_iter()
+            .flat_map(|index| &index.columns)
+            .filter_map(|key| self.column(&key.column))
+            .collect()
     }
 
     /// Says whether a cursor made for one generation fits another.
     pub(crate) fn schema_hash(&self) -> String {
-        let columns = self.columns.iter().flat_map(|column| [column.name.as_str(), column.cast.as_str()]);
-        fingerprint(columns.chain(["key"]).chain(self.key().into_iter().map(|column| column.name.as_str())))
+        let columns =
+            self.columns.iter().flat_map(|column| [column.name.as_str(), column.cast.as_str()]);
+        fingerprint(
+            columns.chain(["key"]).chain(self.key().into_iter().map(|column| column.name.as_str())),
+        )
     }
 }
 
@@ -97,8 +104,9 @@ impl Catalogue {
         let statement = Statement::fixed(include_str!("catalogue.sql"), Binds::default());
         let mut views = BTreeMap::new();
         for row in database.all(statement).await? {
-            let view: View = serde_json::from_str(row.try_get::<&str, _>(0)?)
-                .map_err(|error| DatabaseError::Other(format!("the catalogue cannot be read: {error}")))?;
+            let view: View = serde_json::from_str(row.try_get::<&str, _>(0)?).map_err(|error| {
+                DatabaseError::Other(format!("the catalogue cannot be read: {error}"))
+            })?;
             views.insert(view.name.clone(), Arc::new(view));
         }
         Ok(Self { read_at, views })

@@ -70,9 +70,15 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    pub(crate) fn new(url: &str, connections: u32, statement_timeout: Duration) -> Result<Self, sqlx::Error> {
-        let options =
-            PgConnectOptions::from_str(url)?.application_name("vitrina query").extra_float_digits(1).options([
+    pub(crate) fn new(
+        url: &str,
+        connections: u32,
+        statement_timeout: Duration,
+    ) -> Result<Self, sqlx::Error> {
+        let options = PgConnectOptions::from_str(url)?
+            .application_name("vitrina query")
+            .extra_float_digits(1)
+            .options([
                 ("default_transaction_read_only", "on"),
                 ("statement_timeout", &statement_timeout.as_millis().to_string()),
                 // What users' own functions and operators may stand in, Postgres's own first.
@@ -118,9 +124,9 @@ impl From<sqlx::Error> for DatabaseError {
     fn from(error: sqlx::Error) -> Self {
         let Some(refused) = error.as_database_error() else {
             return match error {
-                sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnNotFound(_) | sqlx::Error::Decode(_) => {
-                    Self::Other(error.to_string())
-                }
+                sqlx::Error::ColumnDecode { .. }
+                | sqlx::Error::ColumnNotFound(_)
+                | sqlx::Error::Decode(_) => Self::Other(error.to_string()),
                 _ => Self::Unavailable(error.to_string()),
             };
         };
@@ -154,7 +160,10 @@ impl From<DatabaseError> for Problem {
         match error {
             DatabaseError::Value(_) | DatabaseError::Other(_) => {
                 tracing::error!(%error, "a statement failed");
-                Self::new(Kind::Internal, "The answer could not be made; the service's log says why.")
+                Self::new(
+                    Kind::Internal,
+                    "The answer could not be made; the service's log says why.",
+                )
             }
             DatabaseError::Stale(_) | DatabaseError::TimedOut | DatabaseError::Unavailable(_) => {
                 tracing::warn!(%error, "Postgres cannot answer");

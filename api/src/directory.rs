@@ -22,7 +22,10 @@ impl Directory {
         Self { latest: watch::Sender::new(None), turn: Mutex::new(()) }
     }
 
-    pub(crate) async fn current(&self, database: &Database) -> Result<Arc<Catalogue>, DatabaseError> {
+    pub(crate) async fn current(
+        &self,
+        database: &Database,
+    ) -> Result<Arc<Catalogue>, DatabaseError> {
         match self.latest() {
             Some(catalogue) if catalogue.read_at.elapsed() < MAX_AGE => Ok(catalogue),
             old => self.newer(database, old.as_ref()).await,

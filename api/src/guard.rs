@@ -26,7 +26,10 @@ pub(crate) async fn admit(
     next: Next,
 ) -> Result<Response, Problem> {
     let _permit = admission.try_acquire().map_err(|_| {
-        Problem::new(Kind::Overloaded, "This instance answers as many requests as it can; ask again in a second.")
+        Problem::new(
+            Kind::Overloaded,
+            "This instance answers as many requests as it can; ask again in a second.",
+        )
     })?;
     Ok(next.run(request).await)
 }
@@ -35,13 +38,16 @@ pub(crate) async fn admit(
 pub(crate) async fn bounds(request: Request, next: Next) -> Result<Response, Problem> {
     let uri = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
     if uri > MAX_URI {
-        let detail = format!("The address has {uri} bytes, {MAX_URI} is the most: ask for less at a time.");
+        let detail =
+            format!("The address has {uri} bytes, {MAX_URI} is the most: ask for less at a time.");
         return Err(Problem::new(Kind::UriTooLong, detail));
     }
-    let headers: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let headers: usize =
+        request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if headers > MAX_HEADERS {
-        let detail =
-            format!("The headers have {headers} bytes, {MAX_HEADERS} is the most: leave out what is not needed.");
+        let detail = format!(
+            "The headers have {headers} bytes, {MAX_HEADERS} is the most: leave out what is not needed."
+        );
         return Err(Problem::new(Kind::HeadersTooLarge, detail));
     }
     Ok(next.run(request).await)
@@ -80,12 +86,19 @@ fn unknown(uri: &Uri, way: &str) -> Problem {
 }
 
 pub(crate) async fn method_not_allowed(method: Method) -> Problem {
-    Problem::new(Kind::MethodNotAllowed, format!("{method} is not possible here: the header Allow lists what is."))
+    Problem::new(
+        Kind::MethodNotAllowed,
+        format!("{method} is not possible here: the header Allow lists what is."),
+    )
 }
 
 /// A handler panicked: the log has the details, the caller an answer.
 pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> HttpResponse<Body> {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!(panic = text.unwrap_or("no message"), "a request's handler panicked");
-    Problem::new(Kind::Internal, "The answer could not be made; the service's log says why.").into_response()
+    Problem::new(Kind::Internal, "The answer could not be made; the service's log says why.")
+        .into_response()
 }

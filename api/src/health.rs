@@ -62,13 +62,16 @@ pub(crate) async fn health(Extract(api): Extract<Api>) -> Result<Response, Probl
         tracing::warn!(%error, "health cannot be judged");
         Problem::new(Kind::NotReady, "Postgres is not reached, or holds no schema `vitrina` yet.")
     })?;
-    let unwell: Vec<(&str, String)> =
-        models.iter().flat_map(|model| model.reasons(thresholds).map(|reason| (&*model.model, reason))).collect();
+    let unwell: Vec<(&str, String)> = models
+        .iter()
+        .flat_map(|model| model.reasons(thresholds).map(|reason| (&*model.model, reason)))
+        .collect();
     if !unwell.is_empty() {
         return Err(Problem::listing(Kind::Unwell, "`vitrina status` says more.", unwell));
     }
     let body = answer::json(&Answer { status: "ok", models })?;
-    Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body).into_response())
+    Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body)
+        .into_response())
 }
 
 async fn read(api: &Api, thresholds: &Thresholds) -> Result<Vec<Health>, DatabaseError> {
@@ -98,13 +101,19 @@ impl Health {
             Some(_) => None,
         };
         let (lag, most) = (self.lag_ms.unwrap_or(0), thresholds.lag.as_millis());
-        let lag = (i128::from(lag) > most as i128)
-            .then(|| format!("it is {:.1} s behind its log, more than {:.1} s", lag as f64 / 1e3, most as f64 / 1e3));
+        let lag = (i128::from(lag) > most as i128).then(|| {
+            format!(
+                "it is {:.1} s behind its log, more than {:.1} s",
+                lag as f64 / 1e3,
+                most as f64 / 1e3
+            )
+        });
         let parked = (self.parked > thresholds.parked.into())
             .then(|| format!("more than {} of its records are parked", thresholds.parked));
         let allowed = thresholds.error_share * self.events as f64;
         let errors = (self.errors as f64 > allowed).then(|| {
-            let (errors, events, share) = (self.errors, self.events, thresholds.error_share * 100.0);
+            let (errors, events, share) =
+                (self.errors, self.events, thresholds.error_share * 100.0);
             format!("{errors} errors in {events} events within five minutes, more than {share} %")
         });
         [state, lag, parked, errors].into_iter().flatten()
@@ -122,9 +131,21 @@ mod tests {
 
     #[test]
     fn at_the_thresholds_all_is_well_and_beyond_them_nothing_is() {
-        let at = Health { lag_ms: Some(30_000), parked: 10, errors: 5, events: 100, ..Health::default() };
+        let at = Health {
+            lag_ms: Some(30_000),
+            parked: 10,
+            errors: 5,
+            events: 100,
+            ..Health::default()
+        };
         assert!(reasons(at).is_empty() && reasons(Health::default()).is_empty());
-        let beyond = Health { lag_ms: Some(30_001), parked: 11, errors: 6, events: 100, ..Health::default() };
+        let beyond = Health {
+            lag_ms: Some(30_001),
+            parked: 11,
+            errors: 6,
+            events: 100,
+            ..Health::default()
+        };
         assert_eq!(
             reasons(beyond),
             [
@@ -138,7 +159,9 @@ mod tests {
 
     #[test]
     fn states_that_do_not_pass_by_themselves_are_unwell() {
-        let of = |state: &str| reasons(Health { state: Some(state.to_owned()), ..Health::default() }).len();
+        let of = |state: &str| {
+            reasons(Health { state: Some(state.to_owned()), ..Health::default() }).len()
+        };
         for state in ["starting", "catching_up", "live", "waiting", "paused"] {
             assert_eq!(of(state), 0, "{state}");
         }

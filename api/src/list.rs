@@ -59,8 +59,14 @@ async fn read(
 }
 
 /// The address of the page after the row whose order values are `last`, a JSON array.
-fn next(page: &Page<'_>, uri: &Uri, parameters: &Parameters, last: &str) -> Result<String, Failure> {
-    let last = serde_json::from_str(last).map_err(|error| DatabaseError::Other(error.to_string()))?;
+fn next(
+    page: &Page<'_>,
+    uri: &Uri,
+    parameters: &Parameters,
+    last: &str,
+) -> Result<String, Failure> {
+    let last =
+        serde_json::from_str(last).map_err(|error| DatabaseError::Other(error.to_string()))?;
     let cursor = Cursor::new(page.view, &page.order, &page.filters, last).encode()?;
     Ok(format!("{}?{}", uri.path(), parameters.with_cursor(&cursor)))
 }

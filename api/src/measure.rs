@@ -20,14 +20,23 @@ pub const DURATION_SECONDS: &str = "vitrina_http_request_duration_seconds";
 
 /// Tells the installed recorder what the metrics mean; called once, after it was installed.
 pub fn describe_metrics() {
-    describe_counter!(REQUESTS_TOTAL, Unit::Count, "HTTP requests answered, by route, method and status");
-    describe_histogram!(DURATION_SECONDS, Unit::Seconds, "Time to answer an HTTP request, by route and method");
+    describe_counter!(
+        REQUESTS_TOTAL,
+        Unit::Count,
+        "HTTP requests answered, by route, method and status"
+    );
+    describe_histogram!(
+        DURATION_SECONDS,
+        Unit::Seconds,
+        "Time to answer an HTTP request, by route and method"
+    );
 }
 
 /// `/metrics`, rendered on each request.
 pub(crate) fn routes(handle: PrometheusHandle) -> Router<Api> {
-    let render =
-        move || async move { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], handle.render()) };
+    let render = move || async move {
+        ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], handle.render())
+    };
     Router::new().route("/metrics", get(render))
 }
 
@@ -38,7 +47,8 @@ pub(crate) async fn measure(request: Request, next: Next) -> Response {
     let method = method(request.method());
     let response = next.run(request).await;
     let status = response.status().as_u16().to_string();
-    counter!(REQUESTS_TOTAL, "route" => route.clone(), "method" => method, "status" => status).increment(1);
+    counter!(REQUESTS_TOTAL, "route" => route.clone(), "method" => method, "status" => status)
+        .increment(1);
     histogram!(DURATION_SECONDS, "route" => route, "method" => method).record(begun.elapsed());
     response
 }

@@ -11,7 +11,10 @@ use crate::health;
 use crate::problem::{Kind, Problem};
 
 pub(crate) fn routes() -> Router<Api> {
-    Router::new().route("/livez", get(live)).route("/readyz", get(ready)).route("/healthz", get(health::health))
+    Router::new()
+        .route("/livez", get(live))
+        .route("/readyz", get(ready))
+        .route("/healthz", get(health::health))
 }
 
 /// The process runs and answers.

@@ -41,24 +41,46 @@ impl Kind {
         use StatusCode as S;
         match self {
             Self::UnknownView => (S::NOT_FOUND, "unknown-view", "There is no such view"),
-            Self::UnknownRoute => (S::NOT_FOUND, "unknown-route", "There is nothing at this address"),
+            Self::UnknownRoute => {
+                (S::NOT_FOUND, "unknown-route", "There is nothing at this address")
+            }
             Self::NotFound => (S::NOT_FOUND, "not-found", "There is no such row"),
-            Self::UnknownParameter => (S::BAD_REQUEST, "unknown-parameter", "A parameter is not known"),
-            Self::RepeatedParameter => (S::BAD_REQUEST, "repeated-parameter", "A parameter is given twice"),
-            Self::BadEncoding => (S::BAD_REQUEST, "bad-encoding", "The address is not encoded properly"),
+            Self::UnknownParameter => {
+                (S::BAD_REQUEST, "unknown-parameter", "A parameter is not known")
+            }
+            Self::RepeatedParameter => {
+                (S::BAD_REQUEST, "repeated-parameter", "A parameter is given twice")
+            }
+            Self::BadEncoding => {
+                (S::BAD_REQUEST, "bad-encoding", "The address is not encoded properly")
+            }
             Self::BadValue => (S::BAD_REQUEST, "bad-value", "A value does not fit"),
-            Self::OrderNeedsIndex => (S::BAD_REQUEST, "order-needs-index", "This order needs an index"),
+            Self::OrderNeedsIndex => {
+                (S::BAD_REQUEST, "order-needs-index", "This order needs an index")
+            }
             Self::CursorMismatch => (S::BAD_REQUEST, "cursor-mismatch", "The cursor does not fit"),
             Self::TooExpensive => (S::BAD_REQUEST, "too-expensive", "The query takes too long"),
-            Self::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "method-not-allowed", "This method is not possible here"),
-            Self::UriTooLong => (S::URI_TOO_LONG, "uri-too-long", "The address is too long"),
-            Self::HeadersTooLarge => {
-                (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers-too-large", "The headers are too large")
+            Self::MethodNotAllowed => {
+                (S::METHOD_NOT_ALLOWED, "method-not-allowed", "This method is not possible here")
             }
-            Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Something went wrong on our side"),
-            Self::Unavailable => (S::SERVICE_UNAVAILABLE, "unavailable", "The data cannot be reached right now"),
-            Self::Overloaded => (S::SERVICE_UNAVAILABLE, "overloaded", "Too many requests at a time"),
-            Self::NotReady => (S::SERVICE_UNAVAILABLE, "not-ready", "This instance cannot do its job yet"),
+            Self::UriTooLong => (S::URI_TOO_LONG, "uri-too-long", "The address is too long"),
+            Self::HeadersTooLarge => (
+                S::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "headers-too-large",
+                "The headers are too large",
+            ),
+            Self::Internal => {
+                (S::INTERNAL_SERVER_ERROR, "internal", "Something went wrong on our side")
+            }
+            Self::Unavailable => {
+                (S::SERVICE_UNAVAILABLE, "unavailable", "The data cannot be reached right now")
+            }
+            Self::Overloaded => {
+                (S::SERVICE_UNAVAILABLE, "overloaded", "Too many requests at a time")
+            }
+            Self::NotReady => {
+                (S::SERVICE_UNAVAILABLE, "not-ready", "This instance cannot do its job yet")
+            }
             Self::Unwell => (S::SERVICE_UNAVAILABLE, "unwell", "A model is not well"),
             Self::AdminOff => (S::NOT_FOUND, "admin-off", "The admin routes are off"),
             Self::Unauthorized => (S::UNAUTHORIZED, "unauthorized", "A token is wanted"),
@@ -108,15 +130,20 @@ impl Problem {
     ) -> Self {
         let detail = detail.into();
         let allowed = allowed.into_iter().map(Into::into).collect();
-        let error = ParameterError { parameter: parameter.to_owned(), detail: detail.clone(), allowed };
+        let error =
+            ParameterError { parameter: parameter.to_owned(), detail: detail.clone(), allowed };
         Self { kind, detail, errors: vec![error] }
     }
 
     /// A problem with several things, each by its name and what is wrong with it; `way` ends the sentence over all.
     pub(crate) fn listing(kind: Kind, way: &str, found: Vec<(&str, String)>) -> Self {
-        let lines: Vec<String> = found.iter().map(|(name, what)| format!("{name}: {what}")).collect();
-        let error =
-            |(name, detail): (&str, String)| ParameterError { parameter: name.to_owned(), detail, allowed: Vec::new() };
+        let lines: Vec<String> =
+            found.iter().map(|(name, what)| format!("{name}: {what}")).collect();
+        let error = |(name, detail): (&str, String)| ParameterError {
+            parameter: name.to_owned(),
+            detail,
+            allowed: Vec::new(),
+        };
         let detail = format!("{}. {way}", lines.join("; "));
         Self { kind, detail, errors: found.into_iter().map(error).collect() }
     }

@@ -22,7 +22,8 @@ pub(crate) async fn row(
 ) -> Result<Response, Problem> {
     let segments = path::segments(&uri)?;
     let parameters = Parameters::parse(uri.query())?;
-    let (name, key) = segments.split_first().map_or(("", &[][..]), |(name, key)| (name.as_str(), key));
+    let (name, key) =
+        segments.split_first().map_or(("", &[][..]), |(name, key)| (name.as_str(), key));
     api.on_view(name, |view| read(&api, view, key, &parameters, &headers)).await
 }
 
@@ -37,7 +38,8 @@ async fn read(
     parameters.only("a row's address", &["select"])?;
     let select = parameters.get("select");
     let columns = selected(&view, select)?;
-    let query: Vec<_> = ["row"].into_iter().chain(parts.iter().map(String::as_str)).chain(select).collect();
+    let query: Vec<_> =
+        ["row"].into_iter().chain(parts.iter().map(String::as_str)).chain(select).collect();
     if let Some(unchanged) = answer::unchanged(api.database(), &view, headers, &query).await? {
         return Ok(unchanged);
     }
@@ -50,7 +52,8 @@ async fn read(
         conditions.join(" AND ")
     );
     let text = Freshness::select(&view, &data, "", &mut binds);
-    let statement = if select.is_none() { Statement::fixed(text, binds) } else { Statement::free(text, binds) };
+    let statement =
+        if select.is_none() { Statement::fixed(text, binds) } else { Statement::free(text, binds) };
     let row = match api.database().first(statement).await {
         Ok(row) => row.ok_or(Failure::Stale)?,
         Err(error) => return Err(refusal::of_key(api.database(), &key, error).await),
@@ -58,7 +61,10 @@ async fn read(
     let freshness = Freshness::of(Some(&row), &view)?;
     let Some(data) = get::<Option<String>>(&row, "data")? else {
         let detail = format!("`{}` has no row with the key {}.", view.name, parts.join(", "));
-        return Ok(answer::located(Problem::new(Kind::NotFound, detail).into_response(), &freshness));
+        return Ok(answer::located(
+            Problem::new(Kind::NotFound, detail).into_response(),
+            &freshness,
+        ));
     };
     let body = format!(r#"{{"data":{data},"meta":{}}}"#, json(&freshness)?);
     Ok(answer::found(body, &view, &freshness, headers, &query))
@@ -68,7 +74,10 @@ async fn read(
 fn key<'v>(view: &'v View, parts: &[String]) -> Result<Vec<Filter<'v>>, Problem> {
     let key = view.key();
     if key.is_empty() {
-        let detail = format!("`{0}` is a SQL view and has no key: filter the list, GET /v1/views/{0}.", view.name);
+        let detail = format!(
+            "`{0}` is a SQL view and has no key: filter the list, GET /v1/views/{0}.",
+            view.name
+        );
         return Err(Problem::new(Kind::NotFound, detail));
     }
     if key.len() != parts.len() {

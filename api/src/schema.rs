@@ -12,7 +12,10 @@ use crate::path;
 use crate::problem::Problem;
 use crate::query::Parameters;
 
-pub(crate) async fn schema(State(api): State<Api>, OriginalUri(uri): OriginalUri) -> Result<Response, Problem> {
+pub(crate) async fn schema(
+    State(api): State<Api>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Response, Problem> {
     Parameters::parse(uri.query())?.only("a schema's address", &[])?;
     let catalogue = api.directory().current(api.database()).await?;
     let view = catalogue.view(&path::view(&uri)?)?;
@@ -25,7 +28,8 @@ pub(crate) async fn schema(State(api): State<Api>, OriginalUri(uri): OriginalUri
 
 /// JSON Schema of a whole row, without `select`.
 fn of_view(view: &View) -> Value {
-    let properties: Map<_, _> = view.columns.iter().map(|column| (column.name.clone(), of_column(column))).collect();
+    let properties: Map<_, _> =
+        view.columns.iter().map(|column| (column.name.clone(), of_column(column))).collect();
     let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": format!("/v1/schemas/{}", view.name),

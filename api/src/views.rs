@@ -64,7 +64,10 @@ impl<'a> Described<'a> {
     }
 }
 
-pub(crate) async fn views(State(api): State<Api>, OriginalUri(uri): OriginalUri) -> Result<Response, Problem> {
+pub(crate) async fn views(
+    State(api): State<Api>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Response, Problem> {
     Parameters::parse(uri.query())?.only("the catalogue", &[])?;
     let catalogue = api.directory().current(api.database()).await?;
     let lags: BTreeMap<_, _> = Lag::read(api.database()).await?.into_iter().collect();

@@ -4,13 +4,17 @@
 use std::collections::HashMap;
 
 use apache_avro::schema::{
-    Alias, FixedSchema, InnerDecimalSchema, Name, RecordField, RecordSchema, Schema as Parsed, UuidSchema,
+    Alias, FixedSchema, InnerDecimalSchema, Name, RecordField, RecordSchema, Schema as Parsed,
+    UuidSchema,
 };
 
 use crate::schema::{Enumeration, Field, Named, Node, NodeId, Record, SchemaError, Unit};
 
 /// The nodes of a parsed schema, and which of them is the whole; `others` define types that it may mention.
-pub(crate) fn nodes(parsed: &Parsed, others: &[Parsed]) -> Result<(Vec<Node>, NodeId), SchemaError> {
+pub(crate) fn nodes(
+    parsed: &Parsed,
+    others: &[Parsed],
+) -> Result<(Vec<Node>, NodeId), SchemaError> {
     let mut arena = Arena { nodes: Vec::new(), names: HashMap::new(), others };
     let root = arena.node(parsed)?;
     Ok((arena.nodes, root))
@@ -40,9 +44,13 @@ impl Arena<'_> {
             Parsed::Record(record) => Node::Record(self.record(record)?),
             Parsed::Array(array) => Node::Array(self.node(&array.items)?),
             Parsed::Map(map) => Node::Map(self.node(&map.types)?),
-            Parsed::Union(union) => {
-                Node::Union(union.variants().iter().map(|branch| self.node(branch)).collect::<Result<_, _>>()?)
-            }
+            Parsed::Union(union) => Node::Union(
+                union
+                    .variants()
+                    .iter()
+                    .map(|branch| self.node(branch))
+                    .collect::<Result<_, _>>()?,
+            ),
             leaf => leaf_node(leaf),
         };
         self.nodes[id] = node;
@@ -56,7 +64,9 @@ impl Arena<'_> {
         }
         match self.others.iter().find(|other| other.name() == Some(name)) {
             Some(other) => self.node(other),
-            None => Err(SchemaError { what: format!("nothing defines the name {full}"), line: None }),
+            None => {
+                Err(SchemaError { what: format!("nothing defines the name {full}"), line: None })
+            }
         }
     }
 
@@ -70,7 +80,10 @@ impl Arena<'_> {
             })
         };
         let fields = record.fields.iter().map(field).collect::<Result<_, _>>()?;
-        Ok(Record { name: named(&record.name, record.aliases.as_deref().unwrap_or_default()), fields })
+        Ok(Record {
+            name: named(&record.name, record.aliases.as_deref().unwrap_or_default()),
+            fields,
+        })
     }
 }
 
@@ -117,5 +130,8 @@ fn fixed_node(fixed: &FixedSchema) -> Node {
 }
 
 fn named(name: &Name, aliases: &[Alias]) -> Named {
-    Named { full: name.fullname(None), aliases: aliases.iter().map(|alias| alias.fullname(None)).collect() }
+    Named {
+        full: name.fullname(None),
+        aliases: aliases.iter().map(|alias| alias.fullname(None)).collect(),
+    }
 }

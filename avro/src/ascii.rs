@@ -11,7 +11,8 @@ pub(crate) fn is_plain(bytes: &[u8]) -> bool {
     let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit));
     let equal = |word: u64, byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
     // A borrow reaches a byte only from one below it that has been found already.
-    gather(bytes, |word| word | below(word, b' ') | equal(word, b'"') | equal(word, b'\\')) & HIGH == 0
+    gather(bytes, |word| word | below(word, b' ') | equal(word, b'"') | equal(word, b'\\')) & HIGH
+        == 0
 }
 
 const ONES: u64 = u64::from_le_bytes([1; 8]);

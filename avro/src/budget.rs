@@ -24,7 +24,11 @@ impl Budget {
     /// For a record of `length` bytes.
     pub(crate) fn new(length: usize) -> Self {
         let of = |free: usize, each: usize| free.saturating_add(length.saturating_mul(each));
-        Self { depth: MAX_DEPTH, work: of(FREE_WORK, WORK_PER_BYTE), json: of(FREE_JSON, JSON_PER_BYTE) }
+        Self {
+            depth: MAX_DEPTH,
+            work: of(FREE_WORK, WORK_PER_BYTE),
+            json: of(FREE_JSON, JSON_PER_BYTE),
+        }
     }
 
     /// Pays for values; a record that asks for far more values than it has bytes is refused.

@@ -162,7 +162,9 @@ impl Scan<'_> {
     fn digits(&mut self, count: usize) -> Option<i64> {
         let (digits, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
-        digits.iter().try_fold(0, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + i64::from(digit - b'0')))
+        digits.iter().try_fold(0, |sum, digit| {
+            digit.is_ascii_digit().then(|| sum * 10 + i64::from(digit - b'0'))
+        })
     }
 
     fn day(&mut self) -> Option<i64> {
@@ -172,7 +174,8 @@ impl Scan<'_> {
         self.one_of(b"-")?;
         let day = self.digits(2)?;
         let result = days(year, month, day);
-        (year > 0 && (1..=12).contains(&month) && civil(result) == (year, month, day)).then_some(result)
+        (year > 0 && (1..=12).contains(&month) && civil(result) == (year, month, day))
+            .then_some(result)
     }
 
     /// A leap second is the first of the next minute, as in Postgres.
@@ -205,7 +208,8 @@ impl Scan<'_> {
         let hours = self.digits(2)?;
         let _ = self.one_of(b":");
         let minutes = if self.0.is_empty() { 0 } else { self.digits(2)? };
-        (hours < 24 && minutes < 60).then_some(sign * (hours * 60 + minutes) * 60 * MICROS_PER_SECOND)
+        (hours < 24 && minutes < 60)
+            .then_some(sign * (hours * 60 + minutes) * 60 * MICROS_PER_SECOND)
     }
 }
 
@@ -222,7 +226,8 @@ mod tests {
 
     #[test]
     fn every_day_of_postgres_is_its_own_inverse() {
-        for day in (FIRST_DAY..FIRST_DAY + 4000).chain(-1000..1000).chain(106_750_000..106_751_983) {
+        for day in (FIRST_DAY..FIRST_DAY + 4000).chain(-1000..1000).chain(106_750_000..106_751_983)
+        {
             let (year, month, dom) = civil(day);
             assert_eq!(days(year, month, dom), day);
         }
@@ -246,13 +251,19 @@ mod tests {
     fn reads_what_rfc_3339_allows_and_nothing_else() {
         let at = |text| parse_timestamp(text).map(stamp);
         let noon = Some("2026-02-28T12:00:00+00:00".to_owned());
-        for text in
-            ["2026-02-28T12:00:00Z", "2026-02-28t14:00:00.000+02:00", "2026-02-28 06:30:00-0530", "2026-02-28T12:00:00"]
-        {
+        for text in [
+            "2026-02-28T12:00:00Z",
+            "2026-02-28t14:00:00.000+02:00",
+            "2026-02-28 06:30:00-0530",
+            "2026-02-28T12:00:00",
+        ] {
             assert_eq!(at(text), noon, "{text}");
         }
         assert_eq!(at("2016-12-31T23:59:60Z").as_deref(), Some("2017-01-01T00:00:00+00:00"));
-        assert_eq!(at("2026-02-28T12:00:00.1234567Z").as_deref(), Some("2026-02-28T12:00:00.123456+00:00"));
+        assert_eq!(
+            at("2026-02-28T12:00:00.1234567Z").as_deref(),
+            Some("2026-02-28T12:00:00.123456+00:00")
+        );
         for text in [
             "",
             "yesterday",

@@ -64,7 +64,11 @@ impl Writer<'_> {
                         self.node(field.node);
                         if self.detail == Detail::Meaning {
                             let default = field.default.as_ref().map(ToString::to_string);
-                            let _ = write!(self.out, " aliases {:?} default {default:?}", field.aliases);
+                            let _ = write!(
+                                self.out,
+                                " aliases {:?} default {default:?}",
+                                field.aliases
+                            );
                         }
                         self.out.push(',');
                     }

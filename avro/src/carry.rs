@@ -32,7 +32,9 @@ impl Carry<'_> {
         }
         let carried = match (self.old.single(old.node), self.new.single(new.node)) {
             (Some(from), Some(to)) if is.ty != ColumnType::Jsonb => self.scalar(from, to, &name),
-            _ if is.ty == ColumnType::Jsonb && was.ty == ColumnType::Jsonb => self.json(old.node, new.node, &name, 0),
+            _ if is.ty == ColumnType::Jsonb && was.ty == ColumnType::Jsonb => {
+                self.json(old.node, new.node, &name, 0)
+            }
             _ => None,
         };
         match carried {
@@ -105,7 +107,9 @@ impl Carry<'_> {
                 format!("to_jsonb(({scalar})::{})", is.column_type().sql())
             }
         };
-        let nulls = format!("CASE WHEN {sql} IS NULL OR jsonb_typeof({sql}) = 'null' THEN {sql} ELSE {built} END");
+        let nulls = format!(
+            "CASE WHEN {sql} IS NULL OR jsonb_typeof({sql}) = 'null' THEN {sql} ELSE {built} END"
+        );
         Some(if null && built != sql { nulls } else { built })
     }
 
@@ -136,7 +140,11 @@ impl Carry<'_> {
             }
         }
         let names: Vec<String> = gone.iter().map(|name| quote(name)).collect();
-        let kept = if names.is_empty() { sql.to_owned() } else { format!("({sql} - ARRAY[{}])", names.join(", ")) };
+        let kept = if names.is_empty() {
+            sql.to_owned()
+        } else {
+            format!("({sql} - ARRAY[{}])", names.join(", "))
+        };
         // A call takes a hundred arguments.
         let built = put.chunks(50).map(|puts| format!("jsonb_build_object({})", puts.join(", ")));
         Some(format!("({})", std::iter::once(kept).chain(built).collect::<Vec<_>>().join(" || ")))
@@ -150,5 +158,8 @@ fn symbols(old: &Enumeration, new: &Enumeration, sql: &str) -> Option<String> {
     }
     let default = quote(new.default.as_ref()?);
     let known: Vec<String> = new.symbols.iter().map(|symbol| quote(symbol)).collect();
-    Some(format!("CASE WHEN {sql} IS NULL OR {sql} IN ({}) THEN {sql} ELSE {default} END", known.join(", ")))
+    Some(format!(
+        "CASE WHEN {sql} IS NULL OR {sql} IN ({}) THEN {sql} ELSE {default} END",
+        known.join(", ")
+    ))
 }

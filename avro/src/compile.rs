@@ -40,14 +40,19 @@ impl<'a> Compiler<'a> {
             Node::Long | Node::TimeMicros | Node::Timestamp { .. } => Op::Leaf(Leaf::Long),
             Node::Float => Op::Leaf(Leaf::Fixed(4)),
             Node::Double => Op::Leaf(Leaf::Fixed(8)),
-            Node::Bytes | Node::String | Node::Decimal { size: None, .. } | Node::Uuid { fixed: false } => {
-                Op::Leaf(Leaf::Bytes)
+            Node::Bytes
+            | Node::String
+            | Node::Decimal { size: None, .. }
+            | Node::Uuid { fixed: false } => Op::Leaf(Leaf::Bytes),
+            Node::Fixed(_, size) | Node::Decimal { size: Some(size), .. } => {
+                Op::Leaf(Leaf::Fixed(*size))
             }
-            Node::Fixed(_, size) | Node::Decimal { size: Some(size), .. } => Op::Leaf(Leaf::Fixed(*size)),
             Node::Uuid { fixed: true } => Op::Leaf(Leaf::Fixed(16)),
             Node::Duration => Op::Leaf(Leaf::Fixed(12)),
             Node::Enum(symbols) => Op::Leaf(Leaf::Symbol(symbols.symbols.len())),
-            Node::Union(branches) => Op::Union(branches.iter().map(|&branch| self.passing(branch)).collect()),
+            Node::Union(branches) => {
+                Op::Union(branches.iter().map(|&branch| self.passing(branch)).collect())
+            }
             Node::Array(items) => blocks(self.passing(*items), schema.least(*items), false, None),
             Node::Map(values) => blocks(self.passing(*values), schema.least(*values), true, None),
             Node::Record(record) => {
@@ -55,7 +60,10 @@ impl<'a> Compiler<'a> {
                     let run = self.start();
                     self.passed.insert(id, run);
                     let mut steps = Vec::new();
-                    record.fields.iter().for_each(|field| self.pass(field.node, &field.name, &mut steps));
+                    record
+                        .fields
+                        .iter()
+                        .for_each(|field| self.pass(field.node, &field.name, &mut steps));
                     self.program.records[run] = steps;
                     run
                 });
@@ -77,9 +85,15 @@ impl<'a> Compiler<'a> {
             Shape::Null => return write(b"null", steps),
             Shape::Scalar(Scalar::Text) => Op::Leaf(Leaf::Text),
             Shape::Scalar(scalar) => Op::Scalar(scalar.clone()),
-            Shape::Branches(branches) => Op::Union(branches.iter().map(|&branch| self.showing(branch)).collect()),
-            Shape::Array { items, least } => blocks(self.showing(*items), *least, false, Some(*b"[]")),
-            Shape::Map { values, least } => blocks(self.showing(*values), *least, true, Some(*b"{}")),
+            Shape::Branches(branches) => {
+                Op::Union(branches.iter().map(|&branch| self.showing(branch)).collect())
+            }
+            Shape::Array { items, least } => {
+                blocks(self.showing(*items), *least, false, Some(*b"[]"))
+            }
+            Shape::Map { values, least } => {
+                blocks(self.showing(*values), *least, true, Some(*b"{}"))
+            }
             Shape::Record(members) => {
                 let run = self.shown.get(&id).copied().unwrap_or_else(|| {
                     let run = self.start();
@@ -132,7 +146,9 @@ impl<'a> Compiler<'a> {
             ("", path) | (path, "") => path.to_owned(),
             (outer, inner) => format!("{outer}.{inner}"),
         };
-        steps.extend(list.iter().map(|Step { op, field }| Step { op: op.clone(), field: path(field) }));
+        steps.extend(
+            list.iter().map(|Step { op, field }| Step { op: op.clone(), field: path(field) }),
+        );
     }
 
     /// A place for a record's list, before it is made: it may refer to itself.
@@ -146,7 +162,9 @@ impl<'a> Compiler<'a> {
 fn takes_bytes(op: &Op) -> bool {
     match op {
         Op::Leaf(leaf) => !matches!(leaf, Leaf::Literal(_) | Leaf::Fixed(0)),
-        Op::Scalar(scalar) => !matches!(scalar, Scalar::Fixed(_) | Scalar::Decimal { size: Some(_), .. }),
+        Op::Scalar(scalar) => {
+            !matches!(scalar, Scalar::Fixed(_) | Scalar::Decimal { size: Some(_), .. })
+        }
         Op::Union(_) | Op::Blocks(_) => true,
         Op::Record(_) => false,
     }
@@ -156,7 +174,10 @@ fn write(text: &[u8], steps: &mut Vec<Step>) {
     for piece in text.chunks(Literal::ROOM) {
         let mut room = [0; Literal::ROOM];
         room[..piece.len()].copy_from_slice(piece);
-        steps.push(Step { op: Op::Leaf(Leaf::Literal(Literal { room, length: piece.len() })), field: String::new() });
+        steps.push(Step {
+            op: Op::Leaf(Leaf::Literal(Literal { room, length: piece.len() })),
+            field: String::new(),
+        });
     }
 }
 

@@ -20,40 +20,68 @@ pub(crate) struct ContextFile {
 }
 
 /// Reads the file; the context has no events yet.
-pub(crate) fn read(name: &str, path: &str, text: &str, findings: &mut Vec<Finding>) -> Option<(Context, ContextFile)> {
+pub(crate) fn read(
+    name: &str,
+    path: &str,
+    text: &str,
+    findings: &mut Vec<Finding>,
+) -> Option<(Context, ContextFile)> {
     let mut values: [Option<String>; 6] = Default::default();
     let mut file = ContextFile { path: path.to_owned(), lines: [1; 6] };
     let table = DeTable::parse(text).map_err(|error| {
         let line = line_at(text, error.span().map_or(0, |span| span.start));
-        findings.push(Finding::error(path, line, format!("not TOML: {}", error.message()), "correct the line"));
+        findings.push(Finding::error(
+            path,
+            line,
+            format!("not TOML: {}", error.message()),
+            "correct the line",
+        ));
     });
     for (key, value) in table.ok()?.get_ref() {
         let line = line_at(text, key.span().start);
         let Some(place) = KEYS.iter().position(|known| known == key.get_ref()) else {
             let hint = nearest::hint(key.get_ref(), KEYS);
             let help = format!("the keys are {}", KEYS.join(", "));
-            findings.push(Finding::error(path, line, format!("unknown key `{}`{hint}", key.get_ref()), help));
+            findings.push(Finding::error(
+                path,
+                line,
+                format!("unknown key `{}`{hint}", key.get_ref()),
+                help,
+            ));
             continue;
         };
         file.lines[place] = line;
         match value.get_ref().as_str().filter(|text| !matches!(text.trim(), "" | "header:")) {
             Some(text) => values[place] = Some(text.to_owned()),
             None => {
-                let help = if place == 0 { "give a topic's name" } else { "give a field's name, or `header:NAME`" };
-                findings.push(Finding::error(path, line, format!("`{}` names nothing", KEYS[place]), help));
+                let help = if place == 0 {
+                    "give a topic's name"
+                } else {
+                    "give a field's name, or `header:NAME`"
+                };
+                findings.push(Finding::error(
+                    path,
+                    line,
+                    format!("`{}` names nothing", KEYS[place]),
+                    help,
+                ));
             }
         }
     }
     let mut required = |place: usize, help: &str| {
         let value = values[place].take();
         // A key that is there and names nothing is already a finding.
-        if value.is_none() && !findings.iter().any(|finding| finding.file == path && finding.what.contains(KEYS[place]))
+        if value.is_none()
+            && !findings
+                .iter()
+                .any(|finding| finding.file == path && finding.what.contains(KEYS[place]))
         {
             findings.push(Finding::error(path, 1, format!("`{}` is missing", KEYS[place]), help));
         }
         value
     };
-    let topic = required(0, "write the topic of the context's events, as topic = \"orders.events\"");
+    let topic =
+        required(0, "write the topic of the context's events, as topic = \"orders.events\"");
     let key = required(1, "write the field that is the record's key, as key = \"order_id\"");
     let [_, _, event_id, time, correlation_id, causation_id] =
         values.map(|value| value.map_or(Origin::Default, origin));
@@ -84,7 +112,12 @@ fn check_topic(topic: &str, file: &ContextFile, findings: &mut Vec<Finding>) -> 
     let accepted = topic.len() <= 249 && topic.bytes().all(legal) && !matches!(topic, "." | "..");
     if !accepted {
         let help = "a topic's name has up to 249 letters, digits, dots, underscores and hyphens";
-        findings.push(Finding::error(&file.path, file.lines[0], format!("`{topic}` is no topic of Kafka"), help));
+        findings.push(Finding::error(
+            &file.path,
+            file.lines[0],
+            format!("`{topic}` is no topic of Kafka"),
+            help,
+        ));
     }
     accepted
 }
@@ -97,7 +130,8 @@ impl ContextFile {
                 self.check_key(context, &event.relation(), version, findings);
             }
         }
-        let origins = [&context.event_id, &context.time, &context.correlation_id, &context.causation_id];
+        let origins =
+            [&context.event_id, &context.time, &context.correlation_id, &context.causation_id];
         for (place, origin) in origins.into_iter().enumerate() {
             if let Origin::Field(field) = origin {
                 self.check_field(context, place + 2, field, findings);
@@ -105,14 +139,23 @@ impl ContextFile {
         }
     }
 
-    fn check_key(&self, context: &Context, relation: &str, version: &Version, findings: &mut Vec<Finding>) {
+    fn check_key(
+        &self,
+        context: &Context,
+        relation: &str,
+        version: &Version,
+        findings: &mut Vec<Finding>,
+    ) {
         let (key, number) = (&context.key, version.number);
         let what = match version.place(key).map(|place| &version.columns[place]) {
             Some(column) if is_scalar(column) => return,
             Some(_) => format!("the key `{key}` is not a scalar in {relation} v{number}"),
             None => {
                 let fields = version.fields().iter().map(|field| field.name.as_str());
-                format!("the key `{key}` is not a field of {relation} v{number}{}", nearest::hint(key, fields))
+                format!(
+                    "the key `{key}` is not a field of {relation} v{number}{}",
+                    nearest::hint(key, fields)
+                )
             }
         };
         let help = "the key is a scalar field of every version of every event of the context: name another, or move \
@@ -121,24 +164,42 @@ impl ContextFile {
     }
 
     /// An id or a time may be missing from some events, but not from all.
-    fn check_field(&self, context: &Context, place: usize, field: &str, findings: &mut Vec<Finding>) {
+    fn check_field(
+        &self,
+        context: &Context,
+        place: usize,
+        field: &str,
+        findings: &mut Vec<Finding>,
+    ) {
         let versions = || context.events.values().flat_map(|event| &event.versions);
-        let holders: Vec<&Column> =
-            versions().filter_map(|version| Some(&version.columns[version.place(field)?])).collect();
+        let holders: Vec<&Column> = versions()
+            .filter_map(|version| Some(&version.columns[version.place(field)?]))
+            .collect();
         let name = KEYS[place];
         if holders.is_empty() && !context.events.is_empty() {
             let fields = versions().flat_map(Version::fields).map(|field| field.name.as_str());
-            let what = format!("no event of the context has the field `{field}`{}", nearest::hint(field, fields));
-            let help = format!("name a field, or `header:{field}` for a header, or leave `{name}` out");
+            let what = format!(
+                "no event of the context has the field `{field}`{}",
+                nearest::hint(field, fields)
+            );
+            let help =
+                format!("name a field, or `header:{field}` for a header, or leave `{name}` out");
             findings.push(Finding::error(&self.path, self.lines[place], what, help));
         }
         let fits = |column: &&&Column| match name {
-            "time" => matches!(column.ty, ColumnType::Timestamptz | ColumnType::Timestamp | ColumnType::Text),
+            "time" => matches!(
+                column.ty,
+                ColumnType::Timestamptz | ColumnType::Timestamp | ColumnType::Text
+            ),
             _ => is_scalar(column),
         };
         if let Some(unfit) = holders.iter().find(|column| !fits(column)) {
             let what = format!("the field `{field}` is {}, which is no {name}", unfit.ty.sql());
-            let help = if name == "time" { "name a timestamp or an ISO 8601 string" } else { "name a scalar field" };
+            let help = if name == "time" {
+                "name a timestamp or an ISO 8601 string"
+            } else {
+                "name a scalar field"
+            };
             findings.push(Finding::error(&self.path, self.lines[place], what, help));
         }
     }

@@ -131,7 +131,10 @@ impl Contract {
                 canonical::text(&version.schema, version.schema.root(), Detail::Meaning)
             ));
             let sources = version.columns.iter().zip(&version.upcast);
-            lines.extend(sources.map(|(column, source)| format!("{} = {}", column.name, respaced(&source.sql))));
+            lines
+                .extend(sources.map(|(column, source)| {
+                    format!("{} = {}", column.name, respaced(&source.sql))
+                }));
         }
         lines.join("\n")
     }
@@ -168,7 +171,8 @@ fn respaced(sql: &str) -> String {
     let respace = |(place, part): (usize, &str)| {
         let edge = |blank: bool| if blank { " " } else { "" };
         let words: Vec<&str> = part.split_whitespace().collect();
-        let (starts, ends) = (part.starts_with(char::is_whitespace), part.ends_with(char::is_whitespace));
+        let (starts, ends) =
+            (part.starts_with(char::is_whitespace), part.ends_with(char::is_whitespace));
         match place % 2 {
             0 => format!("{}{}{}", edge(starts), words.join(" "), edge(ends)),
             _ => part.to_owned(),
@@ -185,7 +189,10 @@ impl vitrina_sql::Relations for Contracts {
     }
 
     fn names(&self) -> Vec<String> {
-        let contracts = self.contexts.values().flat_map(|context| context.events.values().chain([&context.tombstone]));
+        let contracts = self
+            .contexts
+            .values()
+            .flat_map(|context| context.events.values().chain([&context.tombstone]));
         contracts.map(|contract| contract.relation()).collect()
     }
 }

@@ -94,7 +94,11 @@ impl<'a> Cursor<'a> {
             }
         }
         let cut = self.rest.len() < 10;
-        Err(self.fault(if cut { "the payload ends within a number" } else { "a number takes more than 64 bits" }))
+        Err(self.fault(if cut {
+            "the payload ends within a number"
+        } else {
+            "a number takes more than 64 bits"
+        }))
     }
 
     #[inline]
@@ -145,12 +149,16 @@ impl<'a> Cursor<'a> {
         if count < 0 {
             let size = self.long()?;
             if usize::try_from(size).map_or(true, |size| size > self.rest.len()) {
-                return Err(self.fault(format!("a block of {size} bytes, {} are left", self.rest.len())));
+                return Err(
+                    self.fault(format!("a block of {size} bytes, {} are left", self.rest.len()))
+                );
             }
         }
         let items = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
         if items.checked_mul(least).is_none_or(|bytes| bytes > self.rest.len()) {
-            return Err(self.fault(format!("a block of {items} items, {} bytes are left", self.rest.len())));
+            return Err(
+                self.fault(format!("a block of {items} items, {} bytes are left", self.rest.len()))
+            );
         }
         Ok(items)
     }

@@ -81,11 +81,13 @@ impl Decoder {
         let target = |layout: Layout| {
             let context = contracts.contexts.get(&layout.contract.context);
             let topic = context.map(|context| context.topic.clone()).unwrap_or_default();
-            let envelope = context.map(|context| Envelope::new(context, &layout.contract)).unwrap_or_default();
+            let envelope =
+                context.map(|context| Envelope::new(context, &layout.contract)).unwrap_or_default();
             Target { topic, envelope, layout }
         };
         let layouts: Vec<Target> = layouts.into_iter().map(target).collect();
-        let tombstones = layouts.iter().enumerate().filter(|(_, target)| target.layout.contract.is_tombstone());
+        let tombstones =
+            layouts.iter().enumerate().filter(|(_, target)| target.layout.contract.is_tombstone());
         let plans = tombstones.map(|(index, target)| (index, target.plan_tombstones())).collect();
         let tombstones = Branch { name: TOMBSTONE.to_owned(), plans };
         Self { layouts, writers: BTreeMap::new(), tombstones }
@@ -107,7 +109,11 @@ impl Decoder {
     /// Finds the version and makes the plan for each record that the schema writes.
     pub fn add_schema(&mut self, reference: SchemaRef, schema: &Arc<Schema>) {
         let union = matches!(schema.node(schema.root()), Node::Union(_));
-        let branches = schema.branches(schema.root()).into_iter().map(|node| self.branch(schema, node)).collect();
+        let branches = schema
+            .branches(schema.root())
+            .into_iter()
+            .map(|node| self.branch(schema, node))
+            .collect();
         self.writers.insert(reference, Writer { union, branches });
     }
 
@@ -116,7 +122,8 @@ impl Decoder {
             return Branch { name: schema.node(node).describe(), plans: Vec::new() };
         };
         let name = record.name.full.clone();
-        let named = |(_, target): &(usize, &Target)| target.layout.contract.full_names.contains(&name);
+        let named =
+            |(_, target): &(usize, &Target)| target.layout.contract.full_names.contains(&name);
         let targets = self.layouts.iter().enumerate().filter(named);
         let plans = targets.map(|(index, target)| (index, target.plan(schema, node))).collect();
         Branch { name, plans }
@@ -139,7 +146,8 @@ impl Decoder {
         out: &'o mut [Vec<Rows>],
     ) -> Result<Decoded<'o>, RecordError> {
         let writer = self.writers.get(&framed.schema);
-        let writer = writer.ok_or_else(|| RecordError::SchemaNotFetched(framed.schema.to_string()))?;
+        let writer =
+            writer.ok_or_else(|| RecordError::SchemaNotFetched(framed.schema.to_string()))?;
         let mut cursor = Cursor::new(framed.payload);
         let place = if writer.union { cursor.index(writer.branches.len(), "branch")? } else { 0 };
         self.decode_branch(&writer.branches[place], record, cursor, out)
@@ -149,7 +157,11 @@ impl Decoder {
     ///
     /// # Errors
     /// What is wrong with its key or headers.
-    pub fn tombstone<'o>(&'o self, record: &Record<'_>, out: &'o mut [Vec<Rows>]) -> Result<Decoded<'o>, RecordError> {
+    pub fn tombstone<'o>(
+        &'o self,
+        record: &Record<'_>,
+        out: &'o mut [Vec<Rows>],
+    ) -> Result<Decoded<'o>, RecordError> {
         self.decode_branch(&self.tombstones, record, Cursor::new(&[]), out)
     }
 
@@ -161,13 +173,15 @@ impl Decoder {
         mut cursor: Cursor<'r>,
         out: &'o mut [Vec<Rows>],
     ) -> Result<Decoded<'o>, RecordError> {
-        let plan = branch.plans.iter().find(|(layout, _)| self.layouts[*layout].topic == record.topic);
+        let plan =
+            branch.plans.iter().find(|(layout, _)| self.layouts[*layout].topic == record.topic);
         let Some((layout, plan)) = plan else { return Ok(Decoded::Ignored { name: &branch.name }) };
         let plan = plan.as_ref().map_err(Clone::clone)?;
         let ordinal = 1 + out[*layout].iter().map(Rows::len).sum::<usize>() as i64;
         let rows = &mut out[*layout][plan.version];
         let row = rows.len();
-        let time = plan.decode(record, &mut cursor, ordinal, rows).inspect_err(|_| rows.truncate(row))?;
+        let time =
+            plan.decode(record, &mut cursor, ordinal, rows).inspect_err(|_| rows.truncate(row))?;
         let identity = rows.identities.get(row).map(|id| Identity { record: &branch.name, id });
         Ok(Decoded::Event {
             layout: *layout,

@@ -33,7 +33,9 @@ fn plain(node: &Node, json: &Json, out: &mut Vec<u8>) -> Encoded {
     let text = json.as_str();
     match node {
         Node::Bytes => encoded(node, json, decode_base64(json).map(|value| bytes(out, &value))),
-        Node::Fixed(_, size) => encoded(node, json, sized(decode_base64(json), *size).map(|value| out.extend(value))),
+        Node::Fixed(_, size) => {
+            encoded(node, json, sized(decode_base64(json), *size).map(|value| out.extend(value)))
+        }
         Node::Decimal { size, precision, scale } => decimal(json, *size, *precision, *scale, out),
         Node::Uuid { fixed } => {
             let uuid = text.and_then(|text| Uuid::try_parse(text).ok());
@@ -50,12 +52,18 @@ fn plain(node: &Node, json: &Json, out: &mut Vec<u8>) -> Encoded {
             let days = text.and_then(calendar::parse_date).and_then(calendar::unix_days);
             encoded(node, json, days.map(|days| long(out, i64::from(days))))
         }
-        Node::TimeMillis => {
-            encoded(node, json, text.and_then(calendar::parse_time).map(|micros| long(out, micros / 1000)))
+        Node::TimeMillis => encoded(
+            node,
+            json,
+            text.and_then(calendar::parse_time).map(|micros| long(out, micros / 1000)),
+        ),
+        Node::TimeMicros => {
+            encoded(node, json, text.and_then(calendar::parse_time).map(|micros| long(out, micros)))
         }
-        Node::TimeMicros => encoded(node, json, text.and_then(calendar::parse_time).map(|micros| long(out, micros))),
         Node::Timestamp { unit, .. } => {
-            let units = text.and_then(calendar::parse_timestamp).and_then(|micros| calendar::unix(micros, *unit));
+            let units = text
+                .and_then(calendar::parse_timestamp)
+                .and_then(|micros| calendar::unix(micros, *unit));
             encoded(node, json, units.map(|units| long(out, units)))
         }
         Node::Duration => encoded(node, json, duration(json).map(|value| out.extend(value))),
@@ -67,18 +75,25 @@ fn default(node: &Node, json: &Json, out: &mut Vec<u8>) -> Encoded {
     let done = match node {
         Node::Null => json.is_null().then_some(()),
         Node::Boolean => json.as_bool().map(|value| out.push(u8::from(value))),
-        Node::Int | Node::Date | Node::TimeMillis => {
-            json.as_i64().filter(|value| i32::try_from(*value).is_ok()).map(|value| long(out, value))
+        Node::Int | Node::Date | Node::TimeMillis => json
+            .as_i64()
+            .filter(|value| i32::try_from(*value).is_ok())
+            .map(|value| long(out, value)),
+        Node::Long | Node::TimeMicros | Node::Timestamp { .. } => {
+            json.as_i64().map(|value| long(out, value))
         }
-        Node::Long | Node::TimeMicros | Node::Timestamp { .. } => json.as_i64().map(|value| long(out, value)),
         Node::Float => {
             let value = float(json).map(|value| (value, value as f32));
             let fits = value.filter(|(wide, value)| value.is_finite() || !wide.is_finite());
             fits.map(|(_, value)| out.extend_from_slice(&value.to_le_bytes()))
         }
         Node::Double => float(json).map(|value| out.extend_from_slice(&value.to_le_bytes())),
-        Node::String | Node::Uuid { fixed: false } => json.as_str().map(|value| bytes(out, value.as_bytes())),
-        Node::Bytes | Node::Decimal { size: None, .. } => latin(json).map(|value| bytes(out, &value)),
+        Node::String | Node::Uuid { fixed: false } => {
+            json.as_str().map(|value| bytes(out, value.as_bytes()))
+        }
+        Node::Bytes | Node::Decimal { size: None, .. } => {
+            latin(json).map(|value| bytes(out, &value))
+        }
         Node::Fixed(_, size) | Node::Decimal { size: Some(size), .. } => {
             sized(latin(json), *size).map(|value| out.extend(value))
         }
@@ -91,16 +106,30 @@ fn default(node: &Node, json: &Json, out: &mut Vec<u8>) -> Encoded {
 }
 
 fn symbol(symbols: &Enumeration, json: &Json, out: &mut Vec<u8>) -> Encoded {
-    let place = json.as_str().and_then(|text| symbols.symbols.iter().position(|symbol| symbol == text));
+    let place =
+        json.as_str().and_then(|text| symbols.symbols.iter().position(|symbol| symbol == text));
     let Some(place) = place else {
-        let hint = nearest::hint(json.as_str().unwrap_or_default(), symbols.symbols.iter().map(String::as_str));
-        return Err(wrong(format!("{} is not a symbol of {}{hint}", found(json), symbols.name.full)));
+        let hint = nearest::hint(
+            json.as_str().unwrap_or_default(),
+            symbols.symbols.iter().map(String::as_str),
+        );
+        return Err(wrong(format!(
+            "{} is not a symbol of {}{hint}",
+            found(json),
+            symbols.name.full
+        )));
     };
     long(out, place as i64);
     Ok(())
 }
 
-fn decimal(json: &Json, size: Option<usize>, precision: usize, scale: usize, out: &mut Vec<u8>) -> Encoded {
+fn decimal(
+    json: &Json,
+    size: Option<usize>,
+    precision: usize,
+    scale: usize,
+    out: &mut Vec<u8>,
+) -> Encoded {
     let text = match json {
         Json::Number(number) => number.to_string(),
         Json::String(text) => text.trim().to_owned(),
@@ -119,7 +148,8 @@ fn decimal(json: &Json, size: Option<usize>, precision: usize, scale: usize, out
         None => bytes(out, &value),
         Some(size) => {
             let missing = size.checked_sub(value.len());
-            let missing = missing.ok_or_else(|| wrong(format!("{text} does not fit into {size} bytes")))?;
+            let missing =
+                missing.ok_or_else(|| wrong(format!("{text} does not fit into {size} bytes")))?;
             let sign = if value[0] >= 0x80 { 0xff } else { 0 };
             out.extend(std::iter::repeat_n(sign, missing).chain(value));
         }
@@ -130,9 +160,14 @@ fn decimal(json: &Json, size: Option<usize>, precision: usize, scale: usize, out
 /// `{"months": 1, "days": 2, "milliseconds": 3}`, parts left out are 0.
 fn duration(json: &Json) -> Option<Vec<u8>> {
     const PARTS: [&str; 3] = ["months", "days", "milliseconds"];
-    let members = json.as_object().filter(|members| members.keys().all(|key| PARTS.contains(&key.as_str())))?;
-    let part = |name| members.get(name).map_or(Some(0), Json::as_u64).and_then(|count| u32::try_from(count).ok());
-    let parts: Option<Vec<[u8; 4]>> = PARTS.into_iter().map(|name| part(name).map(u32::to_le_bytes)).collect();
+    let members = json
+        .as_object()
+        .filter(|members| members.keys().all(|key| PARTS.contains(&key.as_str())))?;
+    let part = |name| {
+        members.get(name).map_or(Some(0), Json::as_u64).and_then(|count| u32::try_from(count).ok())
+    };
+    let parts: Option<Vec<[u8; 4]>> =
+        PARTS.into_iter().map(|name| part(name).map(u32::to_le_bytes)).collect();
     parts.map(|parts| parts.concat())
 }
 

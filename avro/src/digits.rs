@@ -67,13 +67,19 @@ mod tests {
     #[test]
     fn every_length_is_written_as_the_standard_library_does() {
         let powers = (0..19).map(|power| 10i64.pow(power));
-        for value in powers.flat_map(|power| [power - 1, power, power + 1, power * 5]).chain([i64::MAX, i64::MIN]) {
+        for value in powers
+            .flat_map(|power| [power - 1, power, power + 1, power * 5])
+            .chain([i64::MAX, i64::MIN])
+        {
             for value in [value, value.wrapping_neg()] {
                 let (mut plain, mut padded) = (Vec::new(), Vec::new());
                 write(&mut plain, value);
                 write_padded(&mut padded, value.unsigned_abs(), 6);
                 assert_eq!(String::from_utf8_lossy(&plain), value.to_string());
-                assert_eq!(String::from_utf8_lossy(&padded), format!("{:06}", value.unsigned_abs()));
+                assert_eq!(
+                    String::from_utf8_lossy(&padded),
+                    format!("{:06}", value.unsigned_abs())
+                );
             }
         }
     }

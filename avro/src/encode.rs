@@ -39,20 +39,28 @@ pub fn encode_json(version: &Version, json: &Json) -> Result<Vec<u8>, EncodeErro
 /// A key that is missing, null, or not of its type.
 pub fn key_text(context: &Context, version: &Version, json: &Json) -> Result<String, EncodeError> {
     let error = |what: String| EncodeError { field: context.key.clone(), what };
-    let place = version.place(&context.key).ok_or_else(|| error("the key is not a field of this version".into()))?;
+    let place = version
+        .place(&context.key)
+        .ok_or_else(|| error("the key is not a field of this version".into()))?;
     let field = &version.fields()[place];
     let (value, dialect) = match (json.get(&field.name), &field.default) {
         (Some(value), _) => (value, Dialect::Plain),
         (None, Some(default)) => (default, Dialect::Default),
         (None, None) => return Err(error("the key is missing".into())),
     };
-    let datum = encode(&version.schema, field.node, value, dialect).map_err(|below| error(below.what))?;
+    let datum =
+        encode(&version.schema, field.node, value, dialect).map_err(|below| error(below.what))?;
     let text = literal::text(&version.schema, field.node, &datum).map_err(error)?;
     text.ok_or_else(|| error("the key is null".into()))
 }
 
 /// Encodes a value of one node.
-pub(crate) fn encode(schema: &Schema, id: NodeId, json: &Json, dialect: Dialect) -> Result<Vec<u8>, EncodeError> {
+pub(crate) fn encode(
+    schema: &Schema,
+    id: NodeId,
+    json: &Json,
+    dialect: Dialect,
+) -> Result<Vec<u8>, EncodeError> {
     let mut out = Vec::new();
     Encoder { schema, dialect }.value(id, json, &mut out, 0).map_err(|error| *error)?;
     Ok(out)
@@ -70,11 +78,14 @@ impl Encoder<'_> {
         }
         match (self.schema.node(id), json) {
             (Node::Union(branches), _) => self.union(branches, json, out, depth),
-            (Node::Record(record), Json::Object(members)) => self.record(record, members, out, depth),
+            (Node::Record(record), Json::Object(members)) => {
+                self.record(record, members, out, depth)
+            }
             (Node::Array(items), Json::Array(values)) => {
                 block(out, values.len());
                 for (place, value) in values.iter().enumerate() {
-                    self.value(*items, value, out, depth + 1).map_err(|error| within(error, &format!("[{place}]")))?;
+                    self.value(*items, value, out, depth + 1)
+                        .map_err(|error| within(error, &format!("[{place}]")))?;
                 }
                 if !values.is_empty() {
                     out.push(0);
@@ -85,7 +96,8 @@ impl Encoder<'_> {
                 block(out, members.len());
                 for (key, value) in members {
                     bytes(out, key.as_bytes());
-                    self.value(*values, value, out, depth + 1).map_err(|error| within(error, &format!("[{key}]")))?;
+                    self.value(*values, value, out, depth + 1)
+                        .map_err(|error| within(error, &format!("[{key}]")))?;
                 }
                 if !members.is_empty() {
                     out.push(0);
@@ -96,24 +108,48 @@ impl Encoder<'_> {
         }
     }
 
-    fn record(&self, record: &Record, members: &Map<String, Json>, out: &mut Vec<u8>, depth: usize) -> Encoded {
-        if let Some(unknown) = members.keys().find(|key| !record.fields.iter().any(|field| field.name == **key)) {
-            let hint = nearest::hint(unknown, record.fields.iter().map(|field| field.name.as_str()));
-            return Err(within(wrong(format!("{} has no such field{hint}", record.name.full)), unknown));
+    fn record(
+        &self,
+        record: &Record,
+        members: &Map<String, Json>,
+        out: &mut Vec<u8>,
+        depth: usize,
+    ) -> Encoded {
+        if let Some(unknown) =
+            members.keys().find(|key| !record.fields.iter().any(|field| field.name == **key))
+        {
+            let hint =
+                nearest::hint(unknown, record.fields.iter().map(|field| field.name.as_str()));
+            return Err(within(
+                wrong(format!("{} has no such field{hint}", record.name.full)),
+                unknown,
+            ));
         }
         for field in &record.fields {
-            self.field(field, members.get(&field.name), out, depth).map_err(|error| within(error, &field.name))?;
+            self.field(field, members.get(&field.name), out, depth)
+                .map_err(|error| within(error, &field.name))?;
         }
         Ok(())
     }
 
-    fn field(&self, field: &Field, json: Option<&Json>, out: &mut Vec<u8>, depth: usize) -> Encoded {
+    fn field(
+        &self,
+        field: &Field,
+        json: Option<&Json>,
+        out: &mut Vec<u8>,
+        depth: usize,
+    ) -> Encoded {
         match (json, &field.default) {
             (Some(json), _) => self.value(field.node, json, out, depth + 1),
-            (None, Some(json)) => {
-                Encoder { schema: self.schema, dialect: Dialect::Default }.value(field.node, json, out, depth + 1)
+            (None, Some(json)) => Encoder { schema: self.schema, dialect: Dialect::Default }.value(
+                field.node,
+                json,
+                out,
+                depth + 1,
+            ),
+            (None, None) if self.schema.nullable(field.node) => {
+                self.value(field.node, &Json::Null, out, depth + 1)
             }
-            (None, None) if self.schema.nullable(field.node) => self.value(field.node, &Json::Null, out, depth + 1),
             (None, None) => Err(wrong("is missing and has no default".into())),
         }
     }
@@ -136,7 +172,8 @@ impl Encoder<'_> {
         }
         let only = if errors.len() == 1 { errors.pop() } else { None };
         Err(only.unwrap_or_else(|| {
-            let branches: Vec<String> = branches.iter().map(|&branch| self.schema.node(branch).describe()).collect();
+            let branches: Vec<String> =
+                branches.iter().map(|&branch| self.schema.node(branch).describe()).collect();
             wrong(format!("{} is none of {}", found(json), branches.join(", ")))
         }))
     }

@@ -102,7 +102,10 @@ impl<'a> Framed<'a> {
             [0, a, b, c, d, payload @ ..] => {
                 Ok(Self { schema: SchemaRef::Id(u32::from_be_bytes([*a, *b, *c, *d])), payload })
             }
-            [0, ..] => Err(framing(format!("the value has {} bytes, its schema id alone takes 5", value.len()))),
+            [0, ..] => Err(framing(format!(
+                "the value has {} bytes, its schema id alone takes 5",
+                value.len()
+            ))),
             [first, ..] => Err(framing(format!(
                 "the value begins with byte {first:#04x}, not with 0 and a schema id, and has no header {SCHEMA_ID}"
             ))),
@@ -136,10 +139,23 @@ mod tests {
         let name = SCHEMA_ID.as_bytes();
         let bytes = [name, header.unwrap_or_default()].concat();
         let end = name.len() as u32;
-        let places = [HeaderPlace { name: 0..end, value: header.map(|value| end..end + value.len() as u32) }];
+        let places = [HeaderPlace {
+            name: 0..end,
+            value: header.map(|value| end..end + value.len() as u32),
+        }];
         let headers = Headers::new(&bytes, &places);
-        let record = Record { topic: "t", partition: 0, offset: 0, timestamp_ms: None, key: None, value, headers };
-        Framed::read(&record).map(|framed| (framed.schema, framed.payload.to_vec())).map_err(|error| error.to_string())
+        let record = Record {
+            topic: "t",
+            partition: 0,
+            offset: 0,
+            timestamp_ms: None,
+            key: None,
+            value,
+            headers,
+        };
+        Framed::read(&record)
+            .map(|framed| (framed.schema, framed.payload.to_vec()))
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -148,7 +164,10 @@ mod tests {
         assert_eq!(frame(Some(&[0, 0, 0, 1, 2, 9]), None), Ok((SchemaRef::Id(258), vec![9])));
         assert_eq!(frame(Some(&[0, 0, 0, 0, 1]), None), Ok((SchemaRef::Id(1), vec![])));
         assert_eq!(frame(Some(&[9]), Some(&[0, 0, 0, 0, 3])), Ok((SchemaRef::Id(3), vec![9])));
-        assert_eq!(frame(Some(&[]), Some(&[&[1], &guid.as_bytes()[..]].concat())), Ok((SchemaRef::Guid(guid), vec![])));
+        assert_eq!(
+            frame(Some(&[]), Some(&[&[1], &guid.as_bytes()[..]].concat())),
+            Ok((SchemaRef::Guid(guid), vec![]))
+        );
     }
 
     #[test]
@@ -163,7 +182,8 @@ mod tests {
             (Some(&[9][..]), Some(&[1, 0, 0, 0, 3][..]), "has 5 bytes"),
             (Some(&[9][..]), Some(&[][..]), "has 0 bytes"),
         ] {
-            let error = frame(value, header).map(drop).map_or_else(|error| error, |()| String::new());
+            let error =
+                frame(value, header).map(drop).map_or_else(|error| error, |()| String::new());
             assert!(error.contains(what), "{value:?} {header:?}: {error}");
         }
     }

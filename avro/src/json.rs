@@ -5,7 +5,9 @@
 pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let mut rest = text.as_bytes();
-    while let Some(place) = rest.iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+    while let Some(place) =
+        rest.iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\')
+    {
         out.extend_from_slice(&rest[..place]);
         match rest[place] {
             b'\n' => out.extend_from_slice(b"\\n"),

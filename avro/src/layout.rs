@@ -37,7 +37,8 @@ impl Layout {
         let wanted = |name: &str| columns.is_none_or(|columns| columns.contains(name));
         let newest = contract.newest().columns.iter().map(|column| column.name.as_str());
         let metadata = METADATA.iter().map(|(name, _)| *name);
-        let selected: Vec<String> = newest.chain(metadata).filter(|name| wanted(name)).map(str::to_owned).collect();
+        let selected: Vec<String> =
+            newest.chain(metadata).filter(|name| wanted(name)).map(str::to_owned).collect();
         let mut needed: BTreeSet<&str> = selected.iter().map(String::as_str).collect();
         let mut needs = Vec::new();
         for version in contract.versions.iter().rev() {
@@ -45,8 +46,9 @@ impl Layout {
             needs.push(std::mem::replace(&mut needed, before));
         }
         // Metadata that an upcast reads is bound for the versions before it, and for all, which is simpler.
-        let metadata: Vec<usize> =
-            (0..METADATA.len()).filter(|&place| needs.iter().any(|needs| needs.contains(METADATA[place].0))).collect();
+        let metadata: Vec<usize> = (0..METADATA.len())
+            .filter(|&place| needs.iter().any(|needs| needs.contains(METADATA[place].0)))
+            .collect();
         let versions = contract
             .versions
             .iter()
@@ -69,7 +71,8 @@ impl Layout {
     /// Where, among a version's stored columns, the newest version's column lies unchanged: carried over from version to
     /// version with the same type, or metadata. `None` where some upcast computes it.
     pub fn carried(&self, version: usize, column: &str) -> Option<usize> {
-        let place = self.versions[version].columns.iter().position(|stored| stored.name == column)?;
+        let place =
+            self.versions[version].columns.iter().position(|stored| stored.name == column)?;
         let ty = self.versions[version].columns[place].ty;
         let metadata = METADATA.iter().any(|(name, _)| *name == column);
         let unchanged = |newer: &Version| {
@@ -109,12 +112,12 @@ impl Layout {
         let mut from = format!("unnest({}) AS \"v{}\"({names})", arrays.join(", "), version.number);
         for (newer, layout) in self.contract.versions.iter().zip(&self.versions).skip(place + 1) {
             let older = newer.number - 1;
-            let made = layout
-                .fields
+            let made = layout.fields.iter().map(|&field| {
+                format!("{} AS \"{}\"", newer.upcast[field].sql, newer.columns[field].name)
+            });
+            let passed = layout.columns[layout.fields.len()..]
                 .iter()
-                .map(|&field| format!("{} AS \"{}\"", newer.upcast[field].sql, newer.columns[field].name));
-            let passed =
-                layout.columns[layout.fields.len()..].iter().map(|column| format!("\"v{older}\".\"{}\"", column.name));
+                .map(|column| format!("\"v{older}\".\"{}\"", column.name));
             let list: Vec<String> = made.chain(passed).collect();
             from = format!("(SELECT {} FROM {from}) AS \"v{}\"", list.join(", "), newer.number);
         }
@@ -125,15 +128,20 @@ impl Layout {
 
 impl VersionLayout {
     fn new(version: &Version, needs: &BTreeSet<&str>, metadata: Vec<usize>) -> Self {
-        let fields: Vec<usize> =
-            (0..version.columns.len()).filter(|&field| needs.contains(version.columns[field].name.as_str())).collect();
+        let fields: Vec<usize> = (0..version.columns.len())
+            .filter(|&field| needs.contains(version.columns[field].name.as_str()))
+            .collect();
         let ordinal = Column { name: ORDINAL.into(), ty: ColumnType::Int8, nullable: false };
         let known = metadata.iter().map(|&place| {
             let (name, ty) = METADATA[place];
             Column { name: name.into(), ty, nullable: true }
         });
-        let columns =
-            fields.iter().map(|&field| version.columns[field].clone()).chain(known).chain([ordinal]).collect();
+        let columns = fields
+            .iter()
+            .map(|&field| version.columns[field].clone())
+            .chain(known)
+            .chain([ordinal])
+            .collect();
         Self { number: version.number, columns, fields, metadata }
     }
 }

@@ -43,7 +43,11 @@ pub(crate) fn json_default(schema: &Arc<Schema>, field: &Field) -> Result<String
 ///
 /// # Errors
 /// A value that is not a scalar, or that Postgres cannot hold.
-pub(crate) fn text(schema: &Arc<Schema>, node: NodeId, datum: &[u8]) -> Result<Option<String>, String> {
+pub(crate) fn text(
+    schema: &Arc<Schema>,
+    node: NodeId,
+    datum: &[u8],
+) -> Result<Option<String>, String> {
     let (shapes, id) = itself(schema, node)?;
     let mut cursor = Cursor::new(datum);
     let value = shapes.value(id, &mut cursor).map_err(|fault| fault.what().to_owned())?;
@@ -68,7 +72,8 @@ fn json(schema: &Arc<Schema>, node: NodeId, datum: &[u8]) -> Result<Option<Strin
     let mut compiler = Compiler::new(&shapes);
     let steps = compiler.showing(id);
     let (program, mut budget) = (compiler.finish(), Budget::new(datum.len()));
-    let written = Walk::new(&program, &mut budget, &mut out).document(&steps, &mut Cursor::new(datum));
+    let written =
+        Walk::new(&program, &mut budget, &mut out).document(&steps, &mut Cursor::new(datum));
     let some = written.map_err(|fault| fault.what().to_owned())?;
     Ok(some.then(|| String::from_utf8_lossy(&out).into_owned()))
 }

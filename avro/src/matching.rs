@@ -21,12 +21,22 @@ pub(crate) struct Fit {
 }
 
 /// Finds the version of a writer's record.
-pub(crate) fn fit(contract: &Contract, writer: &Arc<Schema>, id: NodeId) -> Result<Fit, RecordError> {
+pub(crate) fn fit(
+    contract: &Contract,
+    writer: &Arc<Schema>,
+    id: NodeId,
+) -> Result<Fit, RecordError> {
     let Some(record) = writer.record(id) else {
-        return Err(no_version(contract, &writer.node(id).describe(), vec!["it is not a record".into()]));
+        return Err(no_version(
+            contract,
+            &writer.node(id).describe(),
+            vec!["it is not a record".into()],
+        ));
     };
     let wire = canonical::text(writer, id, Detail::Wire);
-    let is_equal = |version: &&Version| canonical::text(&version.schema, version.schema.root(), Detail::Wire) == wire;
+    let is_equal = |version: &&Version| {
+        canonical::text(&version.schema, version.schema.root(), Detail::Wire) == wire
+    };
     if let Some(equal) = contract.versions.iter().rev().find(is_equal) {
         return read(equal, writer, record)
             .map(|(fit, _)| fit)
@@ -35,7 +45,8 @@ pub(crate) fn fit(contract: &Contract, writer: &Arc<Schema>, id: NodeId) -> Resu
     let mut reasons = Vec::new();
     for version in contract.versions.iter().rev() {
         let newer = &contract.versions[version.number as usize..];
-        match read(version, writer, record).and_then(|(fit, further)| half_way(version, newer, &further).map(|()| fit))
+        match read(version, writer, record)
+            .and_then(|(fit, further)| half_way(version, newer, &further).map(|()| fit))
         {
             Ok(fit) => return Ok(fit),
             Err(way) => reasons.push(format!("v{}: {way}", version.number)),
@@ -45,7 +56,11 @@ pub(crate) fn fit(contract: &Contract, writer: &Arc<Schema>, id: NodeId) -> Resu
 }
 
 /// How the version reads the writer's record, and the paths of the fields that only the writer has.
-fn read(version: &Version, writer: &Arc<Schema>, record: &Record) -> Result<(Fit, Vec<String>), String> {
+fn read(
+    version: &Version,
+    writer: &Arc<Schema>,
+    record: &Record,
+) -> Result<(Fit, Vec<String>), String> {
     let Some(wanted) = version.record() else { return Err("it is not a record".into()) };
     let mut pairing = Pairing::new(writer, &version.schema);
     let fields = pairing.record(record, wanted).map_err(|mismatch| mismatch.to_string())?;
@@ -71,10 +86,18 @@ fn paths(schema: &Schema) -> BTreeSet<String> {
     paths
 }
 
-fn collect(schema: &Schema, id: NodeId, prefix: &str, above: &mut Vec<NodeId>, paths: &mut BTreeSet<String>) {
+fn collect(
+    schema: &Schema,
+    id: NodeId,
+    prefix: &str,
+    above: &mut Vec<NodeId>,
+    paths: &mut BTreeSet<String>,
+) {
     match schema.node(id) {
         Node::Array(inner) | Node::Map(inner) => collect(schema, *inner, prefix, above, paths),
-        Node::Union(branches) => branches.iter().for_each(|&branch| collect(schema, branch, prefix, above, paths)),
+        Node::Union(branches) => {
+            branches.iter().for_each(|&branch| collect(schema, branch, prefix, above, paths))
+        }
         Node::Record(record) if !above.contains(&id) => {
             above.push(id);
             for field in &record.fields {
@@ -89,5 +112,9 @@ fn collect(schema: &Schema, id: NodeId, prefix: &str, above: &mut Vec<NodeId>, p
 }
 
 fn no_version(contract: &Contract, record: &str, reasons: Vec<String>) -> RecordError {
-    RecordError::NoVersion { contract: contract.relation(), record: record.to_owned(), reasons: reasons.join("; ") }
+    RecordError::NoVersion {
+        contract: contract.relation(),
+        record: record.to_owned(),
+        reasons: reasons.join("; "),
+    }
 }

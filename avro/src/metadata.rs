@@ -66,15 +66,21 @@ impl Facts<'_> {
         match (told, self.record.timestamp_ms) {
             (Some(micros), _) => Ok(Some(micros)),
             (None, None) => Ok(None),
-            (None, Some(millis)) => calendar::timestamp(millis, Unit::Millis).map(Some).ok_or_else(|| {
-                RecordError::Metadata(format!("the record's timestamp {millis} is beyond what Postgres can hold"))
-            }),
+            (None, Some(millis)) => {
+                calendar::timestamp(millis, Unit::Millis).map(Some).ok_or_else(|| {
+                    RecordError::Metadata(format!(
+                        "the record's timestamp {millis} is beyond what Postgres can hold"
+                    ))
+                })
+            }
         }
     }
 
     fn header_time(&self, name: &str) -> Result<Option<i64>, RecordError> {
         let value = self.record.headers.last(name).filter(|value| !value.is_empty());
-        value.map(|value| parse(format_args!("header {name}"), &String::from_utf8_lossy(value))).transpose()
+        value
+            .map(|value| parse(format_args!("header {name}"), &String::from_utf8_lossy(value)))
+            .transpose()
     }
 
     /// Appends the metadata at `place` of [`METADATA`].
@@ -95,7 +101,9 @@ impl Facts<'_> {
             "_key" => match key {
                 None => values.push_null(),
                 Some(key) if std::str::from_utf8(key).is_ok() => values.push_bytes(key),
-                Some(_) => return Err(RecordError::Metadata("the record's key is not UTF-8".into())),
+                Some(_) => {
+                    return Err(RecordError::Metadata("the record's key is not UTF-8".into()));
+                }
             },
             "_topic" => values.push_bytes(topic.as_bytes()),
             "_partition" => Value::Int4(partition).push(values),
@@ -160,7 +168,9 @@ fn without_nul(text: Cow<'_, str>) -> Cow<'_, str> {
 fn parse(origin: fmt::Arguments<'_>, text: &str) -> Result<i64, RecordError> {
     calendar::parse_timestamp(text).ok_or_else(|| {
         let shown: String = text.chars().take(60).collect();
-        RecordError::Metadata(format!("{origin} should be the event's time, and {shown:?} is no RFC 3339 timestamp"))
+        RecordError::Metadata(format!(
+            "{origin} should be the event's time, and {shown:?} is no RFC 3339 timestamp"
+        ))
     })
 }
 

@@ -2,7 +2,8 @@
 
 /// `: did you mean x?`, or nothing where no candidate is near.
 pub(crate) fn hint<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
-    let near = |candidate: &str| strsim::jaro_winkler(&name.to_lowercase(), &candidate.to_lowercase());
+    let near =
+        |candidate: &str| strsim::jaro_winkler(&name.to_lowercase(), &candidate.to_lowercase());
     let best = candidates
         .into_iter()
         .map(|candidate| (near(candidate), candidate))

@@ -37,7 +37,12 @@ impl<'a> Decimal<'a> {
         let bytes = if bytes.len() > 8 { minimal(bytes) } else { bytes };
         let shown = shown.max(scale);
         if bytes.len() > 8 {
-            return fits(bytes, usize::from(precision)).then_some(Self { small: 0, long: bytes, scale, shown });
+            return fits(bytes, usize::from(precision)).then_some(Self {
+                small: 0,
+                long: bytes,
+                scale,
+                shown,
+            });
         }
         let small = small(bytes);
         let limit = POWERS.get(usize::from(precision));
@@ -94,15 +99,20 @@ impl<'a> Decimal<'a> {
             let digit = |place: usize| chunk.get(place).map_or(0, |&digit| u16::from(digit - b'0'));
             (0..width).fold(0, |sum, place| sum * 10 + digit(place))
         };
-        let groups = std::iter::once(padded(head, first)).chain(tail.chunks(4).map(|chunk| padded(chunk, 4)));
-        let kept = digits.iter().rposition(|&digit| digit != b'0').map_or(0, |last| (last + 4 - first) / 4 + 1);
+        let groups = std::iter::once(padded(head, first))
+            .chain(tail.chunks(4).map(|chunk| padded(chunk, 4)));
+        let kept = digits
+            .iter()
+            .rposition(|&digit| digit != b'0')
+            .map_or(0, |last| (last + 4 - first) / 4 + 1);
         self.write_header(kept as u16, leading.div_euclid(4) as i16, negative, out);
         groups.take(kept).for_each(|group| out.extend_from_slice(&group.to_be_bytes()));
     }
 
     fn write_header(self, groups: u16, weight: i16, negative: bool, out: &mut Vec<u8>) {
         let sign = if negative { 0x4000 } else { 0 };
-        let [[a, b], [c, d], [e, f], [g, h]] = [groups, weight as u16, sign, self.shown].map(u16::to_be_bytes);
+        let [[a, b], [c, d], [e, f], [g, h]] =
+            [groups, weight as u16, sign, self.shown].map(u16::to_be_bytes);
         out.extend_from_slice(&[a, b, c, d, e, f, g, h]);
     }
 
@@ -170,7 +180,8 @@ fn wide(bytes: &[u8]) -> i128 {
 /// Whether a two's complement of more than eight bytes has no more digits than `precision`.
 fn fits(bytes: &[u8], precision: usize) -> bool {
     if bytes.len() <= 16 {
-        let limit = u32::try_from(precision).ok().and_then(|precision| 10u128.checked_pow(precision));
+        let limit =
+            u32::try_from(precision).ok().and_then(|precision| 10u128.checked_pow(precision));
         return limit.is_none_or(|limit| wide(bytes).unsigned_abs() < limit);
     }
     // A byte holds at least 2.4 digits, so a value far too long is refused before it is converted.
@@ -240,7 +251,9 @@ pub(crate) fn parse(text: &str, precision: usize, scale: usize) -> Result<Vec<u8
         None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().map_err(|_| NotDecimal::Syntax)?),
+        Some((mantissa, exponent)) => {
+            (mantissa, exponent.parse::<i32>().map_err(|_| NotDecimal::Syntax)?)
+        }
         None => (text, 0),
     };
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -312,10 +325,17 @@ mod tests {
         let half = |place: usize| i16::from_be_bytes([bytes[2 * place], bytes[2 * place + 1]]);
         let (count, weight, sign, scale) = (half(0), half(1), half(2), half(3));
         assert_eq!(bytes.len(), 8 + 2 * count as usize);
-        let group = |place: i16| if (0..count).contains(&place) { half(4 + place as usize) } else { 0 };
-        assert!(count == 0 || (group(0) != 0 && group(count - 1) != 0), "zero groups must be stripped");
-        let whole: String = (0..=weight.max(0)).map(|place| format!("{:04}", group(place + weight.min(0)))).collect();
-        let fraction: String = (0..250).map(|place| format!("{:04}", group(weight + 1 + place))).collect();
+        let group =
+            |place: i16| if (0..count).contains(&place) { half(4 + place as usize) } else { 0 };
+        assert!(
+            count == 0 || (group(0) != 0 && group(count - 1) != 0),
+            "zero groups must be stripped"
+        );
+        let whole: String = (0..=weight.max(0))
+            .map(|place| format!("{:04}", group(place + weight.min(0))))
+            .collect();
+        let fraction: String =
+            (0..250).map(|place| format!("{:04}", group(weight + 1 + place))).collect();
         let whole = if weight < 0 { "0" } else { whole.trim_start_matches('0') };
         let whole = if whole.is_empty() { "0" } else { whole };
         let minus = if sign == 0x4000 { "-" } else { "" };
@@ -331,7 +351,11 @@ mod tests {
         assert_eq!(text(&[0, 0, 0, 5], 1, 0, 3).as_deref(), Some("5.000"));
         assert_eq!(text(&[0x27, 0x10], 4, 2, 2), None, "10000 has five digits");
         assert_eq!(text(&[0x7f; 20], 4, 2, 2), None);
-        assert_eq!(text(&[0xff; 20], 4, 2, 2).as_deref(), Some("-0.01"), "sign bytes are no digits");
+        assert_eq!(
+            text(&[0xff; 20], 4, 2, 2).as_deref(),
+            Some("-0.01"),
+            "sign bytes are no digits"
+        );
     }
 
     #[test]

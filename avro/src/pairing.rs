@@ -36,7 +36,14 @@ pub(crate) struct Pairing<'a> {
 
 impl<'a> Pairing<'a> {
     pub(crate) fn new(writer: &'a Schema, version: &'a Schema) -> Self {
-        Self { writer, version, shapes: Vec::new(), seen: HashMap::new(), path: Vec::new(), further: Vec::new() }
+        Self {
+            writer,
+            version,
+            shapes: Vec::new(),
+            seen: HashMap::new(),
+            path: Vec::new(),
+            further: Vec::new(),
+        }
     }
 
     /// The shapes made so far, to walk the writer's values with, and the paths of fields that only the writer has.
@@ -58,7 +65,10 @@ impl<'a> Pairing<'a> {
 
     fn shape(&mut self, writer: NodeId, version: NodeId) -> Result<Shape, Mismatch> {
         if let Node::Union(branches) = self.writer.node(writer) {
-            let shapes = branches.iter().map(|&branch| self.pair(branch, version)).collect::<Result<_, _>>()?;
+            let shapes = branches
+                .iter()
+                .map(|&branch| self.pair(branch, version))
+                .collect::<Result<_, _>>()?;
             return Ok(Shape::Branches(shapes));
         }
         if let Node::Union(branches) = self.version.node(version) {
@@ -66,19 +76,22 @@ impl<'a> Pairing<'a> {
         }
         Ok(match (self.writer.node(writer), self.version.node(version)) {
             (Node::Null, Node::Null) => Shape::Null,
-            (Node::Array(written), Node::Array(wanted)) => {
-                Shape::Array { items: self.pair(*written, *wanted)?, least: self.writer.least(*written) }
-            }
-            (Node::Map(written), Node::Map(wanted)) => {
-                Shape::Map { values: self.pair(*written, *wanted)?, least: self.writer.least(*written) }
-            }
+            (Node::Array(written), Node::Array(wanted)) => Shape::Array {
+                items: self.pair(*written, *wanted)?,
+                least: self.writer.least(*written),
+            },
+            (Node::Map(written), Node::Map(wanted)) => Shape::Map {
+                values: self.pair(*written, *wanted)?,
+                least: self.writer.least(*written),
+            },
             (Node::Record(written), Node::Record(wanted)) if wanted.name.accepts(&written.name) => {
                 Shape::Record(self.members(written, wanted)?)
             }
-            (written, wanted) => Shape::Scalar(
-                Scalar::promote(written, wanted)
-                    .ok_or_else(|| self.mismatch(does_not_become(&written.describe(), &wanted.describe())))?,
-            ),
+            (written, wanted) => {
+                Shape::Scalar(Scalar::promote(written, wanted).ok_or_else(|| {
+                    self.mismatch(does_not_become(&written.describe(), &wanted.describe()))
+                })?)
+            }
         })
     }
 
@@ -101,12 +114,18 @@ impl<'a> Pairing<'a> {
                 }
             }
         }
-        let values: Vec<String> = branches.iter().map(|&branch| self.version.node(branch).describe()).collect();
+        let values: Vec<String> =
+            branches.iter().map(|&branch| self.version.node(branch).describe()).collect();
         let deeper = first.filter(|mismatch| mismatch.field.len() > self.path.join(".").len());
-        Err(deeper.unwrap_or_else(|| self.mismatch(does_not_become(&written, &values.join(" or ")))))
+        Err(deeper
+            .unwrap_or_else(|| self.mismatch(does_not_become(&written, &values.join(" or ")))))
     }
 
-    fn members(&mut self, written: &'a Record, wanted: &'a Record) -> Result<Vec<Member>, Mismatch> {
+    fn members(
+        &mut self,
+        written: &'a Record,
+        wanted: &'a Record,
+    ) -> Result<Vec<Member>, Mismatch> {
         let read = self.record(written, wanted)?;
         let member = |(field, read): (&Field, Option<(usize, ShapeId)>)| match read {
             Some((place, shape)) => Member::Read { name: wanted.fields[place].name.clone(), shape },
@@ -130,7 +149,8 @@ impl<'a> Pairing<'a> {
             self.path.pop();
         }
         for (field, _) in written.fields.iter().zip(&read).filter(|(_, read)| read.is_none()) {
-            let path: Vec<&str> = self.path.iter().map(String::as_str).chain([field.name.as_str()]).collect();
+            let path: Vec<&str> =
+                self.path.iter().map(String::as_str).chain([field.name.as_str()]).collect();
             self.further.push(path.join("."));
         }
         Ok(read)
@@ -150,7 +170,8 @@ fn does_not_become(written: &str, wanted: &str) -> String {
 pub(crate) fn source(written: &Record, version: &Record, wanted: &Field) -> Option<usize> {
     let by_name = |field: &Field| field.name == wanted.name;
     let by_alias = |field: &Field| {
-        wanted.aliases.contains(&field.name) && !version.fields.iter().any(|own| own.name == field.name)
+        wanted.aliases.contains(&field.name)
+            && !version.fields.iter().any(|own| own.name == field.name)
     };
     let fields = &written.fields;
     fields.iter().position(by_name).or_else(|| fields.iter().position(by_alias))

@@ -128,7 +128,9 @@ impl Plan {
         found: &mut [Value<'a>; FACTS],
     ) -> Parse<()> {
         match take {
-            Take::Pass(steps) => Walk::new(&self.program, budget, &mut Vec::new()).steps(steps, cursor),
+            Take::Pass(steps) => {
+                Walk::new(&self.program, budget, &mut Vec::new()).steps(steps, cursor)
+            }
             Take::Json { steps, column } => {
                 let values = &mut rows.values[*column];
                 // The outer error is a fault, the inner one says null.
@@ -152,7 +154,8 @@ impl Plan {
                 self.shapes.scalar(*shape, cursor, values).map_err(|fault| fault.in_field(field))
             }
             Take::Fact { field, shape, column, facts } => {
-                let value = self.shapes.value(*shape, cursor).map_err(|fault| fault.in_field(field))?;
+                let value =
+                    self.shapes.value(*shape, cursor).map_err(|fault| fault.in_field(field))?;
                 if let Some(column) = column {
                     value.push(&mut rows.values[*column]);
                 }

@@ -119,17 +119,19 @@ impl<'p, 'o> Walk<'p, 'o> {
         for Step { op, field } in steps {
             let walked = match op {
                 Op::Leaf(leaf) => leaf.walk(&mut here, self.out),
-                Op::Union(branches) => match here.index(branches.len(), "branch").map(|branch| &branches[branch][..]) {
-                    Ok([]) => Ok(()),
-                    Ok([Step { op: Op::Leaf(leaf), .. }]) => leaf.walk(&mut here, self.out),
-                    Ok(steps) => {
-                        *cursor = here;
-                        let walked = self.steps(steps, cursor);
-                        here = *cursor;
-                        walked
+                Op::Union(branches) => {
+                    match here.index(branches.len(), "branch").map(|branch| &branches[branch][..]) {
+                        Ok([]) => Ok(()),
+                        Ok([Step { op: Op::Leaf(leaf), .. }]) => leaf.walk(&mut here, self.out),
+                        Ok(steps) => {
+                            *cursor = here;
+                            let walked = self.steps(steps, cursor);
+                            here = *cursor;
+                            walked
+                        }
+                        Err(fault) => Err(fault),
                     }
-                    Err(fault) => Err(fault),
-                },
+                }
                 other => {
                     *cursor = here;
                     let walked = self.other(other, cursor);

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use schema_registry_converter::async_impl::schema_registry::{
-    SrSettings, get_all_subjects, get_referenced_schema, get_schema_by_guid_and_type, get_schema_by_id_and_type,
-    post_schema,
+    SrSettings, get_all_subjects, get_referenced_schema, get_schema_by_guid_and_type,
+    get_schema_by_id_and_type, post_schema,
 };
 use schema_registry_converter::error::SRCError;
 use schema_registry_converter::schema_registry_common::{RawError, SchemaType, SuppliedSchema};
@@ -61,7 +61,9 @@ impl Registry {
         builder.set_timeout(TIMEOUT);
         match (&settings.token, &settings.username) {
             (Some(token), _) => drop(builder.set_token_authorization(token)),
-            (None, Some(name)) => drop(builder.set_basic_authorization(name, settings.password.as_deref())),
+            (None, Some(name)) => {
+                drop(builder.set_basic_authorization(name, settings.password.as_deref()))
+            }
             (None, None) => {}
         }
         let settings = builder.build().map_err(|error| RegistryError::Refused(told(&error)))?;
@@ -73,37 +75,49 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`] tells what to do: park the record, try again, or stop.
     pub async fn schema(&self, reference: &SchemaRef) -> Result<Arc<Schema>, RegistryError> {
-        let known = self.schemas.lock().unwrap_or_else(PoisonError::into_inner).get(reference).cloned();
+        let known =
+            self.schemas.lock().unwrap_or_else(PoisonError::into_inner).get(reference).cloned();
         if let Some(schema) = known {
             return Ok(schema);
         }
         let schema = Arc::new(self.fetch(reference).await?);
-        self.schemas.lock().unwrap_or_else(PoisonError::into_inner).insert(*reference, Arc::clone(&schema));
+        self.schemas
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(*reference, Arc::clone(&schema));
         Ok(schema)
     }
 
     /// The names are resolved here and not by the client, which knows only some of the forms that references take.
     async fn fetch(&self, reference: &SchemaRef) -> Result<Schema, RegistryError> {
         let registered = match reference {
-            SchemaRef::Id(id) => get_schema_by_id_and_type(*id, &self.settings, SchemaType::Avro).await,
+            SchemaRef::Id(id) => {
+                get_schema_by_id_and_type(*id, &self.settings, SchemaType::Avro).await
+            }
             SchemaRef::Guid(guid) => {
-                get_schema_by_guid_and_type(&guid.to_string(), &self.settings, SchemaType::Avro).await
+                get_schema_by_guid_and_type(&guid.to_string(), &self.settings, SchemaType::Avro)
+                    .await
             }
         };
-        let registered = registered.map_err(|error| judge(&error, &reference.to_string(), false))?;
+        let registered =
+            registered.map_err(|error| judge(&error, &reference.to_string(), false))?;
         let mut texts = Vec::new();
         let mut seen = BTreeSet::new();
         let mut open = registered.references;
         while let Some(next) = open.pop() {
             if seen.insert((next.subject.clone(), next.version)) {
-                let what = format!("{} version {}, which {reference} refers to", next.subject, next.version);
+                let what = format!(
+                    "{} version {}, which {reference} refers to",
+                    next.subject, next.version
+                );
                 let found = get_referenced_schema(&self.settings, &next).await;
                 let found = found.map_err(|error| judge(&error, &what, false))?;
                 open.extend(found.references);
                 texts.push(found.schema);
             }
         }
-        Schema::parse_with(&registered.schema, &texts).map_err(|error| RegistryError::Unusable(error.to_string()))
+        Schema::parse_with(&registered.schema, &texts)
+            .map_err(|error| RegistryError::Unusable(error.to_string()))
     }
 
     /// Whether it answers.
@@ -133,19 +147,26 @@ fn judge(error: &SRCError, what: &str, writing: bool) -> RegistryError {
         chain.push(cause);
     }
     let status = chain.iter().find_map(|cause| status(cause.downcast_ref::<SRCError>()?));
-    let code = chain.iter().find_map(|cause| cause.downcast_ref::<RawError>()).map(|raw| raw.error_code);
-    let transient = chain.iter().any(|cause| cause.downcast_ref::<SRCError>().is_some_and(|error| error.retriable));
+    let code =
+        chain.iter().find_map(|cause| cause.downcast_ref::<RawError>()).map(|raw| raw.error_code);
+    let transient = chain
+        .iter()
+        .any(|cause| cause.downcast_ref::<SRCError>().is_some_and(|error| error.retriable));
     // An answer that is not the registry's JSON comes from something in between.
     let foreign = chain.iter().any(|cause| {
-        cause.downcast_ref::<SRCError>().is_some_and(|error| error.error.starts_with("could not parse to "))
+        cause
+            .downcast_ref::<SRCError>()
+            .is_some_and(|error| error.error.starts_with("could not parse to "))
     });
     match (status, code) {
         (Some(408 | 429 | 500..), _) => RegistryError::Away(told(error)),
         _ if transient || foreign => RegistryError::Away(told(error)),
         // Something in between may say so for a while; whoever only asks at hand wants to know at once.
         (Some(404), Some(0) | None) => {
-            let nothing =
-                format!("nothing is there ({}); the url may be another service's, or lack a path", told(error));
+            let nothing = format!(
+                "nothing is there ({}); the url may be another service's, or lack a path",
+                told(error)
+            );
             if writing { RegistryError::Refused(nothing) } else { RegistryError::Away(nothing) }
         }
         (Some(404), _) if !writing => RegistryError::Unknown(what.to_owned()),

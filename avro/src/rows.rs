@@ -36,7 +36,10 @@ impl Rows {
 
     /// Drops the events from `rows` on.
     pub fn truncate(&mut self, rows: usize) {
-        self.values.iter_mut().chain([&mut self.identities]).for_each(|values| values.truncate(rows));
+        self.values
+            .iter_mut()
+            .chain([&mut self.identities])
+            .for_each(|values| values.truncate(rows));
     }
 
     /// Forgets all events and keeps the memory.

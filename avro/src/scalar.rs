@@ -55,13 +55,17 @@ impl Scalar {
         Some(match (writer, version) {
             (Node::Boolean, Node::Boolean) => Self::Boolean,
             (Node::Int, number) => Self::Int(Number::of(number)?),
-            (Node::Long, number) => Self::Long(Number::of(number).filter(|&number| number != Number::Int4)?),
+            (Node::Long, number) => {
+                Self::Long(Number::of(number).filter(|&number| number != Number::Int4)?)
+            }
             (Node::Float, Node::Float) => Self::Float(Number::Float4),
             (Node::Float, Node::Double) => Self::Float(Number::Float8),
             (Node::Double, Node::Double) => Self::Double,
             (Node::String | Node::Bytes, Node::String) => Self::Text,
             (Node::String | Node::Bytes, Node::Bytes) => Self::Bytes,
-            (Node::Fixed(writer, size), Node::Fixed(version, wanted)) if size == wanted && version.accepts(writer) => {
+            (Node::Fixed(writer, size), Node::Fixed(version, wanted))
+                if size == wanted && version.accepts(writer) =>
+            {
                 Self::Fixed(*size)
             }
             (Node::Enum(writer), Node::Enum(version)) if version.name.accepts(&writer.name) => {
@@ -71,7 +75,8 @@ impl Scalar {
                 Node::Decimal { size, precision, scale },
                 Node::Decimal { precision: wanted_precision, scale: wanted_scale, .. },
             ) if scale <= wanted_scale
-                && precision.saturating_sub(*scale) <= wanted_precision.saturating_sub(*wanted_scale) =>
+                && precision.saturating_sub(*scale)
+                    <= wanted_precision.saturating_sub(*wanted_scale) =>
             {
                 Self::Decimal {
                     size: *size,
@@ -86,7 +91,9 @@ impl Scalar {
             (Node::Date, Node::Date) => Self::Date,
             (Node::TimeMillis, Node::TimeMillis | Node::TimeMicros) => Self::TimeMillis,
             (Node::TimeMicros, Node::TimeMillis | Node::TimeMicros) => Self::TimeMicros,
-            (Node::Timestamp { unit, zoned }, Node::Timestamp { zoned: wanted, .. }) if zoned == wanted => {
+            (Node::Timestamp { unit, zoned }, Node::Timestamp { zoned: wanted, .. })
+                if zoned == wanted =>
+            {
                 Self::Timestamp { unit: *unit, zoned: *zoned }
             }
             (Node::Duration, Node::Duration) => Self::Duration,
@@ -101,7 +108,9 @@ impl Scalar {
             Self::Int(Number::Int4) => sink.put(Value::Int4(cursor.int()?)),
             Self::Int(number) => sink.put(number.value(i64::from(cursor.int()?))),
             Self::Long(number) => sink.put(number.value(cursor.long()?)),
-            Self::Float(Number::Float8) => sink.put(Value::Float8(f64::from(f32::from_le_bytes(cursor.array()?)))),
+            Self::Float(Number::Float8) => {
+                sink.put(Value::Float8(f64::from(f32::from_le_bytes(cursor.array()?))))
+            }
             Self::Float(_) => sink.put(Value::Float4(f32::from_le_bytes(cursor.array()?))),
             Self::Double => sink.put(Value::Float8(f64::from_le_bytes(cursor.array()?))),
             Self::Text => {
@@ -120,14 +129,15 @@ impl Scalar {
                     Some(decimal) => sink.put(Value::Numeric(decimal)),
                     None => {
                         let length = bytes.len();
-                        return Err(
-                            cursor.fault(format!("a decimal of more than its {precision} digits ({length} bytes)"))
-                        );
+                        return Err(cursor.fault(format!(
+                            "a decimal of more than its {precision} digits ({length} bytes)"
+                        )));
                     }
                 }
             }
             Self::Uuid { fixed, text } => {
-                let uuid = if *fixed { Uuid::from_bytes(cursor.array()?) } else { parse_uuid(cursor)? };
+                let uuid =
+                    if *fixed { Uuid::from_bytes(cursor.array()?) } else { parse_uuid(cursor)? };
                 sink.put(if *text { Value::UuidText(uuid) } else { Value::Uuid(uuid) });
             }
             Self::Duration => sink.put(duration(cursor)?),
@@ -137,7 +147,11 @@ impl Scalar {
             }
             Self::TimeMillis => {
                 let millis = cursor.int()?;
-                sink.put(Value::Time(possible(calendar::time(i64::from(millis) * 1000), millis, *cursor)?));
+                sink.put(Value::Time(possible(
+                    calendar::time(i64::from(millis) * 1000),
+                    millis,
+                    *cursor,
+                )?));
             }
             Self::TimeMicros => {
                 let micros = cursor.long()?;
@@ -146,7 +160,11 @@ impl Scalar {
             Self::Timestamp { unit, zoned } => {
                 let raw = cursor.long()?;
                 let micros = possible(calendar::timestamp(raw, *unit), raw, *cursor)?;
-                sink.put(if *zoned { Value::Timestamptz(micros) } else { Value::Timestamp(micros) });
+                sink.put(if *zoned {
+                    Value::Timestamptz(micros)
+                } else {
+                    Value::Timestamp(micros)
+                });
             }
         }
         Ok(())
@@ -222,13 +240,20 @@ fn symbols(writer: &Enumeration, version: &Enumeration) -> Vec<Symbol> {
         let known = version.symbols.contains(symbol);
         if known { Some(symbol.clone()) } else { version.default.clone() }
     };
-    writer.symbols.iter().map(|symbol| Symbol { written: symbol.clone(), known: known(symbol) }).collect()
+    writer
+        .symbols
+        .iter()
+        .map(|symbol| Symbol { written: symbol.clone(), known: known(symbol) })
+        .collect()
 }
 
 fn symbol<'a>(symbols: &'a [Symbol], cursor: &mut Cursor<'a>) -> Parse<&'a str> {
     let symbol = &symbols[cursor.index(symbols.len(), "symbol")?];
     let unknown = || {
-        cursor.fault(format!("the symbol {} is not one of the contract's, and its enum has no default", symbol.written))
+        cursor.fault(format!(
+            "the symbol {} is not one of the contract's, and its enum has no default",
+            symbol.written
+        ))
     };
     symbol.known.as_deref().ok_or_else(unknown)
 }
@@ -246,7 +271,13 @@ fn shorten(text: &str) -> String {
 fn duration<'a>(cursor: &mut Cursor<'a>) -> Parse<Value<'a>> {
     let mut part = || cursor.array().map(u32::from_le_bytes);
     let (months, days, millis) = (part()?, part()?, part()?);
-    let narrow =
-        |count: u32| i32::try_from(count).map_err(|_| cursor.fault(format!("a duration of {count} months or days")));
-    Ok(Value::Interval { months: narrow(months)?, days: narrow(days)?, micros: i64::from(millis) * 1000 })
+    let narrow = |count: u32| {
+        i32::try_from(count)
+            .map_err(|_| cursor.fault(format!("a duration of {count} months or days")))
+    };
+    Ok(Value::Interval {
+        months: narrow(months)?,
+        days: narrow(days)?,
+        micros: i64::from(millis) * 1000,
+    })
 }

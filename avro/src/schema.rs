@@ -109,7 +109,9 @@ impl Named {
     /// Whether a writer's type of this name is the one meant here: by full name, alias, or the name without its
     /// namespace.
     pub(crate) fn accepts(&self, writer: &Named) -> bool {
-        self.full == writer.full || self.aliases.contains(&writer.full) || self.short() == writer.short()
+        self.full == writer.full
+            || self.aliases.contains(&writer.full)
+            || self.short() == writer.short()
     }
 
     fn short(&self) -> &str {
@@ -123,10 +125,12 @@ impl Schema {
     /// # Errors
     /// What is not JSON or not Avro, with the line where that is known.
     pub fn parse(text: &str) -> Result<Self, SchemaError> {
-        let json: Json = serde_json::from_str(text)
-            .map_err(|error| SchemaError { what: format!("not JSON: {error}"), line: Some(error.line()) })?;
-        let parsed =
-            Parsed::parse(&json).map_err(|error| SchemaError { what: format!("not Avro: {error}"), line: None })?;
+        let json: Json = serde_json::from_str(text).map_err(|error| SchemaError {
+            what: format!("not JSON: {error}"),
+            line: Some(error.line()),
+        })?;
+        let parsed = Parsed::parse(&json)
+            .map_err(|error| SchemaError { what: format!("not Avro: {error}"), line: None })?;
         Self::resolve(&parsed, &[])
     }
 
@@ -143,7 +147,11 @@ impl Schema {
     /// A record that has no fields.
     pub(crate) fn empty_record(name: &str) -> Self {
         let name = Named { full: name.to_owned(), aliases: Vec::new() };
-        Self { nodes: vec![Node::Record(Record { name, fields: Vec::new() })], root: 0, least: vec![0] }
+        Self {
+            nodes: vec![Node::Record(Record { name, fields: Vec::new() })],
+            root: 0,
+            least: vec![0],
+        }
     }
 
     fn resolve(parsed: &Parsed, others: &[Parsed]) -> Result<Self, SchemaError> {
@@ -191,14 +199,19 @@ impl Schema {
 
     /// The only branch that is not null, if there is only one.
     pub(crate) fn single(&self, id: NodeId) -> Option<NodeId> {
-        let mut values =
-            self.branches(id).into_iter().filter(|&branch| !matches!(self.nodes[branch], Node::Null)).fuse();
+        let mut values = self
+            .branches(id)
+            .into_iter()
+            .filter(|&branch| !matches!(self.nodes[branch], Node::Null))
+            .fuse();
         values.next().filter(|_| values.next().is_none())
     }
 
     /// The column that a field of this node is.
     pub(crate) fn column(&self, field: &Field) -> Column {
-        let ty = self.single(field.node).map_or(ColumnType::Jsonb, |node| self.nodes[node].column_type());
+        let ty = self
+            .single(field.node)
+            .map_or(ColumnType::Jsonb, |node| self.nodes[node].column_type());
         Column { name: field.column(), ty, nullable: self.nullable(field.node) }
     }
 
@@ -222,12 +235,16 @@ impl Schema {
             Node::Duration => 12,
             Node::Fixed(_, size) | Node::Decimal { size: Some(size), .. } => *size,
             Node::Uuid { fixed: true } => 16,
-            Node::Record(record) => {
-                record.fields.iter().fold(0, |sum: usize, field| sum.saturating_add(self.least[field.node]))
-            }
-            Node::Union(branches) => {
-                branches.iter().map(|&branch| self.least[branch]).min().unwrap_or(0).saturating_add(1)
-            }
+            Node::Record(record) => record
+                .fields
+                .iter()
+                .fold(0, |sum: usize, field| sum.saturating_add(self.least[field.node])),
+            Node::Union(branches) => branches
+                .iter()
+                .map(|&branch| self.least[branch])
+                .min()
+                .unwrap_or(0)
+                .saturating_add(1),
             _ => 1,
         }
     }
@@ -244,14 +261,18 @@ impl Node {
             Self::Double => ColumnType::Float8,
             Self::Bytes | Self::Fixed(..) => ColumnType::Bytea,
             Self::String | Self::Enum(_) => ColumnType::Text,
-            Self::Decimal { precision, scale, .. } => ColumnType::Numeric(narrow(*precision), narrow(*scale)),
+            Self::Decimal { precision, scale, .. } => {
+                ColumnType::Numeric(narrow(*precision), narrow(*scale))
+            }
             Self::Uuid { .. } => ColumnType::Uuid,
             Self::Date => ColumnType::Date,
             Self::TimeMillis | Self::TimeMicros => ColumnType::Time,
             Self::Timestamp { zoned: true, .. } => ColumnType::Timestamptz,
             Self::Timestamp { zoned: false, .. } => ColumnType::Timestamp,
             Self::Duration => ColumnType::Interval,
-            Self::Null | Self::Record(_) | Self::Array(_) | Self::Map(_) | Self::Union(_) => ColumnType::Jsonb,
+            Self::Null | Self::Record(_) | Self::Array(_) | Self::Map(_) | Self::Union(_) => {
+                ColumnType::Jsonb
+            }
         }
     }
 

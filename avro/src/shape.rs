@@ -57,7 +57,12 @@ impl Shapes {
 
     /// Hands on the value of a scalar, a null, or a union of them; a union's branches are no unions.
     #[inline]
-    pub(crate) fn scalar<'a>(&'a self, id: ShapeId, cursor: &mut Cursor<'a>, sink: impl Sink<'a>) -> Parse<()> {
+    pub(crate) fn scalar<'a>(
+        &'a self,
+        id: ShapeId,
+        cursor: &mut Cursor<'a>,
+        sink: impl Sink<'a>,
+    ) -> Parse<()> {
         let mut shape = &self.shapes[id];
         if let Shape::Branches(branches) = shape {
             shape = &self.shapes[branches[cursor.index(branches.len(), "branch")?]];

@@ -26,7 +26,8 @@ impl Step<'_> {
     /// once.
     pub(crate) fn sources(&self, text: &str) -> (Vec<Source>, Vec<UpcastItem>, Vec<Finding>) {
         let from = format!("v{}", self.older.number);
-        let known: Vec<String> = self.older.columns.iter().map(|column| column.name.clone()).collect();
+        let known: Vec<String> =
+            self.older.columns.iter().map(|column| column.name.clone()).collect();
         let metadata = METADATA.iter().map(|(name, _)| (*name).to_owned());
         let readable: Vec<String> = known.into_iter().chain(metadata).collect();
         let (upcast, mut findings) = Upcast::parse(self.file, text, &from, &readable);
@@ -39,7 +40,10 @@ impl Step<'_> {
         let mut sources = Vec::new();
         for (column, field) in self.newer.columns.iter().zip(self.newer.fields()) {
             let item = upcast.items.iter().find(|item| item.name == column.name);
-            match item.map_or_else(|| self.unwritten(column, field), |item| Ok(self.written(column, item))) {
+            match item.map_or_else(
+                || self.unwritten(column, field),
+                |item| Ok(self.written(column, item)),
+            ) {
                 Ok(source) => sources.push(source),
                 Err(finding) => findings.push(finding),
             }
@@ -51,8 +55,11 @@ impl Step<'_> {
         let ty = column.ty.sql();
         let cast = format!("({})::{ty}", item.expr);
         let place = quote(&format!("{} v{}.{}", self.relation, self.newer.number, column.name));
-        let sql =
-            if column.nullable { cast } else { format!("COALESCE({cast}, vitrina.refuse_null(NULL::{ty}, {place}))") };
+        let sql = if column.nullable {
+            cast
+        } else {
+            format!("COALESCE({cast}, vitrina.refuse_null(NULL::{ty}, {place}))")
+        };
         Source { sql, reads: item.columns.clone() }
     }
 
@@ -83,13 +90,24 @@ impl Step<'_> {
              or give it a type that v{old}'s promotes to",
             self.file
         );
-        Finding::error(self.file, 1, format!("v{new}'s field `{name}` has no source: it {why}"), help)
+        Finding::error(
+            self.file,
+            1,
+            format!("v{new}'s field `{name}` has no source: it {why}"),
+            help,
+        )
     }
 
     fn no_such_field(&self, item: &UpcastItem) -> Finding {
         let new = self.newer.number;
-        let hint = nearest::hint(&item.name, self.newer.columns.iter().map(|column| column.name.as_str()));
+        let hint =
+            nearest::hint(&item.name, self.newer.columns.iter().map(|column| column.name.as_str()));
         let help = format!("name one of the fields of v{new}.avsc, or leave the item out");
-        Finding::error(self.file, item.line, format!("v{new} has no field `{}`{hint}", item.name), help)
+        Finding::error(
+            self.file,
+            item.line,
+            format!("v{new} has no field `{}`{hint}", item.name),
+            help,
+        )
     }
 }

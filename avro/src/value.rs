@@ -48,7 +48,10 @@ impl Value<'_> {
             Self::Null => values.push_null(),
             Self::Boolean(value) => values.push_bytes(&[u8::from(value)]),
             Self::Int4(value) | Self::Date(value) => values.push_bytes(&value.to_be_bytes()),
-            Self::Int8(value) | Self::Time(value) | Self::Timestamp(value) | Self::Timestamptz(value) => {
+            Self::Int8(value)
+            | Self::Time(value)
+            | Self::Timestamp(value)
+            | Self::Timestamptz(value) => {
                 values.push_bytes(&value.to_be_bytes());
             }
             Self::Float4(value) => values.push_bytes(&value.to_be_bytes()),
@@ -136,7 +139,9 @@ impl Value<'_> {
 
 /// Postgres writes an exponent below 1e-4 and from `digits` digits on, and gives it two places at least.
 fn write_float(out: &mut Vec<u8>, scientific: &str, plain: &str, digits: i32) {
-    let parts = scientific.split_once('e').and_then(|(mantissa, power)| Some((mantissa, power.parse::<i32>().ok()?)));
+    let parts = scientific
+        .split_once('e')
+        .and_then(|(mantissa, power)| Some((mantissa, power.parse::<i32>().ok()?)));
     let _ = match (plain, parts) {
         ("inf", _) => write!(out, "Infinity"),
         ("-inf", _) => write!(out, "-Infinity"),
@@ -151,7 +156,9 @@ fn write_float(out: &mut Vec<u8>, scientific: &str, plain: &str, digits: i32) {
 /// `IntervalStyle` postgres; an Avro duration is never negative.
 fn write_interval(out: &mut Vec<u8>, months: i32, days: i32, micros: i64) {
     let start = out.len();
-    for (count, one, many) in [(months / 12, "year", "years"), (months % 12, "mon", "mons"), (days, "day", "days")] {
+    for (count, one, many) in
+        [(months / 12, "year", "years"), (months % 12, "mon", "mons"), (days, "day", "days")]
+    {
         if count != 0 {
             let space = if out.len() > start { " " } else { "" };
             let _ = write!(out, "{space}{count} {}", if count == 1 { one } else { many });
@@ -179,7 +186,8 @@ mod tests {
 
     #[test]
     fn texts_and_json_are_those_of_postgres() {
-        let interval = |months, days, millis: i64| Value::Interval { months, days, micros: millis * 1000 };
+        let interval =
+            |months, days, millis: i64| Value::Interval { months, days, micros: millis * 1000 };
         for (value, text, json) in [
             (Value::Boolean(true), "true", "true"),
             (Value::Float8(0.1), "0.1", "0.1"),
@@ -192,13 +200,25 @@ mod tests {
             (Value::Float8(f64::NEG_INFINITY), "-Infinity", "\"-Infinity\""),
             (Value::Bytea(b"hi"), "\\x6869", "\"\\\\x6869\""),
             (Value::Text("a\"\\\n\u{1}é"), "a\"\\\n\u{1}é", "\"a\\\"\\\\\\n\\u0001é\""),
-            (Value::Timestamptz(1_500_000), "2000-01-01 00:00:01.5+00", "\"2000-01-01T00:00:01.5+00:00\""),
+            (
+                Value::Timestamptz(1_500_000),
+                "2000-01-01 00:00:01.5+00",
+                "\"2000-01-01T00:00:01.5+00:00\"",
+            ),
             (Value::Timestamp(0), "2000-01-01 00:00:00", "\"2000-01-01T00:00:00\""),
             (Value::Time(86_400_000_000), "24:00:00", "\"24:00:00\""),
             (interval(0, 0, 0), "00:00:00", "\"00:00:00\""),
-            (interval(14, 1, 3_600_001), "1 year 2 mons 1 day 01:00:00.001", "\"1 year 2 mons 1 day 01:00:00.001\""),
+            (
+                interval(14, 1, 3_600_001),
+                "1 year 2 mons 1 day 01:00:00.001",
+                "\"1 year 2 mons 1 day 01:00:00.001\"",
+            ),
             (interval(0, 2, 0), "2 days", "\"2 days\""),
-            (interval(24, 0, i64::from(u32::MAX)), "2 years 1193:02:47.295", "\"2 years 1193:02:47.295\""),
+            (
+                interval(24, 0, i64::from(u32::MAX)),
+                "2 years 1193:02:47.295",
+                "\"2 years 1193:02:47.295\"",
+            ),
         ] {
             assert_eq!(both(value), (text.to_owned(), json.to_owned()));
         }

@@ -39,7 +39,11 @@ impl VersionFile<'_> {
 }
 
 /// Reads a schema; its upcast is not there yet.
-pub(crate) fn read(number: u32, file: &VersionFile<'_>, findings: &mut Vec<Finding>) -> Option<Version> {
+pub(crate) fn read(
+    number: u32,
+    file: &VersionFile<'_>,
+    findings: &mut Vec<Finding>,
+) -> Option<Version> {
     let schema = match Schema::parse(file.text) {
         Ok(schema) => Arc::new(schema),
         Err(error) => {
@@ -84,7 +88,10 @@ fn check_names(version: &Version, file: &VersionFile<'_>, findings: &mut Vec<Fin
         let twin = version.columns[..place].iter().position(|other| other.name == column.name);
         if let Some(twin) = twin {
             let other = &version.fields()[twin].name;
-            let what = format!("the fields `{other}` and `{name}` are both the column {} in SQL", column.name);
+            let what = format!(
+                "the fields `{other}` and `{name}` are both the column {} in SQL",
+                column.name
+            );
             findings.push(refuse(what, "Postgres folds names to lower case: rename one of them"));
         }
     }
@@ -94,12 +101,17 @@ fn check_types(version: &Version, file: &VersionFile<'_>, findings: &mut Vec<Fin
     for node in version.schema.nodes() {
         if matches!(node, Node::Decimal { precision, .. } if *precision > MAX_PRECISION) {
             let what = format!("{} has more than {MAX_PRECISION} digits", node.describe());
-            findings.push(file.refuse(1, what, "Postgres cannot declare such a numeric: lower the precision"));
+            findings.push(file.refuse(
+                1,
+                what,
+                "Postgres cannot declare such a numeric: lower the precision",
+            ));
         }
     }
     for field in version.fields().iter().filter(|field| field.default.is_some()) {
         if let Err(why) = literal::sql(&version.schema, field) {
-            let what = format!("the default of the field `{}` is not of its type: {why}", field.name);
+            let what =
+                format!("the default of the field `{}` is not of its type: {why}", field.name);
             findings.push(file.refuse(file.line_of(&field.name), what, "correct the default"));
         }
     }

@@ -7,7 +7,9 @@ use std::alloc::{GlobalAlloc, Layout as Block, System};
 use std::cell::Cell;
 
 use serde_json::{Value, json};
-use vitrina_avro::{Contracts, Decoded, Decoder, HeaderPlace, Headers, Layout, Record, Rows, SchemaRef, encode_json};
+use vitrina_avro::{
+    Contracts, Decoded, Decoder, HeaderPlace, Headers, Layout, Record, Rows, SchemaRef, encode_json,
+};
 use vitrina_sql::Files;
 
 const EVENTS: usize = 1000;
@@ -106,7 +108,10 @@ fn decode(decoder: &Decoder, values: &[Vec<u8>], rows: &mut [Vec<Rows>]) {
 
 /// How often decoding asks for memory, into rows that held the same events before and were cleared.
 fn allocations(wanted: Option<&[&str]>) -> usize {
-    let files = [("c/shop/context.toml", "topic = \"shop\"\nkey = \"id\"\n"), ("c/shop/placed/v1.avsc", V1)];
+    let files = [
+        ("c/shop/context.toml", "topic = \"shop\"\nkey = \"id\"\n"),
+        ("c/shop/placed/v1.avsc", V1),
+    ];
     let files = files.into_iter().map(|(path, text)| (path.to_owned(), text.to_owned()));
     let (contracts, findings) = Contracts::load(&Files(files.collect()), "c");
     assert!(findings.is_empty(), "{findings:?}");
@@ -115,7 +120,8 @@ fn allocations(wanted: Option<&[&str]>) -> usize {
     let mut decoder = Decoder::new(&contracts, vec![Layout::new(contract, wanted.as_ref())]);
     decoder.add_schema(SchemaRef::Id(1), &contract.versions[0].schema);
     let datum = |place| encode_json(&contract.versions[0], &event(place)).unwrap();
-    let values: Vec<Vec<u8>> = (0..EVENTS).map(|place| [vec![0, 0, 0, 0, 1], datum(place)].concat()).collect();
+    let values: Vec<Vec<u8>> =
+        (0..EVENTS).map(|place| [vec![0, 0, 0, 0, 1], datum(place)].concat()).collect();
 
     let mut rows = decoder.rows();
     decode(&decoder, &values, &mut rows);
@@ -132,7 +138,11 @@ fn allocations(wanted: Option<&[&str]>) -> usize {
 #[test]
 fn warm_rows_take_a_thousand_events_without_one_allocation() {
     assert_eq!(allocations(None), 0, "all columns and all metadata");
-    assert_eq!(allocations(Some(&["id", "total", "lines"])), 0, "some columns, the rest passed over");
+    assert_eq!(
+        allocations(Some(&["id", "total", "lines"])),
+        0,
+        "some columns, the rest passed over"
+    );
 }
 
 #[test]

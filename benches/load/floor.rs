@@ -58,7 +58,8 @@ pub async fn unnest(connection: &mut PgConnection, orders: &[Order]) -> sqlx::Re
 /// A statement an order; the transaction is the caller's.
 #[allow(dead_code, reason = "one of the two programs that use this file has no need of it")]
 pub async fn one_by_one(connection: &mut PgConnection, orders: &[Order]) -> sqlx::Result<()> {
-    let statement = upsert!("VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)");
+    let statement =
+        upsert!("VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)");
     for order in orders {
         sqlx::query(statement)
             .bind(order.order_id.as_str())

@@ -56,7 +56,8 @@ async fn main() -> anyhow::Result<()> {
 
 async fn write(arguments: Floor) -> anyhow::Result<()> {
     let started = Instant::now();
-    let shares = (0..arguments.connections).map(|share| tokio::spawn(write_share(arguments.clone(), share)));
+    let shares =
+        (0..arguments.connections).map(|share| tokio::spawn(write_share(arguments.clone(), share)));
     for share in shares.collect::<Vec<_>>() {
         share.await??;
     }

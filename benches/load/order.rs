@@ -9,13 +9,36 @@ pub const CURRENCY: &str = "EUR";
 pub const COUNTRY: &str = "EU";
 
 const CUSTOMERS: u32 = 100_000;
-const GIVEN: [&str; 8] = ["Amalia", "Benito", "Chiara", "Dmitri", "Estela", "Farid", "Gudrun", "Henrik"];
-const FAMILY: [&str; 8] =
-    ["Almeida", "Bergström", "Castellanos", "Dvořák", "Eriksson", "Fontaine", "Grimaldi", "Hoffmann"];
-const STREET: [&str; 4] =
-    ["Avenida de la Constitución", "Rue du Faubourg Saint-Antoine", "Karl-Liebknecht-Straße", "Via Nazionale"];
-const CITY: [&str; 10] =
-    ["Sevilla", "Lyon", "Leipzig", "Torino", "Porto", "Gdańsk", "Malmö", "Utrecht", "Graz", "Ljubljana"];
+const GIVEN: [&str; 8] =
+    ["Amalia", "Benito", "Chiara", "Dmitri", "Estela", "Farid", "Gudrun", "Henrik"];
+const FAMILY: [&str; 8] = [
+    "Almeida",
+    "Bergström",
+    "Castellanos",
+    "Dvořák",
+    "Eriksson",
+    "Fontaine",
+    "Grimaldi",
+    "Hoffmann",
+];
+const STREET: [&str; 4] = [
+    "Avenida de la Constitución",
+    "Rue du Faubourg Saint-Antoine",
+    "Karl-Liebknecht-Straße",
+    "Via Nazionale",
+];
+const CITY: [&str; 10] = [
+    "Sevilla",
+    "Lyon",
+    "Leipzig",
+    "Torino",
+    "Porto",
+    "Gdańsk",
+    "Malmö",
+    "Utrecht",
+    "Graz",
+    "Ljubljana",
+];
 const PAYMENT: [&str; 4] = ["credit_card", "bank_transfer", "direct_debit", "cash_on_delivery"];
 const NOTE: &str = "Please call before you come: the house is behind the bakery and the gate is shut until noon or so. If nobody \
                     answers, the people across the street take parcels gladly, at any hour.";

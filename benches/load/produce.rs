@@ -10,7 +10,9 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{
+    BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer,
+};
 use serde_json::{Value, json};
 
 use crate::order::Order;
@@ -80,7 +82,8 @@ async fn create_topic(arguments: &Arguments) -> anyhow::Result<()> {
 
 async fn register(arguments: &Arguments) -> anyhow::Result<u32> {
     let url = format!("{}/subjects/{}-value/versions", arguments.registry, arguments.topic);
-    let answer = reqwest::Client::new().post(&url).json(&json!({ "schema": SCHEMA })).send().await?;
+    let answer =
+        reqwest::Client::new().post(&url).json(&json!({ "schema": SCHEMA })).send().await?;
     let answer: Value = answer.error_for_status()?.json().await?;
     answer["id"].as_u64().and_then(|id| id.try_into().ok()).context("the registry gave no id")
 }
@@ -107,7 +110,15 @@ impl Load {
             .create_with_context(Deliveries(failed.clone()))?;
         let [a, b, c, d] = schema.to_be_bytes();
         let frame = [0, a, b, c, d];
-        Ok(Self { producer, failed, topic: arguments.topic.clone(), frame, value: Vec::new(), sent: 0, bytes: 0 })
+        Ok(Self {
+            producer,
+            failed,
+            topic: arguments.topic.clone(),
+            frame,
+            value: Vec::new(),
+            sent: 0,
+            bytes: 0,
+        })
     }
 
     fn send_all(mut self, arguments: &Arguments) -> anyhow::Result<()> {
@@ -115,21 +126,30 @@ impl Load {
         for number in 0..arguments.poison_first {
             self.send(Order::new(u64::MAX - number, 0, now()), Some(Poison::Bytes), None)?;
         }
-        for (number, status) in changes(arguments.events / arguments.states as u64, arguments.states) {
+        for (number, status) in
+            changes(arguments.events / arguments.states as u64, arguments.states)
+        {
             if let Some(micros) = (self.sent * 1_000_000).checked_div(arguments.rate) {
                 let due = started + Duration::from_micros(micros);
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
             }
-            let turn =
-                number.checked_rem(arguments.poison).filter(|rest| *rest == 0).map(|_| number / arguments.poison);
-            let poison = turn.map(|turn| if turn.is_multiple_of(2) { Poison::Bytes } else { Poison::NoItems });
+            let turn = number
+                .checked_rem(arguments.poison)
+                .filter(|rest| *rest == 0)
+                .map(|_| number / arguments.poison);
+            let poison = turn
+                .map(|turn| if turn.is_multiple_of(2) { Poison::Bytes } else { Poison::NoItems });
             self.send(Order::new(arguments.from + number, status, now()), poison, None)?;
         }
         self.producer.flush(Duration::from_secs(60))?;
         if !arguments.no_end {
             for partition in 0..PARTITIONS {
                 let order_id = format!("end-{partition}");
-                self.send(Order { order_id, ..Order::new(partition as u64, 0, now()) }, None, Some(partition))?;
+                self.send(
+                    Order { order_id, ..Order::new(partition as u64, 0, now()) },
+                    None,
+                    Some(partition),
+                )?;
             }
         }
         self.producer.flush(Duration::from_secs(60))?;
@@ -140,7 +160,12 @@ impl Load {
         Ok(())
     }
 
-    fn send(&mut self, mut order: Order, poison: Option<Poison>, partition: Option<i32>) -> anyhow::Result<()> {
+    fn send(
+        &mut self,
+        mut order: Order,
+        poison: Option<Poison>,
+        partition: Option<i32>,
+    ) -> anyhow::Result<()> {
         if let Some(Poison::NoItems) = poison {
             order.item_count = 0;
         }

@@ -7,7 +7,8 @@ const LAG: [u64; 4] = [0, 20, 5_000, 20_000];
 pub fn changes(orders: u64, states: usize) -> impl Iterator<Item = (u64, usize)> {
     let last = LAG[..states].last().copied().unwrap_or(0);
     (0..orders + last).flat_map(move |turn| {
-        let of_state = move |state: usize| turn.checked_sub(LAG[state]).map(|number| (number, state));
+        let of_state =
+            move |state: usize| turn.checked_sub(LAG[state]).map(|number| (number, state));
         (0..states).filter_map(of_state).filter(move |(number, _)| *number < orders)
     })
 }

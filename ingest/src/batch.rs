@@ -98,17 +98,27 @@ impl Batch {
             for index in 0..headers.count() {
                 // rdkafka 0.39 panics where a header's name is not UTF-8: such a header is kept without its name and value.
                 let header = catch_unwind(AssertUnwindSafe(|| headers.get(index)));
-                let name = self.keep(header.as_ref().map_or("\u{fffd}", |header| header.key).as_bytes());
-                let value = header.ok().and_then(|header| header.value).map(|bytes| self.keep(bytes));
+                let name =
+                    self.keep(header.as_ref().map_or("\u{fffd}", |header| header.key).as_bytes());
+                let value =
+                    header.ok().and_then(|header| header.value).map(|bytes| self.keep(bytes));
                 self.headers.push(HeaderPlace { name, value });
             }
         }
         let timestamp = message.timestamp().to_millis().filter(|millis| *millis >= 0);
         let headers = first..self.headers.len() as u32;
-        self.records.push(Stored { span: span as u32, offset: message.offset(), timestamp, key, value, headers });
+        self.records.push(Stored {
+            span: span as u32,
+            offset: message.offset(),
+            timestamp,
+            key,
+            value,
+            headers,
+        });
         let span = &mut self.spans[span];
         span.to = message.offset() + 1;
-        span.last_timestamp = timestamp.filter(|millis| *millis <= YEAR_9999).or(span.last_timestamp);
+        span.last_timestamp =
+            timestamp.filter(|millis| *millis <= YEAR_9999).or(span.last_timestamp);
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Range<u32> {

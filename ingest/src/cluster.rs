@@ -29,7 +29,11 @@ impl Cluster {
     /// The broker did not answer within `timeout`; an unknown topic has no partitions.
     pub fn ends(&self, topic: &str, timeout: Duration) -> KafkaResult<TopicEnds> {
         let metadata = self.0.fetch_metadata(Some(topic), timeout)?;
-        let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions()).map(|partition| partition.id());
+        let partitions = metadata
+            .topics()
+            .iter()
+            .flat_map(|topic| topic.partitions())
+            .map(|partition| partition.id());
         partitions
             .map(|partition| {
                 let (start, end) = self.0.fetch_watermarks(topic, partition, timeout)?;

@@ -53,7 +53,8 @@ impl Consumer {
         subscription: Subscription,
         positions: Arc<dyn Positions>,
     ) -> (Self, Vec<tokio_mpsc::Receiver<Batch>>) {
-        let (batch_senders, batches) = (0..subscription.lanes.max(1)).map(|_| tokio_mpsc::channel(1)).unzip();
+        let (batch_senders, batches) =
+            (0..subscription.lanes.max(1)).map(|_| tokio_mpsc::channel(1)).unzip();
         let (commands, command_receiver) = mpsc::channel();
         let (end_sender, ended) = oneshot::channel();
         let (left_sender, left) = oneshot::channel();
@@ -61,7 +62,14 @@ impl Consumer {
         let owned = ownership.clone();
         let runtime = tokio::runtime::Handle::current();
         std::thread::spawn(move || {
-            match Poll::new(subscription, positions, owned, batch_senders, command_receiver, runtime) {
+            match Poll::new(
+                subscription,
+                positions,
+                owned,
+                batch_senders,
+                command_receiver,
+                runtime,
+            ) {
                 Ok(poll) => poll.run(end_sender),
                 Err(end) => drop(end_sender.send(end)),
             }
@@ -85,7 +93,9 @@ impl Consumer {
     pub async fn close(self, patience: Duration) -> End {
         let _ = self.commands.send(Command::Close);
         let end = tokio::time::timeout(patience, self.ended).await;
-        let end = end.unwrap_or(Ok(End::Closed)).unwrap_or_else(|_| End::World("the poll thread died".into()));
+        let end = end
+            .unwrap_or(Ok(End::Closed))
+            .unwrap_or_else(|_| End::World("the poll thread died".into()));
         if tokio::time::timeout(patience, self.left).await.is_err() {
             tracing::warn!("the consumer did not leave its group in time");
         }

@@ -50,7 +50,10 @@ impl Ownership {
 
     /// Whether records read under `epoch` may still be applied.
     pub fn is_current(&self, topic: &Arc<str>, partition: i32, epoch: i64) -> bool {
-        self.lock().claims.get(&(topic.clone(), partition)).is_some_and(|claim| claim.epoch == epoch)
+        self.lock()
+            .claims
+            .get(&(topic.clone(), partition))
+            .is_some_and(|claim| claim.epoch == epoch)
     }
 
     /// Each owned partition and the end of its log, where it is known.
@@ -62,7 +65,10 @@ impl Ownership {
     /// Whether the log holds something that has not been read here.
     pub(crate) fn is_behind(&self) -> bool {
         let owned = self.lock();
-        owned.claims.iter().any(|(key, claim)| owned.ends.get(key).is_some_and(|end| *end > claim.next_offset))
+        owned
+            .claims
+            .iter()
+            .any(|(key, claim)| owned.ends.get(key).is_some_and(|end| *end > claim.next_offset))
     }
 
     /// Whether the broker answers, as far as its client has noticed.
@@ -121,9 +127,20 @@ struct State {
 }
 
 impl Context {
-    pub(crate) fn new(positions: Arc<dyn Positions>, ownership: Ownership, subscription: &Subscription) -> Self {
+    pub(crate) fn new(
+        positions: Arc<dyn Positions>,
+        ownership: Ownership,
+        subscription: &Subscription,
+    ) -> Self {
         let (brokers, kind) = (subscription.kafka.brokers.clone(), subscription.broker);
-        Self { positions, brokers, kind, ownership, changes: AtomicU64::new(0), state: Mutex::default() }
+        Self {
+            positions,
+            brokers,
+            kind,
+            ownership,
+            changes: AtomicU64::new(0),
+            state: Mutex::default(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -157,7 +174,9 @@ impl Context {
     ) -> Result<HashMap<String, String>, String> {
         match self.kind {
             BrokerKind::Kafka => topic_ids(consumer.client(), topics, BROKER_TIMEOUT),
-            BrokerKind::Mock => Ok(topics.iter().map(|topic| (topic.clone(), String::new())).collect()),
+            BrokerKind::Mock => {
+                Ok(topics.iter().map(|topic| (topic.clone(), String::new())).collect())
+            }
         }
     }
 
@@ -174,7 +193,11 @@ impl Context {
     ) -> Result<TopicPartitionList, Refusal> {
         let found = self.look_at(consumer, partitions)?;
         // Cooperative assignments are often empty; they need neither the broker nor a connection to Postgres.
-        let cluster_id = if found.is_empty() { None } else { consumer.client().fetch_cluster_id(BROKER_TIMEOUT) };
+        let cluster_id = if found.is_empty() {
+            None
+        } else {
+            consumer.client().fetch_cluster_id(BROKER_TIMEOUT)
+        };
         let claims = self.positions.claim(cluster_id.as_deref(), &found)?;
         let mut list = TopicPartitionList::new();
         let mut state = self.state();
@@ -186,8 +209,12 @@ impl Context {
         }
         let mut owned = self.ownership.lock();
         for (found, claim) in found.into_iter().zip(claims) {
-            list.add_partition_offset(&found.topic, found.partition, Offset::Offset(claim.next_offset))
-                .map_err(|error| Refusal::World(error.to_string()))?;
+            list.add_partition_offset(
+                &found.topic,
+                found.partition,
+                Offset::Offset(claim.next_offset),
+            )
+            .map_err(|error| Refusal::World(error.to_string()))?;
             let key = (found.topic.clone(), found.partition);
             owned.missing.retain(|topic| **topic != *found.topic);
             state.topic_ids.insert(found.topic.to_string(), found.topic_id);
@@ -197,8 +224,14 @@ impl Context {
         Ok(list)
     }
 
-    fn look_at(&self, consumer: &BaseConsumer<Self>, keys: &[TopicPartition]) -> Result<Vec<Found>, Refusal> {
-        let world = |what: String| Refusal::World(format!("Kafka at {} (kafka.brokers): {what}", self.brokers));
+    fn look_at(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        keys: &[TopicPartition],
+    ) -> Result<Vec<Found>, Refusal> {
+        let world = |what: String| {
+            Refusal::World(format!("Kafka at {} (kafka.brokers): {what}", self.brokers))
+        };
         if keys.is_empty() {
             return Ok(Vec::new());
         }
@@ -211,12 +244,19 @@ impl Context {
         keys.iter()
             .map(|(topic, partition)| {
                 let topic_id = ids.get(&**topic).cloned();
-                let topic_id = topic_id.ok_or_else(|| world(format!("topic {topic} is not there any more")))?;
+                let topic_id = topic_id
+                    .ok_or_else(|| world(format!("topic {topic} is not there any more")))?;
                 let (log_start, log_end) = consumer
                     .fetch_watermarks(topic, *partition, BROKER_TIMEOUT)
                     .map_err(|error| world(error.to_string()))?;
                 let log_start = log_start.max(0);
-                Ok(Found { topic: topic.clone(), partition: *partition, topic_id, log_start, log_end })
+                Ok(Found {
+                    topic: topic.clone(),
+                    partition: *partition,
+                    topic_id,
+                    log_start,
+                    log_end,
+                })
             })
             .collect()
     }
@@ -230,7 +270,11 @@ impl Context {
         }
     }
 
-    fn assign(&self, consumer: &BaseConsumer<Self>, partitions: &[TopicPartition]) -> Result<(), KafkaError> {
+    fn assign(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        partitions: &[TopicPartition],
+    ) -> Result<(), KafkaError> {
         let list = match self.claim(consumer, partitions) {
             Ok(list) => list,
             Err(refusal) => {
@@ -271,12 +315,24 @@ impl ConsumerContext for Context {
         }
     }
 
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, list: &mut TopicPartitionList) {
-        let partitions: Vec<TopicPartition> =
-            list.elements().iter().map(|element| (Arc::from(element.topic()), element.partition())).collect();
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        event: RDKafkaRespErr,
+        list: &mut TopicPartitionList,
+    ) {
+        let partitions: Vec<TopicPartition> = list
+            .elements()
+            .iter()
+            .map(|element| (Arc::from(element.topic()), element.partition()))
+            .collect();
         let assigned = event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         tracing::info!(assigned, partitions = ?partitions, "partitions change hands");
-        let done = if assigned { self.assign(consumer, &partitions) } else { self.revoke(consumer, list, &partitions) };
+        let done = if assigned {
+            self.assign(consumer, &partitions)
+        } else {
+            self.revoke(consumer, list, &partitions)
+        };
         self.changes.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = done {
             self.state().end.get_or_insert(End::World(format!("the assignment failed: {error}")));
@@ -302,13 +358,15 @@ impl ClientContext for Context {
         });
         let mut owned = self.ownership.lock();
         owned.silent = silent;
-        let up = statistics.brokers.values().any(|broker| broker.state == "UP" && broker.nodeid >= 0);
+        let up =
+            statistics.brokers.values().any(|broker| broker.state == "UP" && broker.nodeid >= 0);
         if up {
             owned.unreachable = None;
         }
         let Owned { claims, ends, .. } = &mut *owned;
         for key in claims.keys() {
-            let partition = statistics.topics.get(&*key.0).and_then(|topic| topic.partitions.get(&key.1));
+            let partition =
+                statistics.topics.get(&*key.0).and_then(|topic| topic.partitions.get(&key.1));
             if let Some(partition) = partition.filter(|partition| partition.ls_offset >= 0) {
                 ends.insert(key.clone(), partition.ls_offset);
             }
@@ -318,7 +376,10 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::AllBrokersDown) => {
-                let trouble = format!("Kafka at {} (kafka.brokers) cannot be reached: {reason}", self.brokers);
+                let trouble = format!(
+                    "Kafka at {} (kafka.brokers) cannot be reached: {reason}",
+                    self.brokers
+                );
                 self.ownership.lock().unreachable = Some(trouble);
             }
             _ => tracing::debug!(target: "librdkafka", %error, reason, "client error"),

@@ -12,7 +12,10 @@ use crate::settings::Subscription;
 
 const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
 
-pub(crate) fn look_around(consumer: &BaseConsumer<Context>, subscription: &Subscription) -> Result<(), End> {
+pub(crate) fn look_around(
+    consumer: &BaseConsumer<Context>,
+    subscription: &Subscription,
+) -> Result<(), End> {
     let partitions = existing_partitions(consumer, subscription)?;
     if partitions.count() > 0 { name_resets(consumer, subscription, partitions) } else { Ok(()) }
 }

@@ -65,7 +65,8 @@ mod tests {
     fn partitions_spread_over_the_lanes_and_stay() {
         let partition = |number: i32| (Arc::from("t"), number);
         let mut lines = Lines::default();
-        let lanes: Vec<usize> = (0..4).map(|number| lines.lane(&partition(number * 2), 2, |_| true)).collect();
+        let lanes: Vec<usize> =
+            (0..4).map(|number| lines.lane(&partition(number * 2), 2, |_| true)).collect();
         assert_eq!(lanes, [0, 1, 0, 1]);
         // Partitions 0 and 4 are lost: the next one goes to the lane that they leave empty.
         assert_eq!(lines.lane(&partition(9), 2, |(_, number)| *number == 2 || *number == 6), 0);

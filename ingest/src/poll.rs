@@ -159,7 +159,8 @@ impl Poll {
             return Ok(());
         }
         // `self` cannot be borrowed for the message and changed by it, so the lanes are taken out for the moment.
-        let (mut lanes, mut lines) = (std::mem::take(&mut self.lanes), std::mem::take(&mut self.lines));
+        let (mut lanes, mut lines) =
+            (std::mem::take(&mut self.lanes), std::mem::take(&mut self.lines));
         let polled = match self.consumer.poll(wait) {
             Some(Ok(message)) => {
                 self.take(&mut lanes, &mut lines, &message);
@@ -179,11 +180,21 @@ impl Poll {
         let changes = self.consumer.context().changes();
         // Until a rebalance, the span that the last record went to tells all.
         let known = lanes.iter().enumerate().filter(|(_, lane)| lane.changes == changes);
-        let known = known.filter_map(|(index, lane)| Some((index, lane.batch.span_of(topic, partition)?))).next();
-        let Some((lane, span)) = known.or_else(|| self.open_span(lanes, lines, topic, partition)) else { return };
+        let known = known
+            .filter_map(|(index, lane)| Some((index, lane.batch.span_of(topic, partition)?)))
+            .next();
+        let Some((lane, span)) = known.or_else(|| self.open_span(lanes, lines, topic, partition))
+        else {
+            return;
+        };
         let lane = &mut lanes[lane];
         if message.offset() < lane.batch.spans[span].to {
-            tracing::debug!(topic, partition, offset = message.offset(), "a record from before the claim's start");
+            tracing::debug!(
+                topic,
+                partition,
+                offset = message.offset(),
+                "a record from before the claim's start"
+            );
             return;
         }
         lane.batch.push(span, message);
@@ -191,7 +202,13 @@ impl Poll {
     }
 
     /// The lane and the span of a partition's newest claim.
-    fn open_span(&self, lanes: &mut [Lane], lines: &mut Lines, topic: &str, partition: i32) -> Option<(usize, usize)> {
+    fn open_span(
+        &self,
+        lanes: &mut [Lane],
+        lines: &mut Lines,
+        topic: &str,
+        partition: i32,
+    ) -> Option<(usize, usize)> {
         let key: TopicPartition = (Arc::from(topic), partition);
         let ownership = &self.consumer.context().ownership;
         let claim = ownership.claim_of(&key)?;
@@ -205,7 +222,14 @@ impl Poll {
             return Some((index, span));
         }
         let (epoch, from) = (claim.epoch, claim.next_offset);
-        lane.batch.spans.push(Span { topic: key.0, partition, epoch, from, to: from, last_timestamp: None });
+        lane.batch.spans.push(Span {
+            topic: key.0,
+            partition,
+            epoch,
+            from,
+            to: from,
+            last_timestamp: None,
+        });
         Some((index, lane.batch.spans.len() - 1))
     }
 
@@ -230,9 +254,13 @@ impl Poll {
                     | RDKafkaErrorCode::NotImplemented
                     | RDKafkaErrorCode::MessageSizeTooLarge,
                 ) => Err(End::World(format!("Kafka: a set of records cannot be read: {error}"))),
-                Some(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed) => {
-                    Err(End::Stop(format!("Kafka refuses group {}: {error}", self.subscription.group)))
-                }
+                Some(
+                    RDKafkaErrorCode::TopicAuthorizationFailed
+                    | RDKafkaErrorCode::GroupAuthorizationFailed,
+                ) => Err(End::Stop(format!(
+                    "Kafka refuses group {}: {error}",
+                    self.subscription.group
+                ))),
                 _ => {
                     tracing::debug!(%error, "consumer error");
                     Ok(())
@@ -244,7 +272,11 @@ impl Poll {
     /// The broker has no such offset: says for which partitions the log does not hold the position.
     fn lost_log(&self) -> End {
         for ((topic, partition), claim) in self.consumer.context().ownership.claims() {
-            let Ok((start, end)) = self.consumer.fetch_watermarks(&topic, partition, BROKER_TIMEOUT) else { continue };
+            let Ok((start, end)) =
+                self.consumer.fetch_watermarks(&topic, partition, BROKER_TIMEOUT)
+            else {
+                continue;
+            };
             if !(start..=end).contains(&claim.next_offset) {
                 return End::Stop(lost_offsets(&topic, partition, claim.next_offset, start, end));
             }
@@ -253,7 +285,8 @@ impl Poll {
     }
 
     fn is_full(&self, lane: &Lane) -> bool {
-        lane.batch.len() >= self.subscription.max_events || lane.batch.bytes() >= self.subscription.max_bytes
+        lane.batch.len() >= self.subscription.max_events
+            || lane.batch.bytes() >= self.subscription.max_bytes
     }
 
     fn any_is_full(&self) -> bool {
@@ -262,7 +295,8 @@ impl Poll {
 
     fn is_due(&self, lane: usize) -> bool {
         let lane = &self.lanes[lane];
-        let lingered = lane.opened.is_some_and(|opened| opened.elapsed() >= self.subscription.linger);
+        let lingered =
+            lane.opened.is_some_and(|opened| opened.elapsed() >= self.subscription.linger);
         let changed = lane.changes != self.consumer.context().changes();
         self.is_full(lane) || lingered || (changed && !lane.batch.is_empty())
     }
@@ -282,7 +316,11 @@ impl Poll {
             Some(lane) if !sent && !self.paused => {
                 let out = self.lanes[lane].out.clone();
                 let ready = async { tokio::time::timeout(TICK, out.reserve()).await.is_ok() };
-                if self.runtime.block_on(ready) { self.try_send(lane).map(drop) } else { self.stay_behind(lane) }
+                if self.runtime.block_on(ready) {
+                    self.try_send(lane).map(drop)
+                } else {
+                    self.stay_behind(lane)
+                }
             }
             Some(lane) if !sent => self.stay_behind(lane),
             _ => Ok(()),
@@ -353,7 +391,9 @@ impl Poll {
             let key: TopicPartition = (Arc::from(element.topic()), element.partition());
             let ownership = &self.consumer.context().ownership;
             let Some(claim) = ownership.claim_of(&key) else { continue };
-            let lane = self.lines.lane(&key, self.lanes.len(), |other| ownership.claim_of(other).is_some());
+            let lane = self
+                .lines
+                .lane(&key, self.lanes.len(), |other| ownership.claim_of(other).is_some());
             if !idle[lane] || position <= claim.next_offset {
                 continue;
             }
@@ -361,7 +401,14 @@ impl Poll {
             let (topic, partition) = key;
             let changes = self.consumer.context().changes();
             let lane = &mut self.lanes[lane];
-            lane.batch.spans.push(Span { topic, partition, epoch, from, to: position, last_timestamp: None });
+            lane.batch.spans.push(Span {
+                topic,
+                partition,
+                epoch,
+                from,
+                to: position,
+                last_timestamp: None,
+            });
             (lane.opened, lane.changes) = (Some(self.idled), changes);
         }
         Ok(())
@@ -370,7 +417,8 @@ impl Poll {
     /// Claims again what is still assigned here under the claims that were fenced, and reads on from the new starts.
     fn reclaim(&mut self, fenced: Vec<(TopicPartition, i64)>) -> Result<(), End> {
         let context = self.consumer.context().clone();
-        let current = |key: &TopicPartition| context.ownership.claim_of(key).map(|claim| claim.epoch);
+        let current =
+            |key: &TopicPartition| context.ownership.claim_of(key).map(|claim| claim.epoch);
         let fenced = fenced.into_iter().filter(|(key, epoch)| current(key) == Some(*epoch));
         let partitions: Vec<TopicPartition> = fenced.map(|(key, _)| key).collect();
         if partitions.is_empty() {

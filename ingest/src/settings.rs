@@ -50,7 +50,10 @@ const OWNED: &[(&str, &str)] = &[
     ("group.id", "each model has its own group, see kafka.group_prefix"),
     ("group.protocol", "the rebalance callback decides where to start"),
     ("group.remote.assignor", "the rebalance callback decides where to start"),
-    ("group.instance.id", "a static member keeps the group busy after it left, so offsets could not be reset"),
+    (
+        "group.instance.id",
+        "a static member keeps the group busy after it left, so offsets could not be reset",
+    ),
     ("isolation.level", "records of aborted transactions must never be applied"),
     ("auto.offset.reset", "positions live in Postgres; a missing offset is never guessed"),
     ("partition.assignment.strategy", "all instances of a group must use the same one"),

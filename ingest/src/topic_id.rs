@@ -19,20 +19,26 @@ pub(crate) fn topic_ids<C: ClientContext>(
     topics: &[String],
     timeout: Duration,
 ) -> Result<HashMap<String, String>, String> {
-    let names: Vec<CString> = topics.iter().filter_map(|topic| CString::new(topic.as_str()).ok()).collect();
+    let names: Vec<CString> =
+        topics.iter().filter_map(|topic| CString::new(topic.as_str()).ok()).collect();
     let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
     let millis = timeout.as_millis().min(i32::MAX as u128) as i32;
     // SAFETY: `client` outlives the call; `names` outlives the collection made of its pointers; queue, collection,
     // options and event are each destroyed exactly once, after the last use of what they own.
     unsafe {
         let rk = client.native_ptr();
-        let options = sys::rd_kafka_AdminOptions_new(rk, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
+        let options = sys::rd_kafka_AdminOptions_new(
+            rk,
+            sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
+        );
         sys::rd_kafka_AdminOptions_set_request_timeout(options, millis, std::ptr::null_mut(), 0);
         let queue = sys::rd_kafka_queue_new(rk);
-        let collection = sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
+        let collection =
+            sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
         sys::rd_kafka_DescribeTopics(rk, collection, options, queue);
         let event = sys::rd_kafka_queue_poll(queue, millis.saturating_add(500));
-        let ids = if event.is_null() { Err("no answer in time".to_owned()) } else { read_ids(event) };
+        let ids =
+            if event.is_null() { Err("no answer in time".to_owned()) } else { read_ids(event) };
         if !event.is_null() {
             sys::rd_kafka_event_destroy(event);
         }
@@ -48,7 +54,8 @@ pub(crate) fn topic_ids<C: ClientContext>(
 unsafe fn read_ids(event: *mut sys::rd_kafka_event_t) -> Result<HashMap<String, String>, String> {
     let text = |pointer| unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned();
     unsafe {
-        if sys::rd_kafka_event_error(event) != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+        if sys::rd_kafka_event_error(event) != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
+        {
             return Err(text(sys::rd_kafka_event_error_string(event)));
         }
         let result = sys::rd_kafka_event_DescribeTopics_result(event);
@@ -61,12 +68,15 @@ unsafe fn read_ids(event: *mut sys::rd_kafka_event_t) -> Result<HashMap<String, 
         for index in 0..count {
             let topic = *topics.add(index);
             let error = sys::rd_kafka_TopicDescription_error(topic);
-            if sys::rd_kafka_error_code(error) == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            if sys::rd_kafka_error_code(error)
+                == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
+            {
                 let id = sys::rd_kafka_TopicDescription_topic_id(topic);
                 let unknown = id.is_null()
                     || (sys::rd_kafka_Uuid_most_significant_bits(id) == 0
                         && sys::rd_kafka_Uuid_least_significant_bits(id) == 0);
-                let id = if unknown { String::new() } else { text(sys::rd_kafka_Uuid_base64str(id)) };
+                let id =
+                    if unknown { String::new() } else { text(sys::rd_kafka_Uuid_base64str(id)) };
                 ids.insert(text(sys::rd_kafka_TopicDescription_name(topic)), id);
             }
         }

@@ -29,6 +29,9 @@ impl Watch {
         if self.moved.elapsed() < STALL || ownership.trouble().is_some() || !ownership.is_behind() {
             return Ok(());
         }
-        Err(End::World(format!("Kafka: nothing came for {} s, though the log goes on; joining anew", STALL.as_secs())))
+        Err(End::World(format!(
+            "Kafka: nothing came for {} s, though the log goes on; joining anew",
+            STALL.as_secs()
+        )))
     }
 }

@@ -102,7 +102,9 @@ impl Decoded {
         for event in self.events[end..].iter().rev() {
             spans[event.span].to = event.offset;
         }
-        for (index, span) in spans.iter_mut().enumerate().filter(|(index, span)| span.to != self.spans[*index].to) {
+        for (index, span) in
+            spans.iter_mut().enumerate().filter(|(index, span)| span.to != self.spans[*index].to)
+        {
             let last = self.events[self.done..end].iter().rev().find(|event| event.span == index);
             span.last_timestamp = last.and_then(|event| self.records.timestamp(event.record));
         }
@@ -158,7 +160,10 @@ impl Decoded {
         let (start, end) = (row.find('(')? + 1, row.rfind(')')?);
         let values: HashSet<&[u8]> = row.get(start..end)?.split(", ").map(str::as_bytes).collect();
         let key = |event: usize| self.records.get(self.events[event].record)?.key;
-        part.apply.iter().map(|event| *event as usize).find(|event| key(*event).is_some_and(|key| values.contains(key)))
+        part.apply
+            .iter()
+            .map(|event| *event as usize)
+            .find(|event| key(*event).is_some_and(|key| values.contains(key)))
     }
 
     /// The queue that an event would be parked in; none without a key.
@@ -182,10 +187,23 @@ mod tests {
     use super::*;
 
     fn batch() -> Decoded {
-        let span =
-            |partition, from, to| Span { topic: Arc::from("t"), partition, epoch: 1, from, to, last_timestamp: None };
+        let span = |partition, from, to| Span {
+            topic: Arc::from("t"),
+            partition,
+            epoch: 1,
+            from,
+            to,
+            last_timestamp: None,
+        };
         let content = Content::Row(Row { layout: 0, version: 0, row: 0 });
-        let event = |span, offset| Event { span, offset, record: 0, content, identity: None, duplicate: false };
+        let event = |span, offset| Event {
+            span,
+            offset,
+            record: 0,
+            content,
+            identity: None,
+            duplicate: false,
+        };
         Decoded {
             spans: vec![span(0, 10, 20), span(1, 5, 9), span(2, 0, 3)],
             events: vec![event(0, 10), event(1, 6), event(0, 12), event(1, 7), event(1, 8)],
@@ -201,11 +219,17 @@ mod tests {
     fn parts_follow_one_another_without_gap() {
         let mut batch = batch();
         let first = part(&batch, 2);
-        assert_eq!(first.spans.iter().map(|span| (span.from, span.to)).collect::<Vec<_>>(), [(10, 12), (5, 7), (0, 3)]);
+        assert_eq!(
+            first.spans.iter().map(|span| (span.from, span.to)).collect::<Vec<_>>(),
+            [(10, 12), (5, 7), (0, 3)]
+        );
         batch.advance(&first);
         assert!(!batch.is_done());
         let rest = part(&batch, 5);
-        assert_eq!(rest.spans.iter().map(|span| (span.from, span.to)).collect::<Vec<_>>(), [(12, 20), (7, 9), (3, 3)]);
+        assert_eq!(
+            rest.spans.iter().map(|span| (span.from, span.to)).collect::<Vec<_>>(),
+            [(12, 20), (7, 9), (3, 3)]
+        );
         batch.advance(&rest);
         assert!(batch.is_done());
     }
@@ -216,6 +240,9 @@ mod tests {
         kept.advance(&part(&kept, 2));
         kept.retain_spans(|span| span.partition != 0);
         assert_eq!(kept.spans.iter().map(|span| span.partition).collect::<Vec<_>>(), [1, 2]);
-        assert_eq!(kept.events.iter().map(|event| (event.span, event.offset)).collect::<Vec<_>>(), [(0, 7), (0, 8)]);
+        assert_eq!(
+            kept.events.iter().map(|event| (event.span, event.offset)).collect::<Vec<_>>(),
+            [(0, 7), (0, 8)]
+        );
     }
 }

@@ -49,14 +49,16 @@ impl Applying {
             .await
             .map_err(generation::judge)?;
         let schema = generation_schema(&name, 1);
-        let mut connection: PgConnection =
-            session::writer(options, &schema, 0, session::STATEMENT).await.map_err(generation::judge)?;
+        let mut connection: PgConnection = session::writer(options, &schema, 0, session::STATEMENT)
+            .await
+            .map_err(generation::judge)?;
         let rules = Rules::new(&mut connection, definition, &schema).await?;
         let _ = connection.close().await;
         let mut decoder = Decoder::new(&definition.contracts, definition.layouts.clone());
         decoder.add_schema(SCHEMA, &definition.layouts[0].contract.newest().schema);
         let layouts = definition.layouts.clone();
-        let writer = Writer::new(options.clone(), (name, 1), 0, session::STATEMENT, (rules, layouts));
+        let writer =
+            Writer::new(options.clone(), (name, 1), 0, session::STATEMENT, (rules, layouts));
         Ok(Self { writer, decoder, topic, next_offset: 0 })
     }
 
@@ -78,15 +80,33 @@ impl Applying {
                 headers: Headers::default(),
             };
             let framed = Framed { schema: SCHEMA, payload: datum };
-            let outcome =
-                self.decoder.decode(&record, &framed, &mut decoded.rows).map_err(|error| error.to_string())?;
-            let Outcome::Event { layout, version, row, .. } = outcome else { return Err("no rule wants it".into()) };
+            let outcome = self
+                .decoder
+                .decode(&record, &framed, &mut decoded.rows)
+                .map_err(|error| error.to_string())?;
+            let Outcome::Event { layout, version, row, .. } = outcome else {
+                return Err("no rule wants it".into());
+            };
             let (content, offset) = (Content::Row(Row { layout, version, row }), self.next_offset);
-            decoded.events.push(Event { span: 0, offset, record: 0, content, identity: None, duplicate: false });
+            decoded.events.push(Event {
+                span: 0,
+                offset,
+                record: 0,
+                content,
+                identity: None,
+                duplicate: false,
+            });
             self.next_offset += 1;
         }
         let (topic, to) = (self.topic.as_str().into(), self.next_offset);
-        decoded.spans.push(Span { topic, partition: PARTITION, epoch: 1, from, to, last_timestamp: None });
+        decoded.spans.push(Span {
+            topic,
+            partition: PARTITION,
+            epoch: 1,
+            from,
+            to,
+            last_timestamp: None,
+        });
         let range = 0..decoded.events.len();
         let apply = range.clone().map(|event| event as u32).collect();
         let part = Part { range, spans: decoded.spans.clone(), apply, ..Part::default() };

@@ -69,7 +69,8 @@ impl Breaker {
         let (alike, all) = (alike.count(), self.last.len());
         let often = alike as f64 >= self.settings.share * all as f64;
         let many = queues.len() >= self.settings.same_reason as usize;
-        (often && many).then(|| format!("{alike} of the last {all} records were refused for the same reason"))
+        (often && many)
+            .then(|| format!("{alike} of the last {all} records were refused for the same reason"))
     }
 
     fn push(&mut self, outcome: Option<Failure>) {
@@ -89,7 +90,8 @@ impl Breaker {
     }
 
     pub(crate) fn open(&mut self, why: String, now: Instant, under: Option<i64>) {
-        self.opened = Some(Opened { why, until: now + self.settings.half_open_after, half: false, under });
+        self.opened =
+            Some(Opened { why, until: now + self.settings.half_open_after, half: false, under });
     }
 
     /// Half opens it, where it is time; true: for the one who asked, to try one record.
@@ -129,7 +131,13 @@ mod tests {
 
     fn breaker() -> Breaker {
         let half_open_after = Duration::from_secs(60);
-        Breaker::new(BreakerSettings { in_a_row: 20, same_reason: 10, share: 0.5, of_last: 100, half_open_after })
+        Breaker::new(BreakerSettings {
+            in_a_row: 20,
+            same_reason: 10,
+            share: 0.5,
+            of_last: 100,
+            half_open_after,
+        })
     }
 
     fn failure(reason: u64, queue: u128) -> Failure {
@@ -148,7 +156,8 @@ mod tests {
     #[test]
     fn many_in_a_row_open_it_whatever_their_reasons() {
         let mut breaker = breaker();
-        let opened = (0u32..).find(|n| breaker.failed(failure(u64::from(*n), u128::from(*n))).is_some());
+        let opened =
+            (0u32..).find(|n| breaker.failed(failure(u64::from(*n), u128::from(*n))).is_some());
         assert_eq!(opened, Some(19));
     }
 

@@ -63,7 +63,11 @@ impl Claims {
     }
 
     /// Claims; again where Postgres chose this transaction to end a deadlock with a writer's.
-    async fn claim_again(&self, cluster_id: Option<&str>, found: &[Found]) -> Result<Vec<Claim>, ClaimError> {
+    async fn claim_again(
+        &self,
+        cluster_id: Option<&str>,
+        found: &[Found],
+    ) -> Result<Vec<Claim>, ClaimError> {
         loop {
             match self.claim_all(cluster_id, found).await {
                 Err(ClaimError::Postgres(error)) if code(&error).as_deref() == Some("40P01") => {}
@@ -72,7 +76,11 @@ impl Claims {
         }
     }
 
-    async fn claim_all(&self, cluster_id: Option<&str>, found: &[Found]) -> Result<Vec<Claim>, ClaimError> {
+    async fn claim_all(
+        &self,
+        cluster_id: Option<&str>,
+        found: &[Found],
+    ) -> Result<Vec<Claim>, ClaimError> {
         if found.is_empty() {
             return Ok(Vec::new());
         }
@@ -122,7 +130,13 @@ impl Claims {
         .await?;
         if !(found.log_start..=found.log_end).contains(&next_offset) {
             let (start, end) = (found.log_start, found.log_end);
-            return Err(ClaimError::Log(lost_offsets(&found.topic, found.partition, next_offset, start, end)));
+            return Err(ClaimError::Log(lost_offsets(
+                &found.topic,
+                found.partition,
+                next_offset,
+                start,
+                end,
+            )));
         }
         Ok(Claim { epoch, next_offset })
     }
@@ -189,7 +203,9 @@ enum ClaimError {
 impl From<ClaimError> for Refusal {
     fn from(error: ClaimError) -> Self {
         match error {
-            ClaimError::Log(what) | ClaimError::Control(ControlError::OtherDeployment(what)) => Self::Stop(what),
+            ClaimError::Log(what) | ClaimError::Control(ControlError::OtherDeployment(what)) => {
+                Self::Stop(what)
+            }
             other => Self::World(other.to_string()),
         }
     }
@@ -197,12 +213,17 @@ impl From<ClaimError> for Refusal {
 
 impl Positions for Claims {
     fn claim(&self, cluster_id: Option<&str>, found: &[Found]) -> Result<Vec<Claim>, Refusal> {
-        let claiming = async { tokio::time::timeout(CLAIM, self.claim_again(cluster_id, found)).await };
+        let claiming =
+            async { tokio::time::timeout(CLAIM, self.claim_again(cluster_id, found)).await };
         let claims = self.runtime.block_on(claiming).map_err(|_| {
-            Refusal::World(format!("Postgres (postgres.url) did not answer a claim within {} s", CLAIM.as_secs()))
+            Refusal::World(format!(
+                "Postgres (postgres.url) did not answer a claim within {} s",
+                CLAIM.as_secs()
+            ))
         })??;
         let starts = found.iter().zip(&claims);
-        let starts = starts.map(|(found, claim)| ((found.topic.clone(), found.partition), claim.next_offset));
+        let starts = starts
+            .map(|(found, claim)| ((found.topic.clone(), found.partition), claim.next_offset));
         self.board.claimed(&self.model, starts);
         Ok(claims)
     }
@@ -211,7 +232,9 @@ impl Positions for Claims {
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         partitions.iter().for_each(|partition| drop(windows.remove(partition)));
         drop(windows);
-        let waited = self.runtime.block_on(async { tokio::time::timeout(RELEASE, self.writing.write()).await.is_ok() });
+        let waited = self
+            .runtime
+            .block_on(async { tokio::time::timeout(RELEASE, self.writing.write()).await.is_ok() });
         if !waited {
             tracing::warn!(model = %self.model, "a transaction outlives its partition; the next owner's claim fences it");
         }

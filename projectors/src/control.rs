@@ -23,10 +23,14 @@ pub enum ControlError {
 /// Postgres is away or refuses; a migration that was applied has another content here.
 pub async fn migrate(pool: &PgPool) -> Result<(), ControlError> {
     let mut connection = pool.acquire().await?.detach();
-    sqlx::query("SELECT pg_advisory_lock($1)").bind(MIGRATION_LOCK).execute(&mut connection).await?;
-    let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'vitrina')")
-        .fetch_one(&mut connection)
+    sqlx::query("SELECT pg_advisory_lock($1)")
+        .bind(MIGRATION_LOCK)
+        .execute(&mut connection)
         .await?;
+    let exists: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'vitrina')")
+            .fetch_one(&mut connection)
+            .await?;
     if !exists {
         connection.execute("CREATE SCHEMA vitrina").await?;
     }
@@ -34,7 +38,8 @@ pub async fn migrate(pool: &PgPool) -> Result<(), ControlError> {
     // An older binary of a rolling deployment finds migrations that it does not know, and leaves them alone.
     sqlx::migrate!("./migrations").set_ignore_missing(true).run(&mut connection).await.map_err(
         |error| match error {
-            sqlx::migrate::MigrateError::Execute(error) | sqlx::migrate::MigrateError::ExecuteMigration(error, _) => {
+            sqlx::migrate::MigrateError::Execute(error)
+            | sqlx::migrate::MigrateError::ExecuteMigration(error, _) => {
                 ControlError::Postgres(error)
             }
             other => ControlError::Migration(other),
@@ -48,7 +53,11 @@ pub async fn migrate(pool: &PgPool) -> Result<(), ControlError> {
 ///
 /// # Errors
 /// [`ControlError::OtherDeployment`] where they differ.
-pub async fn belong(pool: &PgPool, cluster_id: &str, group_prefix: &str) -> Result<(), ControlError> {
+pub async fn belong(
+    pool: &PgPool,
+    cluster_id: &str,
+    group_prefix: &str,
+) -> Result<(), ControlError> {
     let (cluster, prefix): (String, String) = sqlx::query_as(
         "INSERT INTO vitrina.deployment (cluster_id, group_prefix) VALUES ($1, $2)
          ON CONFLICT (only_row) DO UPDATE SET only_row = true RETURNING cluster_id, group_prefix",

@@ -33,7 +33,14 @@ pub(crate) async fn consume(
     let stop = shutdown.child_token();
     let mut workers = JoinSet::new();
     for ((writer, stage), batches) in lanes.into_iter().zip(batches) {
-        let worker = Worker::new(consumer.clone(), claims.clone(), writer, board.clone(), shared.clone(), stop.clone());
+        let worker = Worker::new(
+            consumer.clone(),
+            claims.clone(),
+            writer,
+            board.clone(),
+            shared.clone(),
+            stop.clone(),
+        );
         workers.spawn(async move {
             let (sender, decoded) = mpsc::channel(1);
             // As many as are under way: decoding, waiting, being written.

@@ -80,8 +80,10 @@ impl Cutting {
         batch: &Decoded,
         events: &[u32],
     ) -> sqlx::Result<Cut> {
-        let events: Vec<(u32, Row)> =
-            events.iter().filter_map(|event| Some((*event, batch.events[*event as usize].row()?))).collect();
+        let events: Vec<(u32, Row)> = events
+            .iter()
+            .filter_map(|event| Some((*event, batch.events[*event as usize].row()?)))
+            .collect();
         let mut answers = Vec::with_capacity(self.relations.len());
         for (layout, relation) in self.relations.iter().enumerate() {
             let mut picked: Vec<Vec<u32>> = vec![Vec::new(); batch.rows[layout].len()];
@@ -138,7 +140,10 @@ impl Cut {
     pub(crate) fn alone_first(&self, events: &mut [u32], keys: &[usize]) -> usize {
         let hash = |event: u32| combine(keys, &self.hashes[self.begins[event as usize] as usize..]);
         let mut counts: HashMap<u64, u32> = HashMap::with_capacity(events.len());
-        events.iter().filter_map(|event| hash(*event)).for_each(|hash| *counts.entry(hash).or_default() += 1);
+        events
+            .iter()
+            .filter_map(|event| hash(*event))
+            .for_each(|hash| *counts.entry(hash).or_default() += 1);
         let alone = |event: &u32| hash(*event).is_none_or(|hash| counts[&hash] == 1);
         events.sort_by_cached_key(|event| !alone(event));
         events.partition_point(alone)
@@ -180,7 +185,11 @@ impl Relation {
             let list: Vec<String> = computed.iter().map(|name| crate::quote(name)).collect();
             let columns: BTreeSet<String> = computed.into_iter().collect();
             Statement::new(layout, Some(&columns), true, |relation| {
-                format!("SELECT {}, {} FROM {relation} AS e", crate::quote(ORDINAL), list.join(", "))
+                format!(
+                    "SELECT {}, {} FROM {relation} AS e",
+                    crate::quote(ORDINAL),
+                    list.join(", ")
+                )
             })
         });
         Self { keys, ordinals: versions.map(place).collect(), asked, computed }
@@ -189,17 +198,28 @@ impl Relation {
     /// The question for computed fields, where an event is of a version that needs it.
     fn computed_for(&self, picked: &[Vec<u32>]) -> Option<&Statement> {
         let needs = |version: usize| {
-            self.keys.iter().any(|key| matches!(key, Key::Field { stored, .. } if stored[version].is_none()))
+            self.keys
+                .iter()
+                .any(|key| matches!(key, Key::Field { stored, .. } if stored[version].is_none()))
         };
-        let asked = picked.iter().enumerate().any(|(version, rows)| !rows.is_empty() && needs(version));
+        let asked =
+            picked.iter().enumerate().any(|(version, rows)| !rows.is_empty() && needs(version));
         self.computed.as_ref().filter(|_| asked)
     }
 
-    fn hash(&self, rows: &Rows, event: Row, asked: &Answers, computed: &Answers, out: &mut Vec<Option<u64>>) {
+    fn hash(
+        &self,
+        rows: &Rows,
+        event: Row,
+        asked: &Answers,
+        computed: &Answers,
+        out: &mut Vec<Option<u64>>,
+    ) {
         let bytes = |place: usize| rows.values[place].get(event.row as usize);
         let ordinal = bytes(self.ordinals[event.version]).and_then(|bytes| bytes.try_into().ok());
         let ordinal = ordinal.map_or(0, i64::from_be_bytes);
-        let answer = |answers: &Answers, place: usize| answers.get(&ordinal).and_then(|keys| keys[place]);
+        let answer =
+            |answers: &Answers, place: usize| answers.get(&ordinal).and_then(|keys| keys[place]);
         for key in &self.keys {
             out.push(match key {
                 Key::Field { stored, computed: place } => match stored[event.version] {
@@ -227,7 +247,8 @@ async fn ask(
     }
     let arguments = question.arguments(rows, picked).map_err(sqlx::Error::Encode)?;
     for row in sqlx::query_with(question.sql(), arguments).fetch_all(connection).await? {
-        let keys = (1..row.len()).map(|column| hash_of(&row, column)).collect::<sqlx::Result<_>>()?;
+        let keys =
+            (1..row.len()).map(|column| hash_of(&row, column)).collect::<sqlx::Result<_>>()?;
         answers.insert(row.try_get(0)?, keys);
     }
     Ok(answers)

@@ -37,8 +37,22 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    pub(crate) fn new(model: &str, decoder: Decoder, registry: Arc<Registry>, board: Board, retries: Retries) -> Self {
-        Self { model: model.to_owned(), decoder, registry, board, retries, refused: HashMap::new(), epoch: 0 }
+    pub(crate) fn new(
+        model: &str,
+        decoder: Decoder,
+        registry: Arc<Registry>,
+        board: Board,
+        retries: Retries,
+    ) -> Self {
+        Self {
+            model: model.to_owned(),
+            decoder,
+            registry,
+            board,
+            retries,
+            refused: HashMap::new(),
+            epoch: 0,
+        }
     }
 
     /// Decodes until either side hangs up, or the registry refuses us. `spare` gives back the columns of batches that are
@@ -77,7 +91,8 @@ impl Stage {
             self.refused.clear();
         }
         let events = Vec::with_capacity(records.len());
-        let mut batch = Decoded { spans: records.spans.clone(), rows, events, ..Decoded::default() };
+        let mut batch =
+            Decoded { spans: records.spans.clone(), rows, events, ..Decoded::default() };
         for (index, (span, record)) in records.records().enumerate() {
             self.decode_one(index, span, &record, &mut batch).await?;
         }
@@ -99,7 +114,8 @@ impl Stage {
             }
             Ok(Outcome::Event { layout, version, row, identity, .. }) => {
                 let value = record.value.unwrap_or_default();
-                let identity = identity.map(|one| Identity::new(one.record, record.key, one.id, value));
+                let identity =
+                    identity.map(|one| Identity::new(one.record, record.key, one.id, value));
                 (Content::Row(Row { layout, version, row }), identity)
             }
             Err(blame) => {
@@ -108,7 +124,14 @@ impl Stage {
             }
         };
         let offset = record.offset;
-        batch.events.push(Event { span, offset, record: index, content, identity, duplicate: false });
+        batch.events.push(Event {
+            span,
+            offset,
+            record: index,
+            content,
+            identity,
+            duplicate: false,
+        });
         Ok(())
     }
 
@@ -118,7 +141,10 @@ impl Stage {
         batch: &'o mut Decoded,
     ) -> Result<Result<Outcome<'o>, Blame>, String> {
         if record.value.is_none() {
-            return Ok(self.decoder.tombstone(record, &mut batch.rows).map_err(|error| Blame::from(&error)));
+            return Ok(self
+                .decoder
+                .tombstone(record, &mut batch.rows)
+                .map_err(|error| Blame::from(&error)));
         }
         let framed = match Decoder::frame(record) {
             Ok(framed) => framed,
@@ -127,7 +153,10 @@ impl Stage {
         if !self.decoder.knows(&framed.schema)
             && let Err(blame) = self.learn(&framed.schema).await?
         {
-            return Ok(Err(Blame { reason: format!("schema {}: {}", framed.schema, blame.reason), ..blame }));
+            return Ok(Err(Blame {
+                reason: format!("schema {}: {}", framed.schema, blame.reason),
+                ..blame
+            }));
         }
         let decoded = self.decoder.decode(record, &framed, &mut batch.rows);
         Ok(decoded.map_err(|error| {
@@ -157,7 +186,10 @@ impl Stage {
                 Err(error) => error,
             };
             match Fault::of_registry(&error) {
-                Fault::Record { .. } if matches!(error, RegistryError::Unknown(_)) && questions < UNKNOWN_ATTEMPTS => {
+                Fault::Record { .. }
+                    if matches!(error, RegistryError::Unknown(_))
+                        && questions < UNKNOWN_ATTEMPTS =>
+                {
                     questions += 1;
                     self.board.set(&self.model, State::Waiting, Some(error.to_string()));
                     unknown.wait().await;
@@ -171,7 +203,8 @@ impl Stage {
                     metrics::connected(Neighbour::Registry, false);
                     metrics::retry(&self.model, trouble.name());
                     self.board.failed(&self.model, trouble.error_type());
-                    let pause = trouble.pause(&self.retries, attempts).ok_or_else(|| reason.clone())?;
+                    let pause =
+                        trouble.pause(&self.retries, attempts).ok_or_else(|| reason.clone())?;
                     self.board.set(&self.model, State::Waiting, Some(reason));
                     tokio::time::sleep(pause).await;
                 }

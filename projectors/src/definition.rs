@@ -44,7 +44,10 @@ impl Definitions {
         let (mut models, mut broken) = (Vec::new(), BTreeMap::new());
         let prefix = format!("{}/", roots.models.trim_end_matches('/'));
         for (path, text) in &files.0 {
-            let Some(name) = path.strip_prefix(&prefix).and_then(|file| file.strip_suffix(".sql")) else { continue };
+            let Some(name) = path.strip_prefix(&prefix).and_then(|file| file.strip_suffix(".sql"))
+            else {
+                continue;
+            };
             let (model, mut found) = Model::parse(name, path, text, &*contracts);
             let unfit = model.as_ref().map(|model| unfit(model, &contracts)).unwrap_or_default();
             let model = model.filter(|_| unfit.is_empty());
@@ -52,8 +55,10 @@ impl Definitions {
             match model {
                 Some(model) => models.push(Definition::new(model, files, roots, &contracts)),
                 None => {
-                    broken
-                        .insert(name.to_owned(), found.iter().filter(|finding| finding.is_error()).cloned().collect());
+                    broken.insert(
+                        name.to_owned(),
+                        found.iter().filter(|finding| finding.is_error()).cloned().collect(),
+                    );
                 }
             }
             findings.extend(found);
@@ -69,7 +74,10 @@ impl Definition {
     /// The texts no longer load: the findings.
     pub(crate) fn stored(files: &Files, model: &str) -> Result<Self, String> {
         let folder_of = |ends: &str| {
-            let path = files.0.keys().find(|path| **path == ends || path.ends_with(&format!("/{ends}")))?;
+            let path = files
+                .0
+                .keys()
+                .find(|path| **path == ends || path.ends_with(&format!("/{ends}")))?;
             Some(path.strip_suffix(ends)?.trim_end_matches('/').to_owned())
         };
         let models = folder_of(&format!("{model}.sql")).unwrap_or_default();
@@ -81,7 +89,12 @@ impl Definition {
             let findings: Vec<String> = loaded.findings.iter().map(ToString::to_string).collect();
             format!("the generation's definition of {model} does not load: {}", findings.join("; "))
         };
-        loaded.models.iter().find(|definition| definition.model.name == model).cloned().ok_or_else(findings)
+        loaded
+            .models
+            .iter()
+            .find(|definition| definition.model.name == model)
+            .cloned()
+            .ok_or_else(findings)
     }
 
     fn new(model: Model, files: &Files, roots: &Roots, contracts: &Arc<Contracts>) -> Self {
@@ -91,9 +104,15 @@ impl Definition {
         let contract_root = roots.contracts.trim_end_matches('/');
         let belongs = |path: &str| {
             path == model.file
-                || used.iter().any(|(context, _)| path.starts_with(&format!("{contract_root}/{context}/")))
+                || used
+                    .iter()
+                    .any(|(context, _)| path.starts_with(&format!("{contract_root}/{context}/")))
         };
-        let own = files.0.iter().filter(|(path, _)| belongs(path)).map(|(path, text)| (path.clone(), text.clone()));
+        let own = files
+            .0
+            .iter()
+            .filter(|(path, _)| belongs(path))
+            .map(|(path, text)| (path.clone(), text.clone()));
         let files = Files(own.collect());
         let meaning = meaning(&model, &layouts, contracts);
         Self { files, model, contracts: contracts.clone(), layouts, meaning }
@@ -123,7 +142,12 @@ fn unfit(model: &Model, contracts: &Contracts) -> Vec<Finding> {
     let mut findings = Vec::new();
     if model.rules.is_empty() {
         let help = "write one (INSERT … SELECT … FROM context.event), or take the file away";
-        findings.push(Finding::error(&model.file, 1, "the model has no rule, so its tables would stay empty", help));
+        findings.push(Finding::error(
+            &model.file,
+            1,
+            "the model has no rule, so its tables would stay empty",
+            help,
+        ));
     }
     // A record without a value does not say which of its topic's contexts it belongs to.
     let mut named: BTreeMap<&str, &Rule> = BTreeMap::new();
@@ -134,9 +158,12 @@ fn unfit(model: &Model, contracts: &Contracts) -> Vec<Finding> {
         }
         let first = *named.entry(&context.topic).or_insert(rule);
         if first.context != rule.context {
-            let (own, other, topic) = (context.tombstone.relation(), &first.context, &context.topic);
-            let what =
-                format!("`{own}` is `{other}.{}` of line {}, for both are of topic {topic}", first.event, first.line);
+            let (own, other, topic) =
+                (context.tombstone.relation(), &first.context, &context.topic);
+            let what = format!(
+                "`{own}` is `{other}.{}` of line {}, for both are of topic {topic}",
+                first.event, first.line
+            );
             let help = format!("name the context `{other}` here, too");
             findings.push(Finding::error(&model.file, rule.line, what, help));
         }
@@ -146,7 +173,10 @@ fn unfit(model: &Model, contracts: &Contracts) -> Vec<Finding> {
 
 /// The columns of the contract that any rule of the model uses.
 fn layout(model: &Model, contract: &Arc<Contract>) -> Layout {
-    let rules = model.rules.iter().filter(|rule| rule.context == contract.context && rule.event == contract.name);
+    let rules = model
+        .rules
+        .iter()
+        .filter(|rule| rule.context == contract.context && rule.event == contract.name);
     let columns = rules
         .map(|rule| rule.columns.clone())
         .reduce(|all, more| Some(all?.into_iter().chain(more?).collect()))
@@ -194,7 +224,10 @@ mod tests {
             ("m/m.sql", format!("CREATE TABLE m (k text PRIMARY KEY);\n{rules}")),
         ];
         let files = files.into_iter().map(|(path, text)| (path.to_owned(), text));
-        Definitions::load(&Files(files.collect()), &Roots { contracts: "c".into(), models: "m".into() })
+        Definitions::load(
+            &Files(files.collect()),
+            &Roots { contracts: "c".into(), models: "m".into() },
+        )
     }
 
     fn meaning(toml: &str, rules: &str) -> Vec<u8> {
@@ -208,9 +241,11 @@ mod tests {
         let both = format!("{UP}{OFF}");
         assert_ne!(meaning("", UP), meaning("", &both));
         // A field is none of theirs, and a header is.
-        for (toml, of_events, of_tombstones) in
-            [("time = \"at\"", true, false), ("event_id = \"header:x\"", true, true), ("", false, false)]
-        {
+        for (toml, of_events, of_tombstones) in [
+            ("time = \"at\"", true, false),
+            ("event_id = \"header:x\"", true, true),
+            ("", false, false),
+        ] {
             assert_eq!(meaning("", UP) != meaning(toml, UP), of_events, "{toml}");
             assert_eq!(meaning("", OFF) != meaning(toml, OFF), of_tombstones, "{toml}");
         }

@@ -85,7 +85,9 @@ impl fmt::Display for Fault {
         match self {
             Self::Fenced(partitions) => write!(f, "another instance has claimed {partitions:?}"),
             Self::Stale => f.write_str("the parked keys have changed"),
-            Self::World { reason, .. } | Self::TimedOut { reason, .. } | Self::Stop(reason) => f.write_str(reason),
+            Self::World { reason, .. } | Self::TimedOut { reason, .. } | Self::Stop(reason) => {
+                f.write_str(reason)
+            }
             Self::Record { blame, .. } => blame.fmt(f),
         }
     }
@@ -119,8 +121,8 @@ const SQLSTATES: &[(&str, Class)] = &[
     ("40001", Class::World(Trouble::Transient)),
     ("40003", Class::World(Trouble::Transient)),
     ("40P01", Class::World(Trouble::Transient)),
-    ("55P03", Class::World(Trouble::Resource)),  // lock time-out
-    ("57P", Class::World(Trouble::Transient)),   // shut down, starting, idle too long
+    ("55P03", Class::World(Trouble::Resource)), // lock time-out
+    ("57P", Class::World(Trouble::Transient)),  // shut down, starting, idle too long
     ("25P03", Class::World(Trouble::Transient)), // idle in transaction too long: this process was frozen
     ("25P04", Class::World(Trouble::Transient)),
     ("08", Class::World(Trouble::Transient)),
@@ -134,7 +136,10 @@ const SQLSTATES: &[(&str, Class)] = &[
 ];
 
 fn class(sqlstate: &str) -> Class {
-    SQLSTATES.iter().find(|(prefix, _)| sqlstate.starts_with(prefix)).map_or(Class::Stop, |(_, class)| *class)
+    SQLSTATES
+        .iter()
+        .find(|(prefix, _)| sqlstate.starts_with(prefix))
+        .map_or(Class::Stop, |(_, class)| *class)
 }
 
 impl Fault {
@@ -146,19 +151,23 @@ impl Fault {
     pub(crate) fn of(error: &sqlx::Error, rule: Option<&str>, event: Option<usize>) -> Self {
         let sqlx::Error::Database(database) = error else {
             return match error {
-                sqlx::Error::Encode(_) | sqlx::Error::Configuration(_) => Self::Stop(format!("Postgres: {error}")),
+                sqlx::Error::Encode(_) | sqlx::Error::Configuration(_) => {
+                    Self::Stop(format!("Postgres: {error}"))
+                }
                 _ => Self::world(format!("Postgres (postgres.url): {error}")),
             };
         };
         let sqlstate = database.code().unwrap_or_default().into_owned();
         let message = database.message();
         match (class(&sqlstate), rule) {
-            (Class::World(trouble), _) => {
-                Self::World { trouble, reason: format!("Postgres (postgres.url): {message} [{sqlstate}]") }
-            }
-            (Class::TimedOut, Some(rule)) => {
-                Self::TimedOut { event, reason: format!("Postgres, in the rule at {rule}: {message} [{sqlstate}]") }
-            }
+            (Class::World(trouble), _) => Self::World {
+                trouble,
+                reason: format!("Postgres (postgres.url): {message} [{sqlstate}]"),
+            },
+            (Class::TimedOut, Some(rule)) => Self::TimedOut {
+                event,
+                reason: format!("Postgres, in the rule at {rule}: {message} [{sqlstate}]"),
+            },
             (Class::TimedOut, None) => {
                 let reason = format!("Postgres (postgres.url): {message} [{sqlstate}]");
                 Self::World { trouble: Trouble::Timeout, reason }
@@ -167,9 +176,15 @@ impl Fault {
                 let (reason, rule) = (message.to_owned(), Some(rule.to_owned()));
                 let postgres = database.try_downcast_ref::<PgDatabaseError>();
                 let row = postgres.and_then(PgDatabaseError::detail).map(str::to_owned);
-                Self::Record { event, blame: Blame { error_type, reason, sqlstate: Some(sqlstate), rule }, row }
+                Self::Record {
+                    event,
+                    blame: Blame { error_type, reason, sqlstate: Some(sqlstate), rule },
+                    row,
+                }
             }
-            (_, Some(rule)) => Self::Stop(format!("Postgres refuses the rule at {rule}: {message} [{sqlstate}]")),
+            (_, Some(rule)) => {
+                Self::Stop(format!("Postgres refuses the rule at {rule}: {message} [{sqlstate}]"))
+            }
             _ => Self::Stop(format!("Postgres refuses: {message} [{sqlstate}]")),
         }
     }
@@ -191,7 +206,9 @@ impl Fault {
                 let trouble = if limited { Trouble::RateLimit } else { Trouble::Transient };
                 Self::World { trouble, reason }
             }
-            RegistryError::Refused(_) => Self::Stop(format!("{reason} (registry.url, username, password, token)")),
+            RegistryError::Refused(_) => {
+                Self::Stop(format!("{reason} (registry.url, username, password, token)"))
+            }
         }
     }
 }

@@ -20,7 +20,10 @@ struct PlainIndex {
 }
 
 /// The names of a schema's plain indexes.
-pub(crate) async fn index_names(connection: &mut PgConnection, schema: &str) -> Result<Vec<String>, Fault> {
+pub(crate) async fn index_names(
+    connection: &mut PgConnection,
+    schema: &str,
+) -> Result<Vec<String>, Fault> {
     Ok(indexes(connection, schema).await?.into_iter().map(|index| index.name).collect())
 }
 
@@ -43,7 +46,8 @@ pub(crate) async fn refurnish(
         drop_views(connection, model, schema).await?;
         replace_views(connection, model, schema).await?;
     }
-    run(connection, format!("SET LOCAL search_path = {}, pg_catalog, pg_temp", quote(schema))).await?;
+    run(connection, format!("SET LOCAL search_path = {}, pg_catalog, pg_temp", quote(schema)))
+        .await?;
     for comment in &model.comments {
         run(connection, comment.sql.clone()).await?;
     }
@@ -61,7 +65,9 @@ async fn follow_indexes(
     let wanted = indexes(connection, &fresh).await?;
     run(connection, format!("DROP SCHEMA {} CASCADE", quote(&fresh))).await?;
     let found = indexes(connection, schema).await?;
-    let same = |one: &PlainIndex, other: &PlainIndex| one.table == other.table && one.definition == other.definition;
+    let same = |one: &PlainIndex, other: &PlainIndex| {
+        one.table == other.table && one.definition == other.definition
+    };
     let (mut kept, schema) = (Vec::new(), quote(schema));
     for index in found.iter().filter(|index| ours.contains(&index.name)) {
         if wanted.iter().any(|other| same(index, other)) {
@@ -72,13 +78,17 @@ async fn follow_indexes(
     }
     for index in wanted.into_iter().filter(|index| !found.iter().any(|other| same(index, other))) {
         let (name, table) = (quote(&index.name), quote(&index.table));
-        run(connection, format!("CREATE INDEX {name} ON {schema}.{table}{}", index.definition)).await?;
+        run(connection, format!("CREATE INDEX {name} ON {schema}.{table}{}", index.definition))
+            .await?;
         kept.push(index.name);
     }
     Ok(kept)
 }
 
-async fn indexes(connection: &mut PgConnection, schema: &str) -> Result<BTreeSet<PlainIndex>, Fault> {
+async fn indexes(
+    connection: &mut PgConnection,
+    schema: &str,
+) -> Result<BTreeSet<PlainIndex>, Fault> {
     let found: Vec<PlainIndex> = sqlx::query_as(
         "SELECT t.relname AS \"table\", substring(pg_get_indexdef(x.indexrelid) FROM ' USING .*') AS definition,
                 c.relname AS name
@@ -93,14 +103,20 @@ async fn indexes(connection: &mut PgConnection, schema: &str) -> Result<BTreeSet
 }
 
 /// Views keep their identity where Postgres can replace them, which it can unless columns go or change.
-async fn replace_views(connection: &mut PgConnection, model: &Model, schema: &str) -> Result<(), Fault> {
+async fn replace_views(
+    connection: &mut PgConnection,
+    model: &Model,
+    schema: &str,
+) -> Result<(), Fault> {
     let (generation, stable) = (quote(schema), quote(&model.name));
     run(connection, format!("SET LOCAL search_path = {generation}, pg_catalog, pg_temp")).await?;
     for view in &model.views {
         let name = quote(&view.name);
         let columns: Vec<String> = view.columns.iter().map(|column| quote(column)).collect();
-        let columns = if columns.is_empty() { String::new() } else { format!(" ({})", columns.join(", ")) };
-        run(connection, format!("CREATE OR REPLACE VIEW {name}{columns} AS {}", view.query)).await?;
+        let columns =
+            if columns.is_empty() { String::new() } else { format!(" ({})", columns.join(", ")) };
+        run(connection, format!("CREATE OR REPLACE VIEW {name}{columns} AS {}", view.query))
+            .await?;
         if !view.name.starts_with('_') {
             let select = format!("SELECT * FROM {generation}.{name}");
             run(connection, format!("CREATE OR REPLACE VIEW {stable}.{name} AS {select}")).await?;
@@ -113,7 +129,11 @@ async fn replace_views(connection: &mut PgConnection, model: &Model, schema: &st
     Ok(())
 }
 
-async fn drop_views(connection: &mut PgConnection, model: &Model, schema: &str) -> Result<(), Fault> {
+async fn drop_views(
+    connection: &mut PgConnection,
+    model: &Model,
+    schema: &str,
+) -> Result<(), Fault> {
     let (generation, stable) = (quote(schema), quote(&model.name));
     for name in views(connection, schema).await? {
         drop_view(connection, &stable, &generation, &name).await?;
@@ -132,7 +152,12 @@ async fn views(connection: &mut PgConnection, schema: &str) -> Result<Vec<String
     .map_err(judge)
 }
 
-async fn drop_view(connection: &mut PgConnection, stable: &str, generation: &str, name: &str) -> Result<(), Fault> {
+async fn drop_view(
+    connection: &mut PgConnection,
+    stable: &str,
+    generation: &str,
+    name: &str,
+) -> Result<(), Fault> {
     let name = quote(name);
     run(connection, format!("DROP VIEW IF EXISTS {stable}.{name}")).await?;
     run(connection, format!("DROP VIEW {generation}.{name}")).await

@@ -37,7 +37,11 @@ pub struct Generation {
 /// # Errors
 /// [`Fault::Stop`] where the definition means something else than the generation's, or a schema of this name is not
 /// ours; [`Fault::World`] where Postgres is away.
-pub async fn open(pool: &PgPool, definition: &Definition, duplicate_window: u32) -> Result<Generation, Fault> {
+pub async fn open(
+    pool: &PgPool,
+    definition: &Definition,
+    duplicate_window: u32,
+) -> Result<Generation, Fault> {
     let mut connection = pool.acquire().await.map_err(judge)?.detach();
     let opened = open_on(&mut connection, definition, duplicate_window).await;
     let _ = connection.close().await;
@@ -90,7 +94,11 @@ async fn open_on(
 ///
 /// # Errors
 /// [`Fault::Stop`] where there is no such generation, or its texts no longer load.
-pub(crate) async fn stored(pool: &PgPool, model: &str, generation: i32) -> Result<(Definition, u32), Fault> {
+pub(crate) async fn stored(
+    pool: &PgPool,
+    model: &str,
+    generation: i32,
+) -> Result<(Definition, u32), Fault> {
     let stored: Option<(Json<Stored>, i32)> = sqlx::query_as(
         "SELECT definition, duplicate_window FROM vitrina.generation WHERE model = $1 AND generation = $2",
     )
@@ -105,7 +113,11 @@ pub(crate) async fn stored(pool: &PgPool, model: &str, generation: i32) -> Resul
     Ok((definition, window.max(0) as u32))
 }
 
-async fn create(connection: &mut PgConnection, definition: &Definition, duplicate_window: u32) -> Result<(), Fault> {
+async fn create(
+    connection: &mut PgConnection,
+    definition: &Definition,
+    duplicate_window: u32,
+) -> Result<(), Fault> {
     let model = &definition.model;
     let schema = generation_schema(&model.name, 1);
     for name in [&model.name, &schema] {
@@ -114,7 +126,8 @@ async fn create(connection: &mut PgConnection, definition: &Definition, duplicat
     create_tables(connection, model, &schema).await?;
     create_stable(connection, model, &schema).await?;
     let indexes = index_names(connection, &schema).await?;
-    let stored = Stored { files: definition.files.clone(), used: vec![definition.text_hash()], indexes };
+    let stored =
+        Stored { files: definition.files.clone(), used: vec![definition.text_hash()], indexes };
     sqlx::query("INSERT INTO vitrina.model (model, live) VALUES ($1, 1)")
         .bind(&model.name)
         .execute(&mut *connection)
@@ -146,13 +159,15 @@ async fn renew(
     stored.indexes = refurnish(connection, model, &schema, &stored.indexes).await?;
     stored.used.push(definition.text_hash());
     stored.files = definition.files.clone();
-    sqlx::query("UPDATE vitrina.generation SET definition = $3 WHERE model = $1 AND generation = $2")
-        .bind(&model.name)
-        .bind(number)
-        .bind(Json(stored))
-        .execute(connection)
-        .await
-        .map_err(judge)?;
+    sqlx::query(
+        "UPDATE vitrina.generation SET definition = $3 WHERE model = $1 AND generation = $2",
+    )
+    .bind(&model.name)
+    .bind(number)
+    .bind(Json(stored))
+    .execute(connection)
+    .await
+    .map_err(judge)?;
     Ok(())
 }
 
@@ -174,9 +189,17 @@ async fn refuse_foreign(connection: &mut PgConnection, schema: &str) -> Result<(
 ///
 /// # Errors
 /// What Postgres refuses, as [`Fault::Stop`].
-pub(crate) async fn create_tables(connection: &mut PgConnection, model: &Model, schema: &str) -> Result<(), Fault> {
+pub(crate) async fn create_tables(
+    connection: &mut PgConnection,
+    model: &Model,
+    schema: &str,
+) -> Result<(), Fault> {
     let quoted = quote(schema);
-    run(connection, format!("CREATE SCHEMA {quoted}; SET LOCAL search_path = {quoted}, pg_catalog, pg_temp")).await?;
+    run(
+        connection,
+        format!("CREATE SCHEMA {quoted}; SET LOCAL search_path = {quoted}, pg_catalog, pg_temp"),
+    )
+    .await?;
     for (_, sql) in declarations(model) {
         run(connection, sql.to_owned()).await?;
     }
@@ -193,13 +216,18 @@ pub(crate) fn declarations(model: &Model) -> Vec<(usize, &str)> {
 }
 
 /// The stable schema: a view over each served table and view, with the declared columns.
-async fn create_stable(connection: &mut PgConnection, model: &Model, schema: &str) -> Result<(), Fault> {
+async fn create_stable(
+    connection: &mut PgConnection,
+    model: &Model,
+    schema: &str,
+) -> Result<(), Fault> {
     run(connection, format!("CREATE SCHEMA {}", quote(&model.name))).await?;
     let stable = quote(&model.name);
     let tables = model.tables.iter().map(|table| &table.name);
     let names = tables.chain(model.views.iter().map(|view| &view.name));
     for name in names.filter(|name| !name.starts_with('_')) {
-        let (stable_view, source) = (format!("{stable}.{}", quote(name)), format!("{}.{}", quote(schema), quote(name)));
+        let (stable_view, source) =
+            (format!("{stable}.{}", quote(name)), format!("{}.{}", quote(schema), quote(name)));
         run(connection, format!("CREATE VIEW {stable_view} AS SELECT * FROM {source}")).await?;
     }
     Ok(())

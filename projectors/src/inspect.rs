@@ -17,9 +17,13 @@ use crate::{quote, session};
 ///
 /// # Errors
 /// [`Fault`] where Postgres is away, or the role may not create a schema.
-pub async fn inspect(options: &PgConnectOptions, definition: &Definition) -> Result<Vec<Finding>, Fault> {
+pub async fn inspect(
+    options: &PgConnectOptions,
+    definition: &Definition,
+) -> Result<Vec<Finding>, Fault> {
     let schema = format!("{}@check", definition.model.name);
-    let connection = session::writer(options, &schema, 0, session::STATEMENT).await.map_err(judge)?;
+    let connection =
+        session::writer(options, &schema, 0, session::STATEMENT).await.map_err(judge)?;
     let mut inspection = Inspection { connection, definition, schema, findings: Vec::new() };
     let done = inspection.run().await;
     let _ = inspection.connection.close().await;
@@ -58,7 +62,10 @@ impl Inspection<'_> {
     /// Creates what the model declares; false where Postgres refuses some of it.
     async fn declare(&mut self) -> Result<bool, Fault> {
         let (model, schema) = (&self.definition.model, quote(&self.schema));
-        self.execute(format!("CREATE SCHEMA {schema}; SET LOCAL search_path = {schema}, pg_catalog, pg_temp")).await?;
+        self.execute(format!(
+            "CREATE SCHEMA {schema}; SET LOCAL search_path = {schema}, pg_catalog, pg_temp"
+        ))
+        .await?;
         for (line, sql) in declarations(model) {
             self.execute("SAVEPOINT declaration".into()).await?;
             match self.connection.execute(AssertSqlSafe(sql.to_owned())).await {
@@ -97,9 +104,16 @@ impl Inspection<'_> {
         for (index, layout) in self.definition.layouts.iter().enumerate() {
             for (place, version) in layout.contract.versions.iter().enumerate() {
                 let own = version.columns.iter().map(|column| (column.name.as_str(), column.ty));
-                let columns: Vec<String> =
-                    own.chain(METADATA).map(|(name, ty)| format!("{} {}", quote(name), ty.sql())).collect();
-                self.execute(format!("CREATE TABLE {} ({})", self.stub(index, place), columns.join(", "))).await?;
+                let columns: Vec<String> = own
+                    .chain(METADATA)
+                    .map(|(name, ty)| format!("{} {}", quote(name), ty.sql()))
+                    .collect();
+                self.execute(format!(
+                    "CREATE TABLE {} ({})",
+                    self.stub(index, place),
+                    columns.join(", ")
+                ))
+                .await?;
             }
         }
         Ok(())
@@ -111,10 +125,20 @@ impl Inspection<'_> {
             let contract = &layout.contract;
             for (before, version) in contract.versions.iter().skip(1).enumerate() {
                 for item in &version.written {
-                    let Some(column) = version.columns.iter().find(|column| column.name == item.name) else { continue };
+                    let Some(column) =
+                        version.columns.iter().find(|column| column.name == item.name)
+                    else {
+                        continue;
+                    };
                     let (stub, ty) = (self.stub(index, before), column.ty.sql());
-                    let select = |expr: &str| format!("SELECT ({expr}\n)::{ty} FROM {stub} AS v{}", before + 1);
-                    let text = Text { file: &version.upcast_file, line: item.line, sql: select(&item.expr) };
+                    let select = |expr: &str| {
+                        format!("SELECT ({expr}\n)::{ty} FROM {stub} AS v{}", before + 1)
+                    };
+                    let text = Text {
+                        file: &version.upcast_file,
+                        line: item.line,
+                        sql: select(&item.expr),
+                    };
                     self.inspect_text(&text).await?;
                     for literal in &item.literals {
                         let mut expr = item.expr.clone();
@@ -135,7 +159,8 @@ impl Inspection<'_> {
             let Some(relation) = self.relation(rule) else { continue };
             let sql = rule.with_relation(&relation);
             let found = self.findings.len();
-            self.inspect_text(&Text { file: &model.file, line: rule.line, sql: sql.clone() }).await?;
+            self.inspect_text(&Text { file: &model.file, line: rule.line, sql: sql.clone() })
+                .await?;
             if self.findings.len() == found {
                 self.plan(rule, &sql).await?;
             }
@@ -175,7 +200,8 @@ impl Inspection<'_> {
     }
 
     fn refuse_literal(&mut self, file: &str, literal: &Literal) {
-        let what = format!("'{}' is the clock's time here: two runs would give other rows", literal.word);
+        let what =
+            format!("'{}' is the clock's time here: two runs would give other rows", literal.word);
         let help = "use the event's time, e._time, or a field of the event";
         self.findings.push(Finding::error(file, literal.line, what, help));
     }
@@ -183,7 +209,9 @@ impl Inspection<'_> {
     /// Creates something in a schema of its own, and takes it back.
     async fn try_declaration(&mut self, sql: String) -> sqlx::Result<()> {
         self.connection.execute("SAVEPOINT declaration; CREATE SCHEMA \"vitrina@literal\"").await?;
-        self.connection.execute("SET LOCAL search_path = \"vitrina@literal\", pg_catalog, pg_temp").await?;
+        self.connection
+            .execute("SET LOCAL search_path = \"vitrina@literal\", pg_catalog, pg_temp")
+            .await?;
         let done = self.connection.execute(AssertSqlSafe(sql)).await.map(|_| ());
         self.connection.execute("ROLLBACK TO SAVEPOINT declaration").await?;
         done
@@ -191,7 +219,9 @@ impl Inspection<'_> {
 
     /// A derived table over the stub of the rule's event.
     fn relation(&self, rule: &Rule) -> Option<String> {
-        let named = |layout: &Layout| layout.contract.context == rule.context && layout.contract.name == rule.event;
+        let named = |layout: &Layout| {
+            layout.contract.context == rule.context && layout.contract.name == rule.event
+        };
         let index = self.definition.layouts.iter().position(named)?;
         let newest = self.definition.layouts[index].contract.versions.len() - 1;
         Some(format!("(SELECT * FROM {})", self.stub(index, newest)))
@@ -202,11 +232,17 @@ impl Inspection<'_> {
         let tree = match self.analyse(&text.sql).await {
             Ok(tree) => tree,
             Err(sqlx::Error::Database(error)) => {
-                let position =
-                    error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().and_then(|error| error.position());
+                let position = error
+                    .try_downcast_ref::<sqlx::postgres::PgDatabaseError>()
+                    .and_then(|error| error.position());
                 let line = text.line + self.lines_before(&text.sql, position);
                 let what = format!("Postgres refuses this statement: {}", error.message());
-                self.findings.push(Finding::error(text.file, line, what, "change it so that Postgres accepts it"));
+                self.findings.push(Finding::error(
+                    text.file,
+                    line,
+                    what,
+                    "change it so that Postgres accepts it",
+                ));
                 return Ok(());
             }
             Err(error) => return Err(judge(error)),
@@ -247,7 +283,12 @@ impl Inspection<'_> {
         .map_err(judge)?;
         let definition = self.definition;
         for (table, _, tree) in expressions {
-            let line = definition.model.tables.iter().find(|other| other.name == table).map_or(1, |table| table.line);
+            let line = definition
+                .model
+                .tables
+                .iter()
+                .find(|other| other.name == table)
+                .map_or(1, |table| table.line);
             self.judge_functions(&tree, &definition.model.file, line).await?;
         }
         Ok(())
@@ -265,7 +306,8 @@ impl Inspection<'_> {
         .map_err(judge)?;
         for (schema, name, volatility, arguments) in called {
             let builtin = schema == "pg_catalog";
-            let listed = functions::refused(&name).filter(|_| builtin && (name != "age" || arguments == 1));
+            let listed =
+                functions::refused(&name).filter(|_| builtin && (name != "age" || arguments == 1));
             let (what, help) = if let Some(refusal) = listed {
                 (format!("{name}(): {}", refusal.what), refusal.help.to_owned())
             } else if volatility == "v" {
@@ -274,8 +316,12 @@ impl Inspection<'_> {
                     "compute it from the event".to_owned(),
                 )
             } else if !builtin && volatility != "i" {
-                let help = "declare it IMMUTABLE if it is, or compute the value from the event".to_owned();
-                (format!("{schema}.{name}() is not IMMUTABLE: two runs could give other rows"), help)
+                let help =
+                    "declare it IMMUTABLE if it is, or compute the value from the event".to_owned();
+                (
+                    format!("{schema}.{name}() is not IMMUTABLE: two runs could give other rows"),
+                    help,
+                )
             } else {
                 continue;
             };
@@ -306,7 +352,8 @@ fn function_ids(tree: &str) -> BTreeSet<i64> {
     let mut ids = BTreeSet::new();
     for mark in [":funcid ", ":opfuncid ", ":aggfnoid ", ":winfnoid "] {
         for (at, _) in tree.match_indices(mark) {
-            let digits: String = tree[at + mark.len()..].chars().take_while(char::is_ascii_digit).collect();
+            let digits: String =
+                tree[at + mark.len()..].chars().take_while(char::is_ascii_digit).collect();
             ids.extend(digits.parse::<i64>().ok().filter(|id| *id != 0));
         }
     }

@@ -62,7 +62,13 @@ impl Extent {
 }
 
 /// Fails with the smallest case that was found.
-async fn fail(options: &PgConnectOptions, what: &str, model: Model, batches: Vec<Batch>, how: String) -> ! {
+async fn fail(
+    options: &PgConnectOptions,
+    what: &str,
+    model: Model,
+    batches: Vec<Batch>,
+    how: String,
+) -> ! {
     if setting("VITRINA_LAW_SHRINK") == Some(0) {
         panic!("broken in {what}\n{how}");
     }
@@ -77,7 +83,9 @@ async fn counterexamples_of_the_contract_stay_lawful() {
     let Extent { cases, seed } = Extent::read();
     // A line that is left out is looked for in the model that was made for it.
     let line = std::env::var("VITRINA_SABOTAGE").ok();
-    for (name, text) in fixed::MODELS.iter().filter(|(name, _)| line.as_ref().is_none_or(|line| line == name)) {
+    for (name, text) in
+        fixed::MODELS.iter().filter(|(name, _)| line.as_ref().is_none_or(|line| line == name))
+    {
         let relations = trial::relations(&models::load(text).unwrap());
         let mut dice = Dice::new(seed);
         let most = if line.is_some() { cases } else { cases.div_ceil(30) };
@@ -120,13 +128,24 @@ async fn waves_equal_event_by_event() {
                 continue;
             }
             Outcome::Broken(how) => {
-                fail(&options, &format!("case {tried}, VITRINA_LAW_SEED={seed}"), model, batches, how).await
+                fail(
+                    &options,
+                    &format!("case {tried}, VITRINA_LAW_SEED={seed}"),
+                    model,
+                    batches,
+                    how,
+                )
+                .await
             }
             Outcome::Lawful => {}
         }
         tried += BATCHES;
         tally.count("model: tried");
-        model.tags.iter().chain(model.rules.iter().flat_map(|rule| &rule.tags)).for_each(|form| tally.count(form));
+        model
+            .tags
+            .iter()
+            .chain(model.rules.iter().flat_map(|rule| &rule.tags))
+            .for_each(|form| tally.count(form));
     }
     println!("seed {first}, {tried} cases\n{tally}");
     assert!(2 * tally.get("model: tried") >= models, "too many models do not load");

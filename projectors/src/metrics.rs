@@ -1,7 +1,9 @@
 //! Every metric of the write side: name, unit, meaning. Labels come from fixed sets: models, states, kinds of errors;
 //! never a record's key nor a reason's text. What a rule touches is said in words of the model's own text.
 
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 
 use crate::running::Written;
 use crate::severity::ErrorType;
@@ -64,13 +66,31 @@ pub fn describe() {
         BATCH_WAVES,
         "Waves that a committed batch ran in; as many as events where it ran event by event"
     );
-    describe_histogram!(BATCH_SECONDS, Unit::Seconds, "From a batch's first statement to its commit");
-    describe_counter!(FENCED, "Partitions whose batch was rolled back because another instance had claimed them");
+    describe_histogram!(
+        BATCH_SECONDS,
+        Unit::Seconds,
+        "From a batch's first statement to its commit"
+    );
+    describe_counter!(
+        FENCED,
+        "Partitions whose batch was rolled back because another instance had claimed them"
+    );
     describe_counter!(WORLD, "Batches that the world's trouble held up");
     describe_gauge!(STATE, "1 for the state that the model is in on this instance");
-    describe_gauge!(LAG_EVENTS, "Offsets between the position and the last stable offset, by partition");
-    describe_gauge!(LAG_SECONDS, Unit::Seconds, "Age of the last applied event while the model is behind, else 0");
-    describe_counter!(STATE_SECONDS, Unit::Seconds, "Time that the model has spent in the state on this instance");
+    describe_gauge!(
+        LAG_EVENTS,
+        "Offsets between the position and the last stable offset, by partition"
+    );
+    describe_gauge!(
+        LAG_SECONDS,
+        Unit::Seconds,
+        "Age of the last applied event while the model is behind, else 0"
+    );
+    describe_counter!(
+        STATE_SECONDS,
+        Unit::Seconds,
+        "Time that the model has spent in the state on this instance"
+    );
     for neighbour in Neighbour::ALL {
         describe_gauge!(neighbour.connected(), "1 while this instance reaches it, else 0");
     }
@@ -78,19 +98,33 @@ pub fn describe() {
 }
 
 fn describe_trouble() {
-    describe_counter!(ERRORS, "Errors by model, kind and severity: records refused, and the world's trouble");
+    describe_counter!(
+        ERRORS,
+        "Errors by model, kind and severity: records refused, and the world's trouble"
+    );
     describe_counter!(RETRIES, "Attempts after the world's trouble, by its class");
     describe_gauge!(PARKED, "Records of the model that are parked now, over all instances");
-    describe_counter!(PARKED_TOTAL, "Records that this instance parked; reason_class `behind`: they wait for another");
+    describe_counter!(
+        PARKED_TOTAL,
+        "Records that this instance parked; reason_class `behind`: they wait for another"
+    );
     describe_counter!(RETRIED, "Parked records tried again, by outcome: applied, still_parked");
     describe_counter!(DISCARDED, "Parked records discarded by an operator");
     describe_gauge!(BREAKER_STATE, "0: closed, 1: half open, 2: open");
     describe_counter!(BREAKER_TRIPS, "How often the breaker has opened");
 }
 
-pub(crate) fn committed(model: &str, applied: u64, duplicates: u64, ignored: u64, written: Written, seconds: f64) {
+pub(crate) fn committed(
+    model: &str,
+    applied: u64,
+    duplicates: u64,
+    ignored: u64,
+    written: Written,
+    seconds: f64,
+) {
     let model = model.to_owned();
-    for (outcome, count) in [("applied", applied), ("duplicate", duplicates), ("ignored", ignored)] {
+    for (outcome, count) in [("applied", applied), ("duplicate", duplicates), ("ignored", ignored)]
+    {
         counter!(EVENTS, "model" => model.clone(), "outcome" => outcome).increment(count);
     }
     counter!(UNTOUCHED, "model" => model.clone()).increment(written.untouched);
@@ -112,7 +146,11 @@ pub(crate) fn state(model: &str, state: &'static str, on: bool) {
 }
 
 pub(crate) fn lag(model: &str, topic: &str, partition: i32, events: i64) {
-    let labels = [("model", model.to_owned()), ("topic", topic.to_owned()), ("partition", partition.to_string())];
+    let labels = [
+        ("model", model.to_owned()),
+        ("topic", topic.to_owned()),
+        ("partition", partition.to_string()),
+    ];
     gauge!(LAG_EVENTS, &labels).set(events as f64);
 }
 
@@ -133,7 +171,8 @@ pub fn connected(neighbour: Neighbour, yes: bool) {
 /// Something went wrong.
 pub fn error(model: &str, error: ErrorType) {
     let (kind, severity) = (error.name(), error.severity().name());
-    counter!(ERRORS, "model" => model.to_owned(), "error_type" => kind, "severity" => severity).increment(1);
+    counter!(ERRORS, "model" => model.to_owned(), "error_type" => kind, "severity" => severity)
+        .increment(1);
 }
 
 /// The world is asked again; `class` is that of its trouble.
@@ -174,6 +213,7 @@ pub fn breaker_tripped(model: &str) {
 
 /// `rule` is its `file:line`. What is said comes from the model's text, never from a record.
 pub(crate) fn event_by_event(model: &str, rule: &str, because: &str) {
-    let labels = [("model", model.to_owned()), ("rule", rule.to_owned()), ("because", because.to_owned())];
+    let labels =
+        [("model", model.to_owned()), ("rule", rule.to_owned()), ("because", because.to_owned())];
     gauge!(EVENT_BY_EVENT, &labels).set(1.0);
 }

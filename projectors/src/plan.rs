@@ -25,7 +25,8 @@ impl Plan {
     /// A part that moves nothing: it only asks whether all is still as it was.
     pub(crate) fn nothing(batch: &Decoded) -> Self {
         let spans = batch.spans.iter().map(|span| Span { to: span.from, ..span.clone() });
-        let part = Part { range: batch.done..batch.done, spans: spans.collect(), ..Part::default() };
+        let part =
+            Part { range: batch.done..batch.done, spans: spans.collect(), ..Part::default() };
         Self { part, outcomes: Vec::new(), opens: None, culprits: 0 }
     }
 }
@@ -49,7 +50,8 @@ pub(crate) fn plan(
     for index in batch.done..end {
         let event = &batch.events[index];
         let queue = if nothing_parks { None } else { batch.queue(event) };
-        let waiting = queue.map_or(0, |queue| queues.length(queue) + parking.get(&queue).copied().unwrap_or(0));
+        let waiting = queue
+            .map_or(0, |queue| queues.length(queue) + parking.get(&queue).copied().unwrap_or(0));
         if waiting == 0 && event.blame().is_none() {
             if !event.duplicate {
                 plan.part.apply.push(index as u32);
@@ -98,7 +100,9 @@ pub(crate) fn probe(batch: &Decoded, queues: &Queues) -> usize {
 fn full(waiting: u32, total: u64, limits: &ParkedLimits) -> Option<String> {
     let way = "retry or discard some (`vitrina parked`), or raise the limit";
     if waiting >= limits.max_per_key {
-        return Some(format!("{waiting} records of one key are parked, which is parked.max_per_key: {way}"));
+        return Some(format!(
+            "{waiting} records of one key are parked, which is parked.max_per_key: {way}"
+        ));
     }
     (total >= limits.max).then(|| format!("{total} records are parked, which is parked.max: {way}"))
 }
@@ -106,7 +110,11 @@ fn full(waiting: u32, total: u64, limits: &ParkedLimits) -> Option<String> {
 /// Two records fail for the same reason where the same kind of error, SQLSTATE, rule and schema are in it.
 fn failure(batch: &Decoded, event: &Event) -> Failure {
     let blame = event.blame().map(|blame| &batch.blames[blame]);
-    let kind = blame.map(|blame| format!("{:?} {:?} {:?}", blame.error_type, blame.sqlstate, blame.rule));
+    let kind =
+        blame.map(|blame| format!("{:?} {:?} {:?}", blame.error_type, blame.sqlstate, blame.rule));
     let without_key = u128::from(event.offset as u64);
-    Failure { reason: xxh3_64(kind.unwrap_or_default().as_bytes()), queue: batch.queue(event).unwrap_or(without_key) }
+    Failure {
+        reason: xxh3_64(kind.unwrap_or_default().as_bytes()),
+        queue: batch.queue(event).unwrap_or(without_key),
+    }
 }

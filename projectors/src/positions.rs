@@ -51,9 +51,13 @@ pub(crate) async fn advance(
     .fetch_all(connection)
     .await
     .map_err(|error| Fault::of(&error, None, None))?;
-    let version =
-        |span: &Span| moved.iter().find(|(topic, partition, _)| **topic == *span.topic && *partition == span.partition);
-    let fenced: Vec<TopicPartition> = spans.iter().filter(|span| version(span).is_none()).map(partition).collect();
+    let version = |span: &Span| {
+        moved
+            .iter()
+            .find(|(topic, partition, _)| **topic == *span.topic && *partition == span.partition)
+    };
+    let fenced: Vec<TopicPartition> =
+        spans.iter().filter(|span| version(span).is_none()).map(partition).collect();
     if !fenced.is_empty() {
         return Err(Fault::Fenced(fenced));
     }
@@ -83,12 +87,17 @@ pub(crate) async fn committed(
     .fetch_all(connection)
     .await
     .map_err(|error| Fault::of(&error, None, None))?;
-    let found: HashMap<(&str, i32), (i64, i64)> =
-        found.iter().map(|(topic, partition, epoch, next)| ((topic.as_str(), *partition), (*epoch, *next))).collect();
-    let stands = |span: &Span, offset: i64| found.get(&(&*span.topic, span.partition)) == Some(&(span.epoch, offset));
+    let found: HashMap<(&str, i32), (i64, i64)> = found
+        .iter()
+        .map(|(topic, partition, epoch, next)| ((topic.as_str(), *partition), (*epoch, *next)))
+        .collect();
+    let stands = |span: &Span, offset: i64| {
+        found.get(&(&*span.topic, span.partition)) == Some(&(span.epoch, offset))
+    };
     if spans.iter().all(|span| stands(span, span.to)) {
         return Ok(true);
     }
-    let fenced: Vec<TopicPartition> = spans.iter().filter(|span| !stands(span, span.from)).map(partition).collect();
+    let fenced: Vec<TopicPartition> =
+        spans.iter().filter(|span| !stands(span, span.from)).map(partition).collect();
     if fenced.is_empty() { Ok(false) } else { Err(Fault::Fenced(fenced)) }
 }

@@ -28,7 +28,9 @@ impl Recent {
     /// Events and errors.
     pub(crate) fn sums(&mut self, now: Instant) -> (u64, u64) {
         self.forget(now);
-        self.slices.iter().fold((0, 0), |sums, (_, events, errors)| (sums.0 + events, sums.1 + errors))
+        self.slices
+            .iter()
+            .fold((0, 0), |sums, (_, events, errors)| (sums.0 + events, sums.1 + errors))
     }
 
     fn forget(&mut self, now: Instant) {

@@ -6,7 +6,9 @@ use sqlx::Executor as _;
 use sqlx::postgres::PgConnection;
 use vitrina_avro::{Contracts, METADATA};
 use vitrina_sql::Rule;
-use vitrina_sql::waves::{EventKeys, Obstacle, Parallel, RecordKey, Runs, StoredType, Types, Waves};
+use vitrina_sql::waves::{
+    EventKeys, Obstacle, Parallel, RecordKey, Runs, StoredType, Types, Waves,
+};
 
 use crate::cutting::Cutting;
 use crate::definition::Definition;
@@ -90,7 +92,10 @@ impl Rules {
 }
 
 /// What Postgres says against a statement, if anything.
-async fn refused(connection: &mut PgConnection, statement: &Statement) -> Result<Option<String>, Fault> {
+async fn refused(
+    connection: &mut PgConnection,
+    statement: &Statement,
+) -> Result<Option<String>, Fault> {
     match connection.prepare(statement.sql()).await {
         Ok(_) => Ok(None),
         Err(sqlx::Error::Database(error)) => Ok(Some(error.message().to_owned())),
@@ -101,16 +106,20 @@ async fn refused(connection: &mut PgConnection, statement: &Statement) -> Result
 fn runnable(definition: &Definition, waves: &Waves) -> Vec<RunnableRule> {
     let model = &definition.model;
     let layout_of = |rule: &Rule| {
-        definition
-            .layouts
-            .iter()
-            .position(|layout| layout.contract.context == rule.context && layout.contract.name == rule.event)
+        definition.layouts.iter().position(|layout| {
+            layout.contract.context == rule.context && layout.contract.name == rule.event
+        })
     };
-    let rules = model.rules.iter().zip(&waves.rules).filter_map(|(rule, waves)| Some((rule, waves, layout_of(rule)?)));
+    let rules = model
+        .rules
+        .iter()
+        .zip(&waves.rules)
+        .filter_map(|(rule, waves)| Some((rule, waves, layout_of(rule)?)));
     rules
         .map(|(rule, waves, layout)| {
             let (stored, columns) = (&definition.layouts[layout], rule.columns.as_ref());
-            let single = Statement::new(stored, columns, false, |relation| rule.with_relation(relation));
+            let single =
+                Statement::new(stored, columns, false, |relation| rule.with_relation(relation));
             let wave = match &waves.runs {
                 Runs::Waves { merge: Some(merge) } => {
                     Statement::new(stored, columns, true, |relation| merge.statement(relation))
@@ -124,10 +133,17 @@ fn runnable(definition: &Definition, waves: &Waves) -> Vec<RunnableRule> {
                 }
             };
             let plain = waves.told_by(model, rule).map(|keys| {
-                let statement = Statement::new(stored, columns, false, |relation| rule.with_batch(relation));
+                let statement =
+                    Statement::new(stored, columns, false, |relation| rule.with_batch(relation));
                 Plain { statement, keys }
             });
-            RunnableRule { layout, place: format!("{}:{}", model.file, rule.line), single, wave, plain }
+            RunnableRule {
+                layout,
+                place: format!("{}:{}", model.file, rule.line),
+                single,
+                wave,
+                plain,
+            }
         })
         .collect()
 }
@@ -150,10 +166,9 @@ fn record_key(definition: &Definition, relation: &EventKeys) -> RecordKey {
     let Some(context) = definition.contracts.contexts.get(&relation.context) else {
         return RecordKey { topic: String::new(), column: None };
     };
-    let layout = definition
-        .layouts
-        .iter()
-        .find(|layout| (&layout.contract.context, &layout.contract.name) == (&relation.context, &relation.event));
+    let layout = definition.layouts.iter().find(|layout| {
+        (&layout.contract.context, &layout.contract.name) == (&relation.context, &relation.event)
+    });
     let column = layout.and_then(|layout| {
         let column = context.key.to_ascii_lowercase();
         let carried = |version: usize| layout.carried(version, &column).is_some();
@@ -189,7 +204,8 @@ impl<'a> StoredTypes<'a> {
         .fetch_all(connection)
         .await
         .map_err(judge)?;
-        let columns = found.into_iter().map(|(table, column, sql, fixed)| ((table, column), (sql, fixed)));
+        let columns =
+            found.into_iter().map(|(table, column, sql, fixed)| ((table, column), (sql, fixed)));
         Ok(Self { contracts, columns: columns.collect() })
     }
 }

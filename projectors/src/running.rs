@@ -28,7 +28,12 @@ pub(crate) struct Bounded<'c> {
 
 impl Bounded<'_> {
     /// Runs a statement over the picked rows; how many rows it touched.
-    async fn run<P: AsRef<[u32]>>(&mut self, statement: &Statement, rows: &[Rows], picked: &[P]) -> sqlx::Result<u64> {
+    async fn run<P: AsRef<[u32]>>(
+        &mut self,
+        statement: &Statement,
+        rows: &[Rows],
+        picked: &[P],
+    ) -> sqlx::Result<u64> {
         let arguments = statement.arguments(rows, picked).map_err(sqlx::Error::Encode)?;
         let run = sqlx::query_with(statement.sql(), arguments).execute(&mut *self.connection);
         Ok(within(self.patience, run).await?.rows_affected())
@@ -53,7 +58,8 @@ impl Bounded<'_> {
         for &rule in &rules.of_layout[event.layout] {
             let rule = &rules.rules[rule];
             let touched = self.run(&rule.single, rows, &picked).await;
-            let touched = touched.map_err(|error| Fault::of(&error, Some(&rule.place), Some(index)))?;
+            let touched =
+                touched.map_err(|error| Fault::of(&error, Some(&rule.place), Some(index)))?;
             written.untouched += u64::from(touched == 0);
         }
         Ok(written)
@@ -93,16 +99,23 @@ impl Bounded<'_> {
         let Some(cutting) = &mut rules.cutting else { return Ok(Written::default()) };
         let cut = within(self.patience, cutting.cut(self.connection, batch, events)).await;
         let cut = cut.map_err(|error| Fault::of(&error, Some("(the events' keys)"), None))?;
-        let mut picked: Vec<Picked> = batch.rows.iter().map(|versions| vec![Vec::new(); versions.len()]).collect();
+        let mut picked: Vec<Picked> =
+            batch.rows.iter().map(|versions| vec![Vec::new(); versions.len()]).collect();
         let mut written = Written::default();
         for wave in cut.waves() {
             for rule in &rules.rules {
-                let of_rule =
-                    |event: &&u32| batch.events[**event as usize].row().is_some_and(|row| row.layout == rule.layout);
+                let of_rule = |event: &&u32| {
+                    batch.events[**event as usize]
+                        .row()
+                        .is_some_and(|row| row.layout == rule.layout)
+                };
                 let mut events: Vec<u32> = wave.iter().filter(of_rule).copied().collect();
                 let picked = &mut picked[rule.layout];
                 // What meets nothing of its kind need not be merged.
-                let alone = rule.plain.as_ref().map_or(0, |plain| cut.alone_first(&mut events, &plain.keys));
+                let alone = rule
+                    .plain
+                    .as_ref()
+                    .map_or(0, |plain| cut.alone_first(&mut events, &plain.keys));
                 let (alone, others) = events.split_at(alone);
                 let plain = rule.plain.as_ref().map(|plain| (&plain.statement, alone));
                 for (statement, events) in plain.into_iter().chain([(&rule.wave, others)]) {
@@ -111,7 +124,8 @@ impl Bounded<'_> {
                     }
                     pick(batch, events, picked);
                     let touched = self.run(statement, &batch.rows[rule.layout], picked).await;
-                    let touched = touched.map_err(|error| Fault::of(&error, Some(&rule.place), None))?;
+                    let touched =
+                        touched.map_err(|error| Fault::of(&error, Some(&rule.place), None))?;
                     written.untouched += u64::from(touched == 0);
                 }
             }

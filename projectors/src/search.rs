@@ -49,13 +49,18 @@ mod tests {
 
     /// Writes events of which some are culprits, with a pointer at every refusal; the culprits found, and the parts that
     /// it took.
-    fn write(events: usize, culprits: &[usize], mut point: impl FnMut(usize) -> Option<usize>) -> (Vec<usize>, usize) {
+    fn write(
+        events: usize,
+        culprits: &[usize],
+        mut point: impl FnMut(usize) -> Option<usize>,
+    ) -> (Vec<usize>, usize) {
         let (mut search, mut done, mut parts, mut found) = (Search::default(), 0, 0, Vec::new());
         while done < events {
             let end = search.end(done, events);
             parts += 1;
             assert!(end > done && end <= events);
-            let first = (done..end).find(|event| culprits.contains(event) && !found.contains(event));
+            let first =
+                (done..end).find(|event| culprits.contains(event) && !found.contains(event));
             match (first.is_some(), end - done) {
                 (false, _) => {
                     done = end;

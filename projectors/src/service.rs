@@ -43,25 +43,39 @@ pub struct Service {
 
 impl Service {
     /// Runs the models until `shutdown`, and returns when each has finished its batch and left its group.
-    pub async fn run(self: Arc<Self>, models: Vec<(Definition, ModelSettings)>, shutdown: CancellationToken) {
+    pub async fn run(
+        self: Arc<Self>,
+        models: Vec<(Definition, ModelSettings)>,
+        shutdown: CancellationToken,
+    ) {
         let mut workers = JoinSet::new();
         let mut names = HashMap::new();
         for (definition, settings) in models {
             let (service, shutdown) = (self.clone(), shutdown.clone());
             let name = definition.model.name.clone();
-            let task = workers.spawn(async move { service.supervise(&definition, &settings, &shutdown).await });
+            let task = workers
+                .spawn(async move { service.supervise(&definition, &settings, &shutdown).await });
             names.insert(task.id(), name);
         }
         while let Some(ended) = workers.join_next_with_id().await {
             if let Err(error) = ended
                 && let Some(model) = names.get(&error.id())
             {
-                self.board.set(model, State::Stopped, Some(format!("the worker failed: {error}; please report it")));
+                self.board.set(
+                    model,
+                    State::Stopped,
+                    Some(format!("the worker failed: {error}; please report it")),
+                );
             }
         }
     }
 
-    async fn supervise(&self, definition: &Definition, settings: &ModelSettings, shutdown: &CancellationToken) {
+    async fn supervise(
+        &self,
+        definition: &Definition,
+        settings: &ModelSettings,
+        shutdown: &CancellationToken,
+    ) {
         let model = &definition.model.name;
         let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
         self.board.set(model, State::Starting, None);
@@ -105,17 +119,28 @@ impl Service {
         }
     }
 
-    async fn prepare(&self, definition: &Definition, settings: &ModelSettings) -> Result<Generation, Fault> {
-        self.board.follow_orders(&self.pool, &definition.model.name).await.map_err(generation::judge)?;
+    async fn prepare(
+        &self,
+        definition: &Definition,
+        settings: &ModelSettings,
+    ) -> Result<Generation, Fault> {
+        self.board
+            .follow_orders(&self.pool, &definition.model.name)
+            .await
+            .map_err(generation::judge)?;
         let findings = inspect::inspect(&self.postgres, definition).await?;
         let errors: Vec<String> =
             findings.iter().filter(|finding| finding.is_error()).map(ToString::to_string).collect();
         if !errors.is_empty() {
             return Err(Fault::Stop(errors.join("\n")));
         }
-        let generation = generation::open(&self.pool, definition, settings.duplicate_window).await?;
+        let generation =
+            generation::open(&self.pool, definition, settings.duplicate_window).await?;
         // The first one makes the model's row, too, so that its orders can be told from later ones.
-        self.board.follow_orders(&self.pool, &definition.model.name).await.map_err(generation::judge)?;
+        self.board
+            .follow_orders(&self.pool, &definition.model.name)
+            .await
+            .map_err(generation::judge)?;
         Ok(generation)
     }
 
@@ -153,10 +178,14 @@ impl Service {
         };
         let lanes = rules.into_iter().map(|rules| {
             let rules = (rules, definition.layouts.clone());
-            let writer = Writer::new(self.postgres.clone(), id.clone(), window, settings.timeout, rules);
+            let writer =
+                Writer::new(self.postgres.clone(), id.clone(), window, settings.timeout, rules);
             let decoder = Decoder::new(&definition.contracts, definition.layouts.clone());
             let retries = settings.retry.clone();
-            (writer, Stage::new(&model, decoder, self.registry.clone(), self.board.clone(), retries))
+            (
+                writer,
+                Stage::new(&model, decoder, self.registry.clone(), self.board.clone(), retries),
+            )
         });
         let lanes: Vec<(Writer, Stage)> = lanes.collect();
         let subscription = Subscription {
@@ -171,8 +200,22 @@ impl Service {
             linger: settings.linger,
             lanes: lanes.len(),
         };
-        let claims = Claims::new(self.pool.clone(), id, window, self.group_prefix.clone(), self.board.clone());
+        let claims = Claims::new(
+            self.pool.clone(),
+            id,
+            window,
+            self.group_prefix.clone(),
+            self.board.clone(),
+        );
         shared.begin();
-        crew::consume(subscription, Arc::new(claims), self.board.clone(), shared.clone(), lanes, shutdown).await
+        crew::consume(
+            subscription,
+            Arc::new(claims),
+            self.board.clone(),
+            shared.clone(),
+            lanes,
+            shutdown,
+        )
+        .await
     }
 }

@@ -26,8 +26,11 @@ const PINNED: &[(&str, &str)] = &[
 ];
 
 /// A batch that hangs must not hold its locks for ever: these are the server's own limits.
-const LIMITS: &[(&str, &str)] =
-    &[("lock_timeout", "20s"), ("idle_in_transaction_session_timeout", "10s"), ("idle_session_timeout", "0")];
+const LIMITS: &[(&str, &str)] = &[
+    ("lock_timeout", "20s"),
+    ("idle_in_transaction_session_timeout", "10s"),
+    ("idle_session_timeout", "0"),
+];
 
 /// How long Postgres may work on one statement where no model's settings say otherwise.
 pub(crate) const STATEMENT: Duration = Duration::from_secs(30);
@@ -37,7 +40,10 @@ const CONNECT: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// Those of `work`, and a time-out as an I/O error.
-pub(crate) async fn within<T>(limit: Duration, work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+pub(crate) async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = sqlx::Result<T>>,
+) -> sqlx::Result<T> {
     match tokio::time::timeout(limit, work).await {
         Ok(done) => done,
         Err(_) => {
@@ -49,13 +55,20 @@ pub(crate) async fn within<T>(limit: Duration, work: impl Future<Output = sqlx::
 
 /// Array parameters give the planner no row counts, so it is kept on indexes (`rules.md` §5).
 /// What cannot but scan looks endlessly dear then, and would be compiled anew at every execution: 30 to 100 ms each.
-const PLANNER: &[(&str, &str)] =
-    &[("enable_seqscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off"), ("jit", "off")];
+const PLANNER: &[(&str, &str)] = &[
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("jit", "off"),
+];
 
 /// # Errors
 /// The URL is not one of Postgres's.
 pub fn options(url: &str) -> sqlx::Result<PgConnectOptions> {
-    Ok(url.parse::<PgConnectOptions>()?.application_name("vitrina").log_statements(tracing::log::LevelFilter::Trace))
+    Ok(url
+        .parse::<PgConnectOptions>()?
+        .application_name("vitrina")
+        .log_statements(tracing::log::LevelFilter::Trace))
 }
 
 /// A connection of its own for one generation's rules: unqualified names are that generation's tables. Postgres works on
@@ -77,7 +90,11 @@ pub async fn writer(
     within(CONNECT, async {
         let mut connection = PgConnection::connect_with(&options).await?;
         for (name, value) in settings {
-            sqlx::query("SELECT set_config($1, $2, false)").bind(name).bind(value).execute(&mut connection).await?;
+            sqlx::query("SELECT set_config($1, $2, false)")
+                .bind(name)
+                .bind(value)
+                .execute(&mut connection)
+                .await?;
         }
         Ok(connection)
     })

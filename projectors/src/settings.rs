@@ -145,7 +145,13 @@ pub struct BreakerSettings {
 
 impl Default for BreakerSettings {
     fn default() -> Self {
-        Self { in_a_row: 20, same_reason: 10, share: 0.5, of_last: 100, half_open_after: Duration::from_secs(60) }
+        Self {
+            in_a_row: 20,
+            same_reason: 10,
+            share: 0.5,
+            of_last: 100,
+            half_open_after: Duration::from_secs(60),
+        }
     }
 }
 
@@ -176,7 +182,13 @@ mod tests {
 
     #[test]
     fn each_strategy_grows_in_its_own_way() {
-        let policy = |strategy| Policy { strategy, first: SECOND * 2, max: SECOND * 10, factor: 1.5, jitter: false };
+        let policy = |strategy| Policy {
+            strategy,
+            first: SECOND * 2,
+            max: SECOND * 10,
+            factor: 1.5,
+            jitter: false,
+        };
         assert_eq!(pauses(policy(Strategy::None), 1..=3), [0.0, 0.0, 0.0]);
         assert_eq!(pauses(policy(Strategy::Fixed), 1..=3), [2.0, 2.0, 2.0]);
         assert_eq!(pauses(policy(Strategy::Linear), 1..=4), [2.0, 5.0, 8.0, 10.0]);

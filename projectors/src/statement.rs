@@ -28,18 +28,21 @@ impl Statement {
         write: impl FnOnce(&str) -> String,
     ) -> Self {
         let own = Layout::new(&stored.contract, columns);
-        let wanted = relation_columns(&stored.contract).filter(|name| columns.is_none_or(|all| all.contains(*name)));
+        let wanted = relation_columns(&stored.contract)
+            .filter(|name| columns.is_none_or(|all| all.contains(*name)));
         let mut selected: Vec<String> = wanted.map(crate::quote).collect();
         if ordinal || selected.is_empty() {
             selected.push(crate::quote(ORDINAL));
         }
-        let relation = format!("(SELECT {} FROM {} AS _batch)", selected.join(", "), own.relation_sql(1));
+        let relation =
+            format!("(SELECT {} FROM {} AS _batch)", selected.join(", "), own.relation_sql(1));
         let parameters = own
             .versions()
             .iter()
             .zip(stored.versions())
             .map(|(own, stored)| {
-                let place = |name: &str| stored.columns.iter().position(|column| column.name == name);
+                let place =
+                    |name: &str| stored.columns.iter().position(|column| column.name == name);
                 own.columns.iter().filter_map(|column| place(&column.name)).collect()
             })
             .collect();

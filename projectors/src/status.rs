@@ -25,8 +25,15 @@ pub enum State {
 }
 
 impl State {
-    const ALL: [Self; 7] =
-        [Self::Starting, Self::CatchingUp, Self::Live, Self::Waiting, Self::Paused, Self::BreakerOpen, Self::Stopped];
+    const ALL: [Self; 7] = [
+        Self::Starting,
+        Self::CatchingUp,
+        Self::Live,
+        Self::Waiting,
+        Self::Paused,
+        Self::BreakerOpen,
+        Self::Stopped,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -174,7 +181,13 @@ impl Board {
     pub fn standings(&self) -> Vec<Standing> {
         let standing = |(model, entry): (&String, &Entry)| {
             let (state, reason) = entry.told();
-            Standing { model: model.clone(), state, reason, error: entry.error, parked: entry.parked.clone() }
+            Standing {
+                model: model.clone(),
+                state,
+                reason,
+                error: entry.error,
+                parked: entry.parked.clone(),
+            }
         };
         self.lock().iter().map(standing).collect()
     }
@@ -191,9 +204,9 @@ impl Board {
     pub(crate) fn claimed(&self, model: &str, starts: impl Iterator<Item = (TopicPartition, i64)>) {
         let mut entries = self.lock();
         let Some(entry) = entries.get_mut(model) else { return };
-        entry
-            .progress
-            .extend(starts.map(|(key, next_offset)| (key, Progress { next_offset, timestamp: None, at_end: None })));
+        entry.progress.extend(starts.map(|(key, next_offset)| {
+            (key, Progress { next_offset, timestamp: None, at_end: None })
+        }));
         entry.go_on();
     }
 
@@ -216,7 +229,11 @@ impl Board {
     /// Operators' orders for the model, as they come.
     pub(crate) fn orders(&self, model: &str) -> watch::Receiver<Orders> {
         let mut entries = self.lock();
-        entries.entry(model.to_owned()).or_insert_with(|| Entry::new(State::Starting)).orders.subscribe()
+        entries
+            .entry(model.to_owned())
+            .or_insert_with(|| Entry::new(State::Starting))
+            .orders
+            .subscribe()
     }
 
     /// The model does not read, for this reason: it is paused, or its breaker is open. `None`: it may.
@@ -255,7 +272,9 @@ impl Board {
     /// What operators ask of the model from now on.
     pub(crate) fn order(&self, model: &str, orders: &Orders) {
         if let Some(entry) = self.lock().get(model) {
-            entry.orders.send_if_modified(|known| std::mem::replace(known, orders.clone()) != *orders);
+            entry
+                .orders
+                .send_if_modified(|known| std::mem::replace(known, orders.clone()) != *orders);
         }
     }
 }
@@ -331,7 +350,9 @@ impl Entry {
     fn lag(&mut self, model: &str, ends: &[(TopicPartition, Option<i64>)]) -> Option<i64> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_millis() as i64;
         // Another instance tells how far behind what was revoked here is.
-        for (topic, partition) in self.progress.keys().filter(|key| ends.iter().all(|(owned, _)| owned != *key)) {
+        for (topic, partition) in
+            self.progress.keys().filter(|key| ends.iter().all(|(owned, _)| owned != *key))
+        {
             metrics::lag(model, topic, *partition, 0);
         }
         let mut lag = (!ends.is_empty()).then_some(0);

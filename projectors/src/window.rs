@@ -113,7 +113,8 @@ impl Window {
     }
 
     fn forget_below(&mut self, lowest: i64) {
-        while let Some(&(offset, hash)) = self.order.front().filter(|(offset, _)| *offset < lowest) {
+        while let Some(&(offset, hash)) = self.order.front().filter(|(offset, _)| *offset < lowest)
+        {
             self.order.pop_front();
             if self.newest.get(&hash).is_some_and(|(newest, _)| *newest == offset) {
                 self.newest.remove(&hash);
@@ -123,7 +124,8 @@ impl Window {
 
     /// Takes back what was stored, in any order.
     pub(crate) fn restore(&mut self, stored: &[u8]) {
-        let mut identities: Vec<(i64, Identity)> = stored.chunks_exact(STORED).map(Identity::from_bytes).collect();
+        let mut identities: Vec<(i64, Identity)> =
+            stored.chunks_exact(STORED).map(Identity::from_bytes).collect();
         identities.sort_by_key(|(offset, _)| *offset);
         for (offset, identity) in identities {
             self.see(offset, identity);
@@ -191,7 +193,10 @@ pub(crate) async fn store(
 ///
 /// # Errors
 /// Postgres's.
-pub(crate) async fn forget_kept(connection: &mut PgConnection, (model, generation): (&str, i32)) -> sqlx::Result<()> {
+pub(crate) async fn forget_kept(
+    connection: &mut PgConnection,
+    (model, generation): (&str, i32),
+) -> sqlx::Result<()> {
     sqlx::query(
         r#"DELETE FROM vitrina.seen_kept k USING vitrina.generation g
            WHERE g.model = $1 AND g.generation = $2 AND k.model = g.model AND k.generation = g.generation

@@ -148,7 +148,9 @@ impl Worker {
     /// Drops what was read under claims whose window is not at hand: they are claimed anew.
     fn find_windows(&mut self, batch: &mut Decoded) {
         let ownership = &self.consumer.ownership;
-        self.windows.retain(|(topic, partition), (epoch, _)| ownership.is_current(topic, *partition, *epoch));
+        self.windows.retain(|(topic, partition), (epoch, _)| {
+            ownership.is_current(topic, *partition, *epoch)
+        });
         let mut lost = Vec::new();
         for span in &batch.spans {
             let key = (span.topic.clone(), span.partition);
@@ -179,7 +181,10 @@ impl Worker {
         for event in &mut batch.events {
             let span = &batch.spans[event.span];
             let Some(identity) = event.identity else { continue };
-            let Some((_, window)) = self.windows.get_mut(&(span.topic.clone(), span.partition)) else { continue };
+            let Some((_, window)) = self.windows.get_mut(&(span.topic.clone(), span.partition))
+            else {
+                continue;
+            };
             if let Seen::Duplicate { same } = window.see(event.offset, identity) {
                 event.duplicate = true;
                 if !same {
@@ -207,7 +212,8 @@ impl Worker {
                 false => search.end(batch.done, batch.events.len()),
             };
             let breaker = self.breaker().clone();
-            let plan = plan::plan(batch, end, &self.writer.queues, &self.settings().parked, breaker);
+            let plan =
+                plan::plan(batch, end, &self.writer.queues, &self.settings().parked, breaker);
             let plan = match plan {
                 Ok(plan) => plan,
                 Err(full) if refreshed => return Err(Some(End::Stop(full))),
@@ -254,7 +260,14 @@ impl Worker {
         let duplicates = part.range.len() - part.apply.len() - part.park.len();
         let ignored = std::mem::take(&mut batch.ignored);
         let applied = part.apply.len() as u64;
-        metrics::committed(&self.model, applied, duplicates as u64, ignored, written, took.as_secs_f64());
+        metrics::committed(
+            &self.model,
+            applied,
+            duplicates as u64,
+            ignored,
+            written,
+            took.as_secs_f64(),
+        );
         self.tell_parked(batch, &part);
         if !part.park.is_empty() {
             metrics::parked(&self.model, self.writer.queues.total());

@@ -47,7 +47,17 @@ impl Writer {
         (rules, layouts): (Rules, Vec<Layout>),
     ) -> Self {
         let queues = Queues::default();
-        Self { options, id, duplicate_window, timeout, rules, layouts, queues, connection: None, doubtful: false }
+        Self {
+            options,
+            id,
+            duplicate_window,
+            timeout,
+            rules,
+            layouts,
+            queues,
+            connection: None,
+            doubtful: false,
+        }
     }
 
     /// Writes a part of `batch`, or nothing.
@@ -74,11 +84,17 @@ impl Writer {
         written
     }
 
-    async fn attempt(&mut self, batch: &Decoded, part: &Part, waves: bool) -> Result<Written, Fault> {
+    async fn attempt(
+        &mut self,
+        batch: &Decoded,
+        part: &Part,
+        waves: bool,
+    ) -> Result<Written, Fault> {
         let patience = self.timeout + SILENCE;
         self.connect().await?;
         let Self { id: (model, generation), rules, layouts, queues, connection, .. } = self;
-        let connection = connection.as_mut().ok_or_else(|| Fault::world("Postgres: no connection"))?;
+        let connection =
+            connection.as_mut().ok_or_else(|| Fault::world("Postgres: no connection"))?;
         let id = (model.as_str(), *generation);
         // Whoever changes what is parked is alone; writers whose events never meet need not be.
         let shared = if rules.parallel && part.park.is_empty() { "_shared" } else { "" };
@@ -96,7 +112,11 @@ impl Writer {
         };
         let change = match part.park.is_empty() {
             true => None,
-            false => Some(within(patience, parked::park(connection, id, layouts, batch, part)).await.map_err(world)?),
+            false => Some(
+                within(patience, parked::park(connection, id, layouts, batch, part))
+                    .await
+                    .map_err(world)?,
+            ),
         };
         let stored = window::store(connection, id, self.duplicate_window, batch, part);
         within(patience, stored).await.map_err(world)?;
@@ -110,7 +130,9 @@ impl Writer {
             None => {
                 let schema = crate::generation_schema(&self.id.0, self.id.1);
                 let statements = 3 * self.rules.rules.len() + 20;
-                session::writer(&self.options, &schema, statements, self.timeout).await.map_err(world)?
+                session::writer(&self.options, &schema, statements, self.timeout)
+                    .await
+                    .map_err(world)?
             }
         };
         Ok(self.connection.insert(connection))
@@ -140,8 +162,11 @@ impl Writer {
         let patience = self.timeout + SILENCE;
         self.connect().await?;
         let Self { id: (model, generation), connection, .. } = self;
-        let connection = connection.as_mut().ok_or_else(|| Fault::world("Postgres: no connection"))?;
-        let committed = bounded(patience, positions::committed(connection, (model, *generation), &part.spans)).await;
+        let connection =
+            connection.as_mut().ok_or_else(|| Fault::world("Postgres: no connection"))?;
+        let committed =
+            bounded(patience, positions::committed(connection, (model, *generation), &part.spans))
+                .await;
         self.doubtful = matches!(committed, Err(Fault::World { .. }));
         if self.doubtful {
             // It may be dead, too; the question is asked again on another one.
@@ -170,7 +195,10 @@ fn world(error: sqlx::Error) -> Fault {
     Fault::of(&error, None, None)
 }
 
-async fn bounded<T>(patience: Duration, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+async fn bounded<T>(
+    patience: Duration,
+    work: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
     within(patience, async { Ok(work.await) }).await.map_err(world)?
 }
 

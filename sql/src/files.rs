@@ -32,8 +32,15 @@ impl Files {
     ///
     /// # Errors
     /// The first folder that cannot be read, by its path.
-    pub fn add(&mut self, folder: &Path, shown: &str, extensions: &[&str]) -> io::Result<Vec<Finding>> {
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", folder.display()));
+    pub fn add(
+        &mut self,
+        folder: &Path,
+        shown: &str,
+        extensions: &[&str],
+    ) -> io::Result<Vec<Finding>> {
+        let named = |error: io::Error| {
+            io::Error::new(error.kind(), format!("{}: {error}", folder.display()))
+        };
         let mut findings = Vec::new();
         for entry in fs::read_dir(folder).map_err(named)? {
             let path = entry.map_err(named)?.path();
@@ -56,7 +63,12 @@ impl Files {
 /// The file's text; a finding under the path `shown` where there is none.
 fn text(path: &Path, shown: &str) -> Result<String, Finding> {
     let bytes = fs::read(path).map_err(|error| {
-        Finding::error(shown, 1, format!("the file cannot be read: {error}"), "let the user that runs Vitrina read it")
+        Finding::error(
+            shown,
+            1,
+            format!("the file cannot be read: {error}"),
+            "let the user that runs Vitrina read it",
+        )
     })?;
     String::from_utf8(bytes).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
@@ -80,7 +92,10 @@ mod tests {
         let findings = files.add(&folder, "models", &[".sql"]).unwrap();
         let refused = Files::read(&folder, "models", &[".sql"]);
         fs::remove_dir_all(&folder).unwrap();
-        assert_eq!((findings.len(), findings[0].file.as_str(), findings[0].line), (1, "models/a.sql", 2));
+        assert_eq!(
+            (findings.len(), findings[0].file.as_str(), findings[0].line),
+            (1, "models/a.sql", 2)
+        );
         assert_eq!(files.0["models/a.sql"], "");
         assert_eq!(files.0["models/b.sql"], "SELECT 2;");
         assert!(refused.is_err());

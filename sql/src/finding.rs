@@ -26,11 +26,27 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub fn error(file: impl Into<String>, line: usize, what: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { file: file.into(), line, severity: Severity::Error, what: what.into(), help: help.into() }
+    pub fn error(
+        file: impl Into<String>,
+        line: usize,
+        what: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
+        Self {
+            file: file.into(),
+            line,
+            severity: Severity::Error,
+            what: what.into(),
+            help: help.into(),
+        }
     }
 
-    pub fn warning(file: impl Into<String>, line: usize, what: impl Into<String>, help: impl Into<String>) -> Self {
+    pub fn warning(
+        file: impl Into<String>,
+        line: usize,
+        what: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
         Self { severity: Severity::Warning, ..Self::error(file, line, what, help) }
     }
 

@@ -27,7 +27,9 @@ pub(crate) enum Join<'a> {
 impl<'a> Join<'a> {
     fn of(operator: &'a JoinOperator) -> Self {
         match operator {
-            JoinOperator::Join(by) | JoinOperator::Inner(by) | JoinOperator::CrossJoin(by) => Self::Inner(by),
+            JoinOperator::Join(by) | JoinOperator::Inner(by) | JoinOperator::CrossJoin(by) => {
+                Self::Inner(by)
+            }
             JoinOperator::Left(by) | JoinOperator::LeftOuter(by) => Self::Left(by),
             _ => Self::Other,
         }
@@ -43,7 +45,8 @@ impl<'a> Join<'a> {
 
     pub(crate) fn using(self) -> &'a [ObjectName] {
         match self {
-            Self::Inner(JoinConstraint::Using(columns)) | Self::Left(JoinConstraint::Using(columns)) => columns,
+            Self::Inner(JoinConstraint::Using(columns))
+            | Self::Left(JoinConstraint::Using(columns)) => columns,
             _ => &[],
         }
     }
@@ -98,7 +101,9 @@ pub(crate) fn holds_event(items: &[Item<'_>]) -> bool {
     let Some(event) = items.iter().position(Item::is_event) else { return false };
     let chain = items[event].chain;
     let joined = matches!(items[event].join, Join::Comma | Join::Inner(_));
-    let kept =
-        items[event + 1..].iter().filter(|item| item.chain == chain).all(|item| !matches!(item.join, Join::Other));
+    let kept = items[event + 1..]
+        .iter()
+        .filter(|item| item.chain == chain)
+        .all(|item| !matches!(item.join, Join::Other));
     joined && kept
 }

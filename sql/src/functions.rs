@@ -115,7 +115,8 @@ pub(crate) fn refused_call(name: &str, arguments: usize) -> Option<Refusal> {
 /// The words that are values without parentheses, where no column can be meant.
 pub(crate) fn refused_word(name: &str) -> Option<Refusal> {
     refused(name).filter(|_| {
-        name.starts_with("current_") || holds("localtime localtimestamp session_user system_user user", name)
+        name.starts_with("current_")
+            || holds("localtime localtimestamp session_user system_user user", name)
     })
 }
 
@@ -137,13 +138,29 @@ mod tests {
 
     #[test]
     fn names_that_must_never_slip_through() {
-        for name in
-            ["now", "random", "nextval", "pg_sleep", "txid_current", "current_setting", "to_regclass", "version"]
-        {
+        for name in [
+            "now",
+            "random",
+            "nextval",
+            "pg_sleep",
+            "txid_current",
+            "current_setting",
+            "to_regclass",
+            "version",
+        ] {
             assert!(refused(name).is_some(), "{name}");
         }
-        for name in ["date_trunc", "to_char", "concat", "jsonb_agg", "extract", "coalesce", "to_jsonb", "age", "format"]
-        {
+        for name in [
+            "date_trunc",
+            "to_char",
+            "concat",
+            "jsonb_agg",
+            "extract",
+            "coalesce",
+            "to_jsonb",
+            "age",
+            "format",
+        ] {
             assert_eq!(refused(name), None, "{name}");
         }
         assert!(refused_call("age", 1).is_some() && refused_call("age", 2).is_none());

@@ -29,7 +29,11 @@ pub struct Index {
 }
 
 impl Index {
-    pub(crate) fn read(create: &CreateIndex, fragment: &Fragment<'_>, report: &mut Report) -> Option<Self> {
+    pub(crate) fn read(
+        create: &CreateIndex,
+        fragment: &Fragment<'_>,
+        report: &mut Report,
+    ) -> Option<Self> {
         let at = fragment.line();
         if create.concurrently || create.if_not_exists {
             report.error(
@@ -83,10 +87,17 @@ impl View {
     ) -> Option<Self> {
         let at = fragment.line();
         let Some(name) = single(&create.name) else {
-            report.error(at, format!("`{}` names a schema", create.name), "write the view's name alone");
+            report.error(
+                at,
+                format!("`{}` names a schema", create.name),
+                "write the view's name alone",
+            );
             return None;
         };
-        if create.options != CreateTableOptions::None || create.if_not_exists || create.with_no_schema_binding {
+        if create.options != CreateTableOptions::None
+            || create.if_not_exists
+            || create.with_no_schema_binding
+        {
             report.error(
                 at,
                 "an option of this CREATE VIEW is not part of a model",
@@ -97,11 +108,19 @@ impl View {
         survey.report(at, true, report);
         let resolved = scope.resolve(&survey, report);
         for event in &resolved.events {
-            let what = format!("view `{name}` reads the event relation `{}.{}`", event.context, event.event);
-            report.error(event.named.line(), what, "a view reads tables; keep what it needs in a helper table");
+            let what = format!(
+                "view `{name}` reads the event relation `{}.{}`",
+                event.context, event.event
+            );
+            report.error(
+                event.named.line(),
+                what,
+                "a view reads tables; keep what it needs in a helper table",
+            );
         }
-        let reads_clock =
-            survey.reads_clock() || !Literal::all(fragment).is_empty() || scope.clock_view(&resolved.reads).is_some();
+        let reads_clock = survey.reads_clock()
+            || !Literal::all(fragment).is_empty()
+            || scope.clock_view(&resolved.reads).is_some();
         let opening = fragment.significant().find(|lexeme| lexeme.keyword() == "AS")?;
         let query = fragment.part(&(opening.bytes.end..usize::MAX))?;
         Some(Self {
@@ -134,20 +153,27 @@ impl Comment {
     ) -> Option<Self> {
         let folded: Vec<_> = parts(name).into_iter().map(fold).collect();
         let known = match (object, &folded[..]) {
-            (CommentObject::Table | CommentObject::View, [relation]) => scope.declared.contains(relation),
+            (CommentObject::Table | CommentObject::View, [relation]) => {
+                scope.declared.contains(relation)
+            }
             (CommentObject::Index, [index]) => indexes.contains(index),
             (CommentObject::Column, [relation, column]) => match scope.tables.get(relation) {
                 Some(table) => table.has(column),
                 None => scope.declared.contains(relation),
             },
             _ => {
-                let help = "write COMMENT ON TABLE, VIEW or INDEX name, or COMMENT ON COLUMN table.column";
+                let help =
+                    "write COMMENT ON TABLE, VIEW or INDEX name, or COMMENT ON COLUMN table.column";
                 report.error(fragment.line(), "this COMMENT is not part of a model", help);
                 return None;
             }
         };
         if !known {
-            let what = format!("this model has no {} `{}`", object.to_string().to_lowercase(), folded.join("."));
+            let what = format!(
+                "this model has no {} `{}`",
+                object.to_string().to_lowercase(),
+                folded.join(".")
+            );
             report.error(fragment.line(), what, "comment on what this file creates");
         }
         Some(Self { line: fragment.line(), sql: fragment.text().to_owned() })

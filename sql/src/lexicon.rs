@@ -19,8 +19,15 @@ pub(crate) fn check(text: &Text<'_>, report: &mut Report) {
                 "write them as one, or put || between them",
             );
         }
-        if left.keyword() == "U" && right.is(&Token::Ampersand) && left.bytes.end == right.bytes.start {
-            report.error(left.line(), "names of the form U&\"…\" are not supported", "write the name's letters out");
+        if left.keyword() == "U"
+            && right.is(&Token::Ampersand)
+            && left.bytes.end == right.bytes.start
+        {
+            report.error(
+                left.line(),
+                "names of the form U&\"…\" are not supported",
+                "write the name's letters out",
+            );
         }
     }
 }
@@ -28,14 +35,22 @@ pub(crate) fn check(text: &Text<'_>, report: &mut Report) {
 fn check_one(lexeme: &Lexeme, report: &mut Report) {
     match &lexeme.token.token {
         Token::Placeholder(name) => {
-            report.error(lexeme.line(), format!("`{name}` is a parameter"), "refer to the event's columns by name");
+            report.error(
+                lexeme.line(),
+                format!("`{name}` is a parameter"),
+                "refer to the event's columns by name",
+            );
         }
         Token::Word(word) if word.value.len() > LONGEST => {
             let what = format!("the name `{}` is longer than {LONGEST} bytes", word.value);
             report.error(lexeme.line(), what, "shorten it: Postgres would cut it off");
         }
         Token::Word(word) if word.value.to_ascii_lowercase().starts_with("_vitrina_") => {
-            report.error(lexeme.line(), format!("the name `{}` is reserved", word.value), "choose another name");
+            report.error(
+                lexeme.line(),
+                format!("the name `{}` is reserved", word.value),
+                "choose another name",
+            );
         }
         _ => {}
     }

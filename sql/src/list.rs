@@ -23,7 +23,8 @@ pub(crate) fn places(query: &Fragment<'_>, items: &[SelectItem]) -> Option<Vec<P
     let opening = opening + usize::from(words.get(opening + 1)?.keyword() == "ALL");
     // `a IS DISTINCT FROM b` is not where the list ends.
     let closing = outside(&words, |word, before| word == "FROM" && before != "DISTINCT")?;
-    let list = query.part(&(words.get(opening + 1)?.bytes.start..words.get(closing)?.bytes.start))?;
+    let list =
+        query.part(&(words.get(opening + 1)?.bytes.start..words.get(closing)?.bytes.start))?;
     let fragments = list.split(|lexeme| lexeme.is(&Token::Comma));
     if fragments.len() != items.len() {
         return None;
@@ -64,14 +65,25 @@ fn place(fragment: &Fragment<'_>, item: &SelectItem) -> Option<Place> {
 
 /// Edits that give each bare literal of an INSERT's list the type of its column. Postgres does so by itself only where
 /// the list is the INSERT's own, not where it stands in a sub-select.
-pub(crate) fn typed(sql: &str, query: &Range<usize>, insert: &Insert, table: &Table) -> Vec<(Range<usize>, String)> {
+pub(crate) fn typed(
+    sql: &str,
+    query: &Range<usize>,
+    insert: &Insert,
+    table: &Table,
+) -> Vec<(Range<usize>, String)> {
     let found = || {
-        let select = insert.source.as_deref()?.body.as_select().filter(|select| select.distinct.is_none())?;
+        let select = insert
+            .source
+            .as_deref()?
+            .body
+            .as_select()
+            .filter(|select| select.distinct.is_none())?;
         let text = Text::new(sql).ok()?;
         let places = places(&text.statements().first()?.part(query)?, &select.projection)?;
         let columns: Option<Vec<String>> = insert.columns.iter().map(single).collect();
         let columns = columns.filter(|columns| !columns.is_empty());
-        let columns = columns.unwrap_or_else(|| table.columns.iter().map(|column| column.name.clone()).collect());
+        let columns = columns
+            .unwrap_or_else(|| table.columns.iter().map(|column| column.name.clone()).collect());
         let items = select.projection.iter().zip(places).zip(columns);
         // What a star brings is not counted here.
         let counted = items.take_while(|((item, _), _)| value(item).is_some());
@@ -96,7 +108,9 @@ fn value(item: &SelectItem) -> Option<&Expr> {
 fn is_untyped(expr: &Expr) -> bool {
     match expr {
         Expr::Nested(inner) => is_untyped(inner),
-        Expr::Value(value) => matches!(value.value, Value::Null) || value.value.clone().into_string().is_some(),
+        Expr::Value(value) => {
+            matches!(value.value, Value::Null) || value.value.clone().into_string().is_some()
+        }
         _ => false,
     }
 }

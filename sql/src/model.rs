@@ -48,18 +48,27 @@ impl SuspiciousLiteral<'_> {
     /// The statement's text with `replacement` in the literal's place; in a rule, `derived_table` stands for the event
     /// relation, as in [`Rule::with_relation`].
     pub fn replaced(&self, replacement: &str, derived_table: &str) -> String {
-        let edit = |sql: &str| crate::text::splice(sql, [(self.literal.span.clone(), replacement.to_owned())]);
+        let edit = |sql: &str| {
+            crate::text::splice(sql, [(self.literal.span.clone(), replacement.to_owned())])
+        };
         match self.statement {
             LiteralStatement::Table(table) => edit(&table.sql),
             LiteralStatement::Index(index) => edit(&index.sql),
-            LiteralStatement::Rule(rule) => rule.replaced(derived_table, Some((self.literal, replacement))),
+            LiteralStatement::Rule(rule) => {
+                rule.replaced(derived_table, Some((self.literal, replacement)))
+            }
         }
     }
 }
 
 impl Model {
     /// Reads a model. All findings at once; a model comes back only if none of them is an error.
-    pub fn parse(name: &str, file: &str, text: &str, relations: &dyn Relations) -> (Option<Self>, Vec<Finding>) {
+    pub fn parse(
+        name: &str,
+        file: &str,
+        text: &str,
+        relations: &dyn Relations,
+    ) -> (Option<Self>, Vec<Finding>) {
         let mut report = Report::new(file);
         if let Some(why) = refused_model(name) {
             report.error(1, format!("`{name}` cannot be a model's name: {why}"), "rename the file");
@@ -81,14 +90,24 @@ impl Model {
 
     fn new(name: &str, file: &str, read: Statements) -> Self {
         let Statements { tables, indexes, views, comments, rules, meanings } = read;
-        Self { name: name.to_owned(), file: file.to_owned(), tables, indexes, views, comments, rules, meanings }
+        Self {
+            name: name.to_owned(),
+            file: file.to_owned(),
+            tables,
+            indexes,
+            views,
+            comments,
+            rules,
+            meanings,
+        }
     }
 
     /// What rows depend on, insensitive to formatting: all but comments, plain indexes, and views that no rule reads. A
     /// model whose meaning is new needs a new generation.
     pub fn meaning(&self) -> String {
         let mut read: BTreeSet<&str> = BTreeSet::new();
-        let mut open: Vec<&str> = self.rules.iter().flat_map(|rule| &rule.reads).map(String::as_str).collect();
+        let mut open: Vec<&str> =
+            self.rules.iter().flat_map(|rule| &rule.reads).map(String::as_str).collect();
         while let Some(name) = open.pop() {
             if read.insert(name) {
                 let views = self.views.iter().filter(|view| view.name == name);
@@ -96,7 +115,8 @@ impl Model {
             }
         }
         let counts = |view: &Option<String>| view.as_deref().is_none_or(|view| read.contains(view));
-        let texts = self.meanings.iter().filter(|(_, view)| counts(view)).map(|(text, _)| text.as_str());
+        let texts =
+            self.meanings.iter().filter(|(_, view)| counts(view)).map(|(text, _)| text.as_str());
         texts.collect::<Vec<_>>().join("\n")
     }
 

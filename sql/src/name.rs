@@ -43,11 +43,16 @@ pub(crate) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a s
 pub(crate) fn refused_model(name: &str) -> Option<String> {
     let mut letters = name.chars();
     let plain = letters.next().is_some_and(|first| first.is_ascii_lowercase() || first == '_')
-        && letters.all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_');
+        && letters
+            .all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_');
     if !plain {
-        return Some("it is not made of lower-case letters, digits and `_`, beginning with a letter".into());
+        return Some(
+            "it is not made of lower-case letters, digits and `_`, beginning with a letter".into(),
+        );
     }
-    if matches!(name, "vitrina" | "public" | "information_schema" | "every") || name.starts_with("pg_") {
+    if matches!(name, "vitrina" | "public" | "information_schema" | "every")
+        || name.starts_with("pg_")
+    {
         return Some("the name is reserved".into());
     }
     (name.len() > LONGEST_MODEL).then(|| format!("it is longer than {LONGEST_MODEL} bytes"))
@@ -62,14 +67,19 @@ mod tests {
         for good in ["order_summary", "a", "_x2", "o".repeat(52).as_str()] {
             assert_eq!(refused_model(good), None, "{good}");
         }
-        for bad in ["", "Orders", "2024", "a-b", "ä", "vitrina", "public", "pg_x", "o".repeat(53).as_str()] {
+        for bad in
+            ["", "Orders", "2024", "a-b", "ä", "vitrina", "public", "pg_x", "o".repeat(53).as_str()]
+        {
             assert!(refused_model(bad).is_some(), "{bad}");
         }
     }
 
     #[test]
     fn only_near_names_are_suggested() {
-        assert_eq!(did_you_mean("order_sumary", ["x", "order_summary"]), "did you mean `order_summary`? ");
+        assert_eq!(
+            did_you_mean("order_sumary", ["x", "order_summary"]),
+            "did you mean `order_summary`? "
+        );
         assert_eq!(did_you_mean("abc", ["order_summary"]), "");
     }
 }

@@ -37,11 +37,16 @@ pub(crate) fn loose_items(
     scope: &Scope<'_>,
 ) -> Vec<String> {
     let items = from::items(from);
-    let mut pins = Pins { relations: vec![table_relation(target.1, target.0, true, scope)], equalities: Vec::new() };
+    let mut pins = Pins {
+        relations: vec![table_relation(target.1, target.0, true, scope)],
+        equalities: Vec::new(),
+    };
     for item in &items {
         let called = item.called();
         pins.relations.push(match item.table() {
-            _ if item.is_event() => Relation { called, columns: event.to_vec(), keys: Vec::new(), given: true },
+            _ if item.is_event() => {
+                Relation { called, columns: event.to_vec(), keys: Vec::new(), given: true }
+            }
             Some(table) if !renames(item.factor) => table_relation(&called, &table, false, scope),
             _ => Relation { called, columns: Vec::new(), keys: Vec::new(), given: false },
         });
@@ -67,7 +72,8 @@ fn table_relation(called: &str, table: &str, given: bool, scope: &Scope<'_>) -> 
     let found = scope.tables.get(table);
     let mut keys: Vec<_> = found.iter().flat_map(|table| table.keys().cloned()).collect();
     keys.extend(scope.unique.get(table).into_iter().flatten().cloned());
-    let columns = found.iter().flat_map(|table| &table.columns).map(|column| column.name.clone()).collect();
+    let columns =
+        found.iter().flat_map(|table| &table.columns).map(|column| column.name.clone()).collect();
     Relation { called: called.to_owned(), columns, keys, given }
 }
 
@@ -89,19 +95,25 @@ impl Pins {
                 self.read(left, only);
                 self.read(right, only);
             }
-            Expr::BinaryOp { left, op: BinaryOperator::Eq, right } => match (left.as_ref(), right.as_ref()) {
-                (Expr::Tuple(left), Expr::Tuple(right)) if left.len() == right.len() => {
-                    left.iter().zip(right).for_each(|(left, right)| self.equate(left, right, only));
+            Expr::BinaryOp { left, op: BinaryOperator::Eq, right } => {
+                match (left.as_ref(), right.as_ref()) {
+                    (Expr::Tuple(left), Expr::Tuple(right)) if left.len() == right.len() => {
+                        left.iter()
+                            .zip(right)
+                            .for_each(|(left, right)| self.equate(left, right, only));
+                    }
+                    (left, right) => self.equate(left, right, only),
                 }
-                (left, right) => self.equate(left, right, only),
-            },
+            }
             _ => {}
         }
     }
 
     fn equate(&mut self, left: &Expr, right: &Expr, only: Option<usize>) {
         for (column, value) in [(left, right), (right, left)] {
-            if let (Some((relation, column)), Some(sources)) = (self.column(column), self.sources(value)) {
+            if let (Some((relation, column)), Some(sources)) =
+                (self.column(column), self.sources(value))
+            {
                 self.equalities.push(Equality { relation, column, sources, only });
             }
         }
@@ -112,8 +124,8 @@ impl Pins {
             Expr::Nested(inner) => self.column(inner),
             Expr::Identifier(name) => {
                 let name = fold(name);
-                let mut having =
-                    (0..self.relations.len()).filter(|index| self.relations[*index].columns.contains(&name));
+                let mut having = (0..self.relations.len())
+                    .filter(|index| self.relations[*index].columns.contains(&name));
                 let first = having.next()?;
                 having.next().is_none().then_some((first, name))
             }
@@ -139,11 +151,16 @@ impl Pins {
     /// Pins what hangs on what is pinned already, until nothing is added; then names the rest.
     fn loose(&self) -> Vec<String> {
         let all = 0..self.relations.len();
-        let mut pinned: BTreeSet<usize> = all.clone().filter(|index| self.relations[*index].given).collect();
-        while let Some(next) = all.clone().find(|index| !pinned.contains(index) && self.is_pinned(*index, &pinned)) {
+        let mut pinned: BTreeSet<usize> =
+            all.clone().filter(|index| self.relations[*index].given).collect();
+        while let Some(next) =
+            all.clone().find(|index| !pinned.contains(index) && self.is_pinned(*index, &pinned))
+        {
             pinned.insert(next);
         }
-        all.filter(|index| !pinned.contains(index)).map(|index| self.relations[index].called.clone()).collect()
+        all.filter(|index| !pinned.contains(index))
+            .map(|index| self.relations[index].called.clone())
+            .collect()
     }
 
     fn is_pinned(&self, index: usize, pinned: &BTreeSet<usize>) -> bool {

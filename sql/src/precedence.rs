@@ -7,10 +7,9 @@ use crate::rule::{Rule, RuleKind};
 /// Warns of rules that need rows which only rules of other contexts insert.
 pub(crate) fn warn(rules: &[Rule], report: &mut Report) {
     for rule in rules {
-        let joined = rule
-            .needs
-            .iter()
-            .map(|table| (table, "use LEFT JOIN, and let the other event bring what is missing when it comes"));
+        let joined = rule.needs.iter().map(|table| {
+            (table, "use LEFT JOIN, and let the other event bring what is missing when it comes")
+        });
         let changed = (rule.kind != RuleKind::Insert && !looked_up(rule, rules)).then_some((
             &rule.target,
             "use INSERT … ON CONFLICT DO UPDATE, or keep what this event brings in a helper table for the insert to look up",
@@ -29,7 +28,8 @@ pub(crate) fn warn(rules: &[Rule], report: &mut Report) {
 
 /// The contexts that insert into `table`, where the rule's own is not among them.
 fn others_insert(rule: &Rule, table: &str, rules: &[Rule]) -> Option<String> {
-    let inserts = rules.iter().filter(|other| other.kind == RuleKind::Insert && other.target == table);
+    let inserts =
+        rules.iter().filter(|other| other.kind == RuleKind::Insert && other.target == table);
     let mut contexts: Vec<_> = inserts.map(|other| format!("`{}`", other.context)).collect();
     contexts.sort();
     contexts.dedup();
@@ -40,10 +40,13 @@ fn others_insert(rule: &Rule, table: &str, rules: &[Rule]) -> Option<String> {
 /// Whether an insert of the rows looks up a table that this rule's event writes as well: then it makes up for it.
 fn looked_up(rule: &Rule, rules: &[Rule]) -> bool {
     let same_event = |other: &&Rule| other.context == rule.context && other.event == rule.event;
-    rules.iter().filter(|insert| insert.kind == RuleKind::Insert && insert.target == rule.target).any(|insert| {
-        rules
-            .iter()
-            .filter(same_event)
-            .any(|writer| writer.target != rule.target && insert.reads.contains(&writer.target))
-    })
+    rules
+        .iter()
+        .filter(|insert| insert.kind == RuleKind::Insert && insert.target == rule.target)
+        .any(|insert| {
+            rules
+                .iter()
+                .filter(same_event)
+                .any(|writer| writer.target != rule.target && insert.reads.contains(&writer.target))
+        })
 }

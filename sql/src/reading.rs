@@ -58,7 +58,8 @@ pub(crate) fn read(text: &Text<'_>, relations: &dyn Relations, report: &mut Repo
     for index in read.indexes.iter().filter(|index| index.unique) {
         unique.entry(index.table.clone()).or_default().extend(index.columns.clone());
     }
-    let mut scope = Scope { relations, tables: &tables, unique: &unique, declared, views: BTreeMap::new() };
+    let mut scope =
+        Scope { relations, tables: &tables, unique: &unique, declared, views: BTreeMap::new() };
     read.check_indexes(&scope, report);
     read.views(&parsed, &mut scope, report);
     read.check_names(report);
@@ -86,8 +87,12 @@ impl Statements {
     fn tables_and_indexes(&mut self, parsed: &[Parsed<'_>], report: &mut Report) {
         for (fragment, statement) in parsed {
             match statement {
-                Statement::CreateTable(create) => self.tables.extend(Table::read(create, fragment, report)),
-                Statement::CreateIndex(create) => self.indexes.extend(Index::read(create, fragment, report)),
+                Statement::CreateTable(create) => {
+                    self.tables.extend(Table::read(create, fragment, report))
+                }
+                Statement::CreateIndex(create) => {
+                    self.indexes.extend(Index::read(create, fragment, report))
+                }
                 _ => {}
             }
         }
@@ -96,9 +101,14 @@ impl Statements {
     fn check_indexes(&self, scope: &Scope<'_>, report: &mut Report) {
         for index in &self.indexes {
             if !scope.declared.contains(&index.table) {
-                let near = name::did_you_mean(&index.table, scope.declared.iter().map(String::as_str));
+                let near =
+                    name::did_you_mean(&index.table, scope.declared.iter().map(String::as_str));
                 let what = format!("this model has no table `{}`", index.table);
-                report.error(index.line, what, format!("{near}an index is on a table of this file"));
+                report.error(
+                    index.line,
+                    what,
+                    format!("{near}an index is on a table of this file"),
+                );
             }
         }
     }
@@ -118,26 +128,49 @@ impl Statements {
     fn check_names(&self, report: &mut Report) {
         let tables = self.tables.iter().map(|table| (table.line, &table.name));
         let views = self.views.iter().map(|view| (view.line, &view.name));
-        let indexes = self.indexes.iter().filter_map(|index| Some((index.line, index.name.as_ref()?)));
+        let indexes =
+            self.indexes.iter().filter_map(|index| Some((index.line, index.name.as_ref()?)));
         let mut names: BTreeMap<&String, usize> = BTreeMap::new();
         for (line, name) in tables.chain(views).chain(indexes) {
             if name.starts_with("pg_") {
-                report.error(line, format!("`{name}` bears a name of the catalogue"), "choose a name without pg_");
+                report.error(
+                    line,
+                    format!("`{name}` bears a name of the catalogue"),
+                    "choose a name without pg_",
+                );
             }
             if let Some(first) = names.insert(name, line) {
                 let (first, second) = (first.min(line), first.max(line));
-                report.error(second, format!("`{name}` is created in line {first} already"), "choose another name");
+                report.error(
+                    second,
+                    format!("`{name}` is created in line {first} already"),
+                    "choose another name",
+                );
             }
         }
     }
 
-    fn comments_and_rules(&mut self, parsed: Vec<Parsed<'_>>, scope: &Scope<'_>, report: &mut Report) {
+    fn comments_and_rules(
+        &mut self,
+        parsed: Vec<Parsed<'_>>,
+        scope: &Scope<'_>,
+        report: &mut Report,
+    ) {
         let indexes = self.indexes.iter().filter_map(|index| index.name.clone()).collect();
         for (fragment, statement) in parsed {
             match statement {
-                Statement::CreateTable(_) | Statement::CreateIndex(_) | Statement::CreateView(_) => {}
+                Statement::CreateTable(_)
+                | Statement::CreateIndex(_)
+                | Statement::CreateView(_) => {}
                 Statement::Comment { object_type, object_name, .. } => {
-                    self.comments.extend(Comment::read(object_type, &object_name, &fragment, scope, &indexes, report));
+                    self.comments.extend(Comment::read(
+                        object_type,
+                        &object_name,
+                        &fragment,
+                        scope,
+                        &indexes,
+                        report,
+                    ));
                 }
                 rule => self.rules.extend(shape::read(rule, &fragment, scope, report)),
             }

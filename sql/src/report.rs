@@ -17,7 +17,12 @@ impl Report {
         self.findings.push(Finding::error(&self.file, line, what, help));
     }
 
-    pub(crate) fn warning(&mut self, line: usize, what: impl Into<String>, help: impl Into<String>) {
+    pub(crate) fn warning(
+        &mut self,
+        line: usize,
+        what: impl Into<String>,
+        help: impl Into<String>,
+    ) {
         self.findings.push(Finding::warning(&self.file, line, what, help));
     }
 

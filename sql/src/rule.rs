@@ -83,22 +83,38 @@ impl Rule {
             Shape::Inlined => self.with_relation(derived_table),
             Shape::PerEvent => {
                 let one = format!("(SELECT {BATCH}.*)");
-                let opening = format!("SELECT _vitrina_rows.* FROM {derived_table} AS {BATCH} CROSS JOIN LATERAL (");
+                let opening = format!(
+                    "SELECT _vitrina_rows.* FROM {derived_table} AS {BATCH} CROSS JOIN LATERAL ("
+                );
                 let (start, end) = (self.query.start, self.query.end);
                 let around = [(start..start, opening), (end..end, ") AS _vitrina_rows".to_owned())];
-                splice(&self.sql, around.into_iter().chain(self.typed.iter().cloned()).chain(self.edits(&one)))
+                splice(
+                    &self.sql,
+                    around.into_iter().chain(self.typed.iter().cloned()).chain(self.edits(&one)),
+                )
             }
         }
     }
 
-    pub(crate) fn replaced(&self, derived_table: &str, literal: Option<(&Literal, &str)>) -> String {
+    pub(crate) fn replaced(
+        &self,
+        derived_table: &str,
+        literal: Option<(&Literal, &str)>,
+    ) -> String {
         let literal = literal.map(|(literal, text)| (literal.span.clone(), text.to_owned()));
         splice(&self.sql, self.edits(derived_table).chain(literal))
     }
 
-    pub(crate) fn edits(&self, derived_table: &str) -> impl Iterator<Item = (Range<usize>, String)> {
+    pub(crate) fn edits(
+        &self,
+        derived_table: &str,
+    ) -> impl Iterator<Item = (Range<usize>, String)> {
         self.mentions.iter().map(move |mention| {
-            let name = mention.name.as_ref().map(|name| format!(" AS {}", quoted(name))).unwrap_or_default();
+            let name = mention
+                .name
+                .as_ref()
+                .map(|name| format!(" AS {}", quoted(name)))
+                .unwrap_or_default();
             (mention.span.clone(), format!("{derived_table}{name}"))
         })
     }

@@ -62,7 +62,9 @@ impl Scope<'_> {
                     }
                 }
                 [context, event] => {
-                    if let Some((context, event)) = self.event(&fold(context), &fold(event), named.line(), report) {
+                    if let Some((context, event)) =
+                        self.event(&fold(context), &fold(event), named.line(), report)
+                    {
                         resolved.events.push(EventName { context, event, named: named.clone() });
                     }
                 }
@@ -85,16 +87,27 @@ impl Scope<'_> {
     pub(crate) fn unknown_table(&self, name: &Ident, report: &mut Report) {
         let folded = fold(name);
         let (what, help) = if folded == "only" && name.quote_style.is_none() {
-            ("ONLY is not supported".to_owned(), "take it out: a model's tables have no children".to_owned())
+            (
+                "ONLY is not supported".to_owned(),
+                "take it out: a model's tables have no children".to_owned(),
+            )
         } else {
             let near = did_you_mean(&folded, self.declared.iter().map(String::as_str));
-            let help = format!("{near}create it in this file, or write context.event for an event relation");
+            let help = format!(
+                "{near}create it in this file, or write context.event for an event relation"
+            );
             (format!("this model has no table or view `{folded}`"), help)
         };
         report.error(line(name.span.start), what, help);
     }
 
-    fn event(&self, context: &str, event: &str, line: usize, report: &mut Report) -> Option<(String, String)> {
+    fn event(
+        &self,
+        context: &str,
+        event: &str,
+        line: usize,
+        report: &mut Report,
+    ) -> Option<(String, String)> {
         if self.relations.columns(context, event).is_some() {
             return Some((context.to_owned(), event.to_owned()));
         }
@@ -113,14 +126,18 @@ impl Scope<'_> {
                 "write one rule for each event relation that it stands for".to_owned(),
             ),
             (_, "tombstone") => {
-                let contexts: BTreeSet<&str> = names.iter().filter_map(|name| Some(name.split_once('.')?.0)).collect();
+                let contexts: BTreeSet<&str> =
+                    names.iter().filter_map(|name| Some(name.split_once('.')?.0)).collect();
                 let near = did_you_mean(context, contexts.iter().copied());
                 let known = contexts.into_iter().collect::<Vec<_>>().join(", ");
                 let help = match known.as_str() {
                     "" => "there is no context at all: write the context.toml of one".to_owned(),
                     known => format!("{near}the contexts are {known}"),
                 };
-                (format!("there is no context `{context}`, whose tombstones `{name}` would be"), help)
+                (
+                    format!("there is no context `{context}`, whose tombstones `{name}` would be"),
+                    help,
+                )
             }
             _ => {
                 let help = format!(
@@ -148,14 +165,22 @@ impl Scope<'_> {
             };
             self.check_system_column(column, events, report);
             let called = fold(relation);
-            let events_so: Vec<_> = events.iter().filter(|event| event.named.called() == called).collect();
+            let events_so: Vec<_> =
+                events.iter().filter(|event| event.named.called() == called).collect();
             let all_so = survey.relations.iter().filter(|named| named.called() == called).count()
-                + survey.others.iter().chain(&survey.ctes).filter(|other| **other == called).count();
+                + survey
+                    .others
+                    .iter()
+                    .chain(&survey.ctes)
+                    .filter(|other| **other == called)
+                    .count();
             if events_so.len() < all_so {
                 continue;
             }
             let Some(event) = events_so.first() else { continue };
-            let Some(columns) = self.relations.columns(&event.context, &event.event) else { continue };
+            let Some(columns) = self.relations.columns(&event.context, &event.event) else {
+                continue;
+            };
             let column = fold(column);
             if !columns.contains(&column) {
                 let near = did_you_mean(&column, columns.iter().map(String::as_str));
@@ -170,7 +195,9 @@ impl Scope<'_> {
 
     fn check_system_column(&self, column: &Ident, events: &[EventName], report: &mut Report) {
         let name = fold(column);
-        let columns = |event: &EventName| self.relations.columns(&event.context, &event.event).unwrap_or_default();
+        let columns = |event: &EventName| {
+            self.relations.columns(&event.context, &event.event).unwrap_or_default()
+        };
         if matches!(name.as_str(), "ctid" | "xmin" | "xmax" | "cmin" | "cmax" | "tableoid")
             && !events.iter().any(|event| columns(event).contains(&name))
         {

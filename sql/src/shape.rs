@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use sqlparser::ast::{
-    Delete, FromTable, GroupByExpr, Ident, Insert, ObjectName, OnConflictAction, OnInsert, Query, Select, SetExpr,
-    Statement, TableFactor, TableObject, TableWithJoins, Update, UpdateTableFromKind,
+    Delete, FromTable, GroupByExpr, Ident, Insert, ObjectName, OnConflictAction, OnInsert, Query,
+    Select, SetExpr, Statement, TableFactor, TableObject, TableWithJoins, Update,
+    UpdateTableFromKind,
 };
 use sqlparser::tokenizer::Token;
 
@@ -40,17 +41,29 @@ struct Form {
 }
 
 /// Reads one rule; `None` where it is refused so far that nothing more can be said of it.
-pub(crate) fn read(ast: Statement, fragment: &Fragment<'_>, scope: &Scope<'_>, report: &mut Report) -> Option<Rule> {
+pub(crate) fn read(
+    ast: Statement,
+    fragment: &Fragment<'_>,
+    scope: &Scope<'_>,
+    report: &mut Report,
+) -> Option<Rule> {
     let survey = survey(&ast);
     survey.report(fragment.line(), false, report);
     let resolved = scope.resolve(&survey, report);
     if let Some(view) = scope.clock_view(&resolved.reads) {
         let help = "compute it from the event's time, `_time`, over the tables that the view reads";
-        report.error(fragment.line(), format!("view `{view}` reads the clock, so a rule may not read it"), help);
+        report.error(
+            fragment.line(),
+            format!("view `{view}` reads the clock, so a rule may not read it"),
+            help,
+        );
     }
     let mut reading = Reading { fragment, scope, report };
-    let event = reading.one_event(&resolved.events, !survey.relations.iter().any(|named| named.name.len() > 1));
-    let columns = event.and_then(|event| scope.relations.columns(&event.context, &event.event)).unwrap_or_default();
+    let event = reading
+        .one_event(&resolved.events, !survey.relations.iter().any(|named| named.name.len() > 1));
+    let columns = event
+        .and_then(|event| scope.relations.columns(&event.context, &event.event))
+        .unwrap_or_default();
     let form = match &ast {
         Statement::Insert(insert) => reading.insert(insert, resolved.events.len()),
         Statement::Update(update) => reading.update(update, resolved.events.len(), &columns),
@@ -60,7 +73,9 @@ pub(crate) fn read(ast: Statement, fragment: &Fragment<'_>, scope: &Scope<'_>, r
     let event = event?;
     let mentions = resolved.events.iter().filter_map(|event| mention(event, fragment)).collect();
     let typed = match (&ast, scope.tables.get(&form.target)) {
-        (Statement::Insert(insert), Some(table)) => list::typed(fragment.text(), &form.query, insert, table),
+        (Statement::Insert(insert), Some(table)) => {
+            list::typed(fragment.text(), &form.query, insert, table)
+        }
         _ => Vec::new(),
     };
     Some(Rule {
@@ -106,8 +121,11 @@ fn used_columns(
     events: &[EventName],
     all: Vec<String>,
 ) -> Option<BTreeSet<String>> {
-    let rows: BTreeSet<_> =
-        events.iter().map(|event| event.named.called()).chain(survey.joins.iter().cloned()).collect();
+    let rows: BTreeSet<_> = events
+        .iter()
+        .map(|event| event.named.called())
+        .chain(survey.joins.iter().cloned())
+        .collect();
     let whole_row = survey.bare.iter().any(|name| rows.contains(&fold(name)));
     let lexemes: Vec<_> = fragment.significant().collect();
     let star = lexemes.windows(2).any(|pair| pair[0].is(&Token::Period) && pair[1].is(&Token::Mul));
@@ -124,12 +142,22 @@ impl Reading<'_, '_> {
     fn one_event<'e>(&mut self, events: &'e [EventName], unnamed: bool) -> Option<&'e EventName> {
         for event in events.iter().filter(|event| event.named.renames_columns) {
             let what = format!("the alias of `{}.{}` renames columns", event.context, event.event);
-            self.report.error(event.named.line(), what, "give it a plain alias and rename where you select");
+            self.report.error(
+                event.named.line(),
+                what,
+                "give it a plain alias and rename where you select",
+            );
         }
-        let names: BTreeSet<_> = events.iter().map(|event| format!("{}.{}", event.context, event.event)).collect();
+        let names: BTreeSet<_> =
+            events.iter().map(|event| format!("{}.{}", event.context, event.event)).collect();
         if names.len() > 1 {
-            let what = format!("the rule names {} event relations: {}", names.len(), Vec::from_iter(names).join(", "));
-            let help = "write one rule for each, and keep in a helper table what one needs of the other";
+            let what = format!(
+                "the rule names {} event relations: {}",
+                names.len(),
+                Vec::from_iter(names).join(", ")
+            );
+            let help =
+                "write one rule for each, and keep in a helper table what one needs of the other";
             self.report.error(self.fragment.line(), what, help);
             return None;
         }
@@ -154,7 +182,8 @@ impl Reading<'_, '_> {
             );
         };
         if self.scope.views.contains_key(&target) {
-            return self.error(&format!("`{target}` is a view"), "write to the tables that it reads");
+            return self
+                .error(&format!("`{target}` is a view"), "write to the tables that it reads");
         }
         if self.scope.declared.contains(&target) {
             return Some(target);
@@ -182,11 +211,16 @@ impl Reading<'_, '_> {
             return self.error("this cannot be written", "write INSERT INTO table");
         };
         let target = self.target(name);
-        let query = insert.source.as_deref().filter(|query| !matches!(*query.body, SetExpr::Values(_)));
+        let query =
+            insert.source.as_deref().filter(|query| !matches!(*query.body, SetExpr::Values(_)));
         let Some(query) = query else {
-            return self.error("the rule inserts fixed values", "write INSERT INTO … SELECT … FROM an event relation");
+            return self.error(
+                "the rule inserts fixed values",
+                "write INSERT INTO … SELECT … FROM an event relation",
+            );
         };
-        let inside = Survey::of(query).relations.iter().filter(|named| named.name.len() == 2).count();
+        let inside =
+            Survey::of(query).relations.iter().filter(|named| named.name.len() == 2).count();
         if inside < mentions {
             let help = "insert the value, and write EXCLUDED.column";
             return self.error("ON CONFLICT mentions the event relation", help);
@@ -219,11 +253,15 @@ impl Reading<'_, '_> {
             first += 1 + lexemes[first..].iter().position(|lexeme| lexeme.is(&Token::RParen))?;
         }
         let last = if insert.on.is_some() {
-            lexemes.windows(2).rposition(|pair| pair[0].keyword() == "ON" && pair[1].keyword() == "CONFLICT")?
+            lexemes
+                .windows(2)
+                .rposition(|pair| pair[0].keyword() == "ON" && pair[1].keyword() == "CONFLICT")?
         } else {
             lexemes.len()
         };
-        Some(self.fragment.within(&(lexemes.get(first)?.bytes.start..lexemes.get(last.checked_sub(1)?)?.bytes.end)))
+        Some(self.fragment.within(
+            &(lexemes.get(first)?.bytes.start..lexemes.get(last.checked_sub(1)?)?.bytes.end),
+        ))
     }
 
     fn update(&mut self, update: &Update, mentions: usize, columns: &[String]) -> Option<Form> {
@@ -232,7 +270,10 @@ impl Reading<'_, '_> {
             _ => &[],
         };
         if update.returning.is_some() || update.limit.is_some() || !update.order_by.is_empty() {
-            self.error::<()>("RETURNING, ORDER BY and LIMIT are not part of a rule", "take them out");
+            self.error::<()>(
+                "RETURNING, ORDER BY and LIMIT are not part of a rule",
+                "take them out",
+            );
         }
         let (target, factor) = self.target_item(&update.table)?;
         let items = from::items(from);
@@ -240,7 +281,13 @@ impl Reading<'_, '_> {
             self.top_level(&items, mentions, "FROM")?;
         }
         let called = Item { factor, join: Join::Comma, chain: 0 }.called();
-        for loose in pin::loose_items((&target, &called), from, update.selection.as_ref(), columns, self.scope) {
+        for loose in pin::loose_items(
+            (&target, &called),
+            from,
+            update.selection.as_ref(),
+            columns,
+            self.scope,
+        ) {
             self.error::<()>(
                 &format!(
                     "several rows of `{loose}` may match one row of `{target}`, and Postgres would take any of them"
@@ -256,7 +303,10 @@ impl Reading<'_, '_> {
 
     fn delete(&mut self, delete: &Delete, mentions: usize) -> Option<Form> {
         if delete.returning.is_some() || delete.limit.is_some() || !delete.order_by.is_empty() {
-            self.error::<()>("RETURNING, ORDER BY and LIMIT are not part of a rule", "take them out");
+            self.error::<()>(
+                "RETURNING, ORDER BY and LIMIT are not part of a rule",
+                "take them out",
+            );
         }
         let (FromTable::WithFromKeyword(tables) | FromTable::WithoutKeyword(tables)) = &delete.from;
         let [item] = &tables[..] else {
@@ -298,9 +348,12 @@ fn needed(items: &[Item<'_>], scope: &Scope<'_>) -> BTreeSet<String> {
 /// A plain SELECT in which each event makes its rows alone.
 fn is_inlined(query: &Query, mentions: usize) -> bool {
     let Some(select) = query.body.as_select() else { return false };
-    let plain =
-        query.with.is_none() && query.order_by.is_none() && query.limit_clause.is_none() && query.fetch.is_none();
-    let ungrouped = !is_grouped(select) && select.having.is_none() && select.named_window.is_empty();
+    let plain = query.with.is_none()
+        && query.order_by.is_none()
+        && query.limit_clause.is_none()
+        && query.fetch.is_none();
+    let ungrouped =
+        !is_grouped(select) && select.having.is_none() && select.named_window.is_empty();
     plain
         && ungrouped
         && mentions == 1
@@ -309,8 +362,7 @@ fn is_inlined(query: &Query, mentions: usize) -> bool {
 }
 
 pub(crate) fn is_grouped(select: &Select) -> bool {
-    let ungrouped =
-        matches!(&select.group_by, GroupByExpr::Expressions(by, modifiers) if by.is_empty() && modifiers.is_empty());
+    let ungrouped = matches!(&select.group_by, GroupByExpr::Expressions(by, modifiers) if by.is_empty() && modifiers.is_empty());
     !ungrouped || select.distinct.is_some()
 }
 

@@ -30,26 +30,66 @@ const ALLOWED: [(&str, StatementKind); 8] = [
 
 /// First words, what they are, and the way out; none of them is the beginning of another.
 const REFUSED: [(&str, &str, &str); 37] = [
-    ("CREATE TEMP", "a temporary table", "write CREATE TABLE; a helper table's name begins with `_`"),
-    ("CREATE TEMPORARY", "a temporary table", "write CREATE TABLE; a helper table's name begins with `_`"),
-    ("CREATE GLOBAL", "a temporary table", "write CREATE TABLE; a helper table's name begins with `_`"),
-    ("CREATE LOCAL", "a temporary table", "write CREATE TABLE; a helper table's name begins with `_`"),
-    ("CREATE UNLOGGED", "an unlogged table (a crash empties it, the positions stay)", "write CREATE TABLE"),
+    (
+        "CREATE TEMP",
+        "a temporary table",
+        "write CREATE TABLE; a helper table's name begins with `_`",
+    ),
+    (
+        "CREATE TEMPORARY",
+        "a temporary table",
+        "write CREATE TABLE; a helper table's name begins with `_`",
+    ),
+    (
+        "CREATE GLOBAL",
+        "a temporary table",
+        "write CREATE TABLE; a helper table's name begins with `_`",
+    ),
+    (
+        "CREATE LOCAL",
+        "a temporary table",
+        "write CREATE TABLE; a helper table's name begins with `_`",
+    ),
+    (
+        "CREATE UNLOGGED",
+        "an unlogged table (a crash empties it, the positions stay)",
+        "write CREATE TABLE",
+    ),
     ("CREATE FOREIGN", "a foreign table", "bring its rows in as events"),
     ("CREATE MATERIALIZED", "a materialised view", "write CREATE VIEW, or a table with rules"),
-    ("CREATE OR REPLACE VIEW", "CREATE OR REPLACE", "write CREATE VIEW: each generation starts empty"),
+    (
+        "CREATE OR REPLACE VIEW",
+        "CREATE OR REPLACE",
+        "write CREATE VIEW: each generation starts empty",
+    ),
     ("CREATE RECURSIVE VIEW", "a recursive view", "write CREATE VIEW … AS WITH RECURSIVE …"),
-    ("CREATE RULE", "a Postgres rule", "write what it does as INSERT, UPDATE or DELETE over an event relation"),
+    (
+        "CREATE RULE",
+        "a Postgres rule",
+        "write what it does as INSERT, UPDATE or DELETE over an event relation",
+    ),
     (
         "CREATE OR REPLACE RULE",
         "a Postgres rule",
         "write what it does as INSERT, UPDATE or DELETE over an event relation",
     ),
     ("CREATE TRIGGER", "a trigger", "write what it does as a rule over an event relation"),
-    ("CREATE CONSTRAINT TRIGGER", "a trigger", "write what it does as a rule over an event relation"),
-    ("CREATE OR REPLACE TRIGGER", "a trigger", "write what it does as a rule over an event relation"),
+    (
+        "CREATE CONSTRAINT TRIGGER",
+        "a trigger",
+        "write what it does as a rule over an event relation",
+    ),
+    (
+        "CREATE OR REPLACE TRIGGER",
+        "a trigger",
+        "write what it does as a rule over an event relation",
+    ),
     ("CREATE POLICY", "a row security policy", "grant access in Postgres, outside of the model"),
-    ("CREATE SEQUENCE", "a sequence", "use what identifies the event: `_event_id`, or a field of it"),
+    (
+        "CREATE SEQUENCE",
+        "a sequence",
+        "use what identifies the event: `_event_id`, or a field of it",
+    ),
     (
         "CREATE FUNCTION",
         "a function",
@@ -68,11 +108,23 @@ const REFUSED: [(&str, &str, &str); 37] = [
     ("CREATE STATISTICS", "extended statistics", "leave them out"),
     ("GRANT", "GRANT", "leave it out for now; grant on the model's schema in Postgres"),
     ("REVOKE", "REVOKE", "leave it out for now; revoke on the model's schema in Postgres"),
-    ("ALTER", "ALTER", "change the CREATE statement: a changed model is rebuilt beside the live one"),
-    ("DROP", "DROP", "take the CREATE statement out: a changed model is rebuilt beside the live one"),
+    (
+        "ALTER",
+        "ALTER",
+        "change the CREATE statement: a changed model is rebuilt beside the live one",
+    ),
+    (
+        "DROP",
+        "DROP",
+        "take the CREATE statement out: a changed model is rebuilt beside the live one",
+    ),
     ("TRUNCATE", "TRUNCATE", "write DELETE FROM … USING an event relation"),
     ("MERGE", "MERGE", "write INSERT … ON CONFLICT, UPDATE … FROM or DELETE … USING"),
-    ("WITH", "WITH before a statement", "put the WITH inside: INSERT INTO … WITH … SELECT …, or use sub-selects"),
+    (
+        "WITH",
+        "WITH before a statement",
+        "put the WITH inside: INSERT INTO … WITH … SELECT …, or use sub-selects",
+    ),
     ("SELECT", "a bare SELECT", "write INSERT INTO … SELECT, or CREATE VIEW … AS SELECT"),
     ("VALUES", "a bare VALUES", "write INSERT INTO … SELECT from an event relation"),
     ("COPY", "COPY", "rows come from events only"),
@@ -103,7 +155,10 @@ impl StatementKind {
 
 /// Syntax of Postgres that the parser is known to lack: what it looks like, and what to write instead.
 const LACKING: [(&str, &str); 8] = [
-    ("ROWS FROM", "name the function itself in FROM instead of ROWS FROM, with WITH ORDINALITY if you need numbers"),
+    (
+        "ROWS FROM",
+        "name the function itself in FROM instead of ROWS FROM, with WITH ORDINALITY if you need numbers",
+    ),
     (
         "ON CONFLICT",
         "ON CONFLICT takes columns or ON CONSTRAINT; for an expression make a generated column with a UNIQUE constraint",
@@ -119,7 +174,9 @@ const LACKING: [(&str, &str); 8] = [
 /// The way out of an unreadable statement, where its words show what the parser lacks.
 pub(crate) fn lacking(kind: StatementKind, statement: &Fragment<'_>) -> Option<&'static str> {
     let words = statement.keywords();
-    let holds = |wanted: &str| words[1..].windows(wanted.split(' ').count()).any(|found| found.join(" ") == wanted);
+    let holds = |wanted: &str| {
+        words[1..].windows(wanted.split(' ').count()).any(|found| found.join(" ") == wanted)
+    };
     let fits = |wanted: &str| match wanted {
         "LIKE" => kind == Table,
         "TABLE" => kind != Table,

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query, Select, SelectItem,
-    SetExpr, Spanned, TableAlias, TableFactor, Value, Visit, Visitor,
+    DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query,
+    Select, SelectItem, SetExpr, Spanned, TableAlias, TableFactor, Value, Visit, Visitor,
 };
 
 use crate::functions::{self, Refusal};
@@ -114,9 +114,11 @@ impl Survey {
                     self.refuse_name(function, refusal);
                 }
             }
-            "information_schema" => {
-                self.refuse(start(name), format!("`{name}` reads the catalogue"), "write the value out")
-            }
+            "information_schema" => self.refuse(
+                start(name),
+                format!("`{name}` reads the catalogue"),
+                "write the value out",
+            ),
             _ => {}
         }
     }
@@ -130,7 +132,8 @@ impl Survey {
                 match args {
                     Some(args) => self.call(name, args.args.len()),
                     None => {
-                        let renames_columns = alias.as_ref().is_some_and(|alias| !alias.columns.is_empty());
+                        let renames_columns =
+                            alias.as_ref().is_some_and(|alias| !alias.columns.is_empty());
                         let name: Vec<_> = parts(name).into_iter().cloned().collect();
                         let alias = alias.as_ref().map(|alias| alias.name.clone());
                         return self.relations.push(Named { name, alias, renames_columns });
@@ -184,9 +187,13 @@ impl Survey {
                 self.stars |= arguments.iter().any(whole_row);
                 let names = parts(&function.name);
                 let folded = names.last().map(|name| fold(name)).unwrap_or_default();
-                let changes =
-                    names.len() > 1 || functions::is_aggregate(&folded) || functions::is_set_returning(&folded);
-                if changes || function.over.is_some() || function.filter.is_some() || !function.within_group.is_empty()
+                let changes = names.len() > 1
+                    || functions::is_aggregate(&folded)
+                    || functions::is_set_returning(&folded);
+                if changes
+                    || function.over.is_some()
+                    || function.filter.is_some()
+                    || !function.within_group.is_empty()
                 {
                     self.row_changing.extend(names.last().map(|name| (*name).clone()));
                 }
@@ -221,7 +228,9 @@ impl Survey {
         {
             self.refused.push(Refused {
                 line: start(place),
-                what: format!("'{word}' as a time reads the clock, so a rebuild would give other rows"),
+                what: format!(
+                    "'{word}' as a time reads the clock, so a rebuild would give other rows"
+                ),
                 help: "use the event's time, `_time`".into(),
                 clock: true,
             });
@@ -262,7 +271,10 @@ impl Visitor for Survey {
                 "take it out: Vitrina locks what it needs",
             );
         }
-        if matches!(*query.body, SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_)) {
+        if matches!(
+            *query.body,
+            SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_)
+        ) {
             self.refuse(
                 start(query),
                 "a query that changes data is not supported",
@@ -270,18 +282,25 @@ impl Visitor for Survey {
             );
         }
         if matches!(*query.body, SetExpr::Table(_)) {
-            self.refuse(start(query), "`TABLE name` as a query is not supported", "write SELECT * FROM name");
+            self.refuse(
+                start(query),
+                "`TABLE name` as a query is not supported",
+                "write SELECT * FROM name",
+            );
         }
         ControlFlow::Continue(())
     }
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
-        self.stars |= select
-            .projection
-            .iter()
-            .any(|item| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)));
+        self.stars |= select.projection.iter().any(|item| {
+            matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..))
+        });
         if select.into.is_some() {
-            self.refuse(start(select), "SELECT … INTO makes a table", "write CREATE TABLE and INSERT INTO … SELECT");
+            self.refuse(
+                start(select),
+                "SELECT … INTO makes a table",
+                "write CREATE TABLE and INSERT INTO … SELECT",
+            );
         }
         ControlFlow::Continue(())
     }

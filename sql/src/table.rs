@@ -3,8 +3,8 @@
 
 use sqlparser::ast::helpers::stmt_create_table::CreateTableBuilder;
 use sqlparser::ast::{
-    ColumnDef, ColumnOption, ConstraintCharacteristics, CreateTable, Expr, GeneratedExpressionMode, IndexColumn,
-    TableConstraint,
+    ColumnDef, ColumnOption, ConstraintCharacteristics, CreateTable, Expr, GeneratedExpressionMode,
+    IndexColumn, TableConstraint,
 };
 
 use crate::literal::Literal;
@@ -40,10 +40,18 @@ pub struct TableColumn {
 }
 
 impl Table {
-    pub(crate) fn read(create: &CreateTable, fragment: &Fragment<'_>, report: &mut Report) -> Option<Self> {
+    pub(crate) fn read(
+        create: &CreateTable,
+        fragment: &Fragment<'_>,
+        report: &mut Report,
+    ) -> Option<Self> {
         let at = fragment.line();
         let Some(name) = single(&create.name) else {
-            report.error(at, format!("`{}` names a schema", create.name), "write the table's name alone");
+            report.error(
+                at,
+                format!("`{}` names a schema", create.name),
+                "write the table's name alone",
+            );
             return None;
         };
         refuse_options(create, at, report);
@@ -73,7 +81,11 @@ impl Table {
         let survey = Survey::of(create);
         survey.report(at, false, report);
         if survey.queries > 0 {
-            report.error(at, "a sub-select in CREATE TABLE is not part of a model", "compute the value in the rules");
+            report.error(
+                at,
+                "a sub-select in CREATE TABLE is not part of a model",
+                "compute the value in the rules",
+            );
         }
         Some(table)
     }
@@ -89,18 +101,27 @@ impl Table {
 
     fn read_column(&mut self, column: &ColumnDef, report: &mut Report) {
         let (name, at) = (fold(&column.name), line(column.name.span.start));
-        let mut read =
-            TableColumn { name: name.clone(), ty: column.data_type.to_string(), not_null: false, generated: false };
+        let mut read = TableColumn {
+            name: name.clone(),
+            ty: column.data_type.to_string(),
+            not_null: false,
+            generated: false,
+        };
         if !read.ty.contains('"') {
             read.ty.make_ascii_lowercase();
         }
-        if matches!(read.ty.as_str(), "serial" | "bigserial" | "smallserial" | "serial2" | "serial4" | "serial8") {
+        if matches!(
+            read.ty.as_str(),
+            "serial" | "bigserial" | "smallserial" | "serial2" | "serial4" | "serial8"
+        ) {
             refuse_sequence(at, &read.ty, report);
         }
         for option in &column.options {
             match &option.option {
-                ColumnOption::Null | ColumnOption::Default(_) | ColumnOption::Check(_) | ColumnOption::Collation(_) => {
-                }
+                ColumnOption::Null
+                | ColumnOption::Default(_)
+                | ColumnOption::Check(_)
+                | ColumnOption::Collation(_) => {}
                 ColumnOption::NotNull => read.not_null = true,
                 ColumnOption::PrimaryKey(key) => {
                     refuse_deferrable(key.characteristics, at, report);
@@ -110,19 +131,26 @@ impl Table {
                     refuse_deferrable(unique.characteristics, at, report);
                     self.unique.push(vec![name.clone()]);
                 }
-                ColumnOption::Generated { generation_expr: None, .. } | ColumnOption::Identity(_) => {
+                ColumnOption::Generated { generation_expr: None, .. }
+                | ColumnOption::Identity(_) => {
                     refuse_sequence(at, "an identity column", report);
                 }
-                ColumnOption::Generated { generation_expr_mode: Some(GeneratedExpressionMode::Stored), .. } => {
+                ColumnOption::Generated {
+                    generation_expr_mode: Some(GeneratedExpressionMode::Stored),
+                    ..
+                } => {
                     read.generated = true;
                 }
                 ColumnOption::Generated { .. } => {
-                    report.error(at, "a generated column that is not stored is not part of a model", "add STORED");
+                    report.error(
+                        at,
+                        "a generated column that is not stored is not part of a model",
+                        "add STORED",
+                    );
                 }
                 ColumnOption::ForeignKey(_) => refuse_foreign_key(at, report),
                 other => {
-                    let help =
-                        "a column may be NOT NULL, PRIMARY KEY, UNIQUE, and have CHECK, DEFAULT, COLLATE and GENERATED";
+                    let help = "a column may be NOT NULL, PRIMARY KEY, UNIQUE, and have CHECK, DEFAULT, COLLATE and GENERATED";
                     report.error(at, format!("`{other}` is not part of a model"), help);
                 }
             }
@@ -168,12 +196,24 @@ pub(crate) fn plain_columns(columns: &[IndexColumn]) -> Option<Vec<String>> {
 
 fn refuse_options(create: &CreateTable, at: usize, report: &mut Report) {
     let refusals = [
-        (create.temporary || create.unlogged, "a temporary or unlogged table", "write CREATE TABLE"),
+        (
+            create.temporary || create.unlogged,
+            "a temporary or unlogged table",
+            "write CREATE TABLE",
+        ),
         (create.if_not_exists, "IF NOT EXISTS", "take it out: each generation starts empty"),
-        (create.query.is_some(), "CREATE TABLE … AS", "write the columns out, and a rule that fills them"),
+        (
+            create.query.is_some(),
+            "CREATE TABLE … AS",
+            "write the columns out, and a rule that fills them",
+        ),
         (create.like.is_some(), "LIKE", "write the columns out"),
         (create.inherits.is_some(), "inheritance", "write the columns out"),
-        (create.partition_by.is_some() || create.partition_of.is_some(), "partitioning", "write one plain table"),
+        (
+            create.partition_by.is_some() || create.partition_of.is_some(),
+            "partitioning",
+            "write one plain table",
+        ),
     ];
     let plain = CreateTableBuilder::new(create.name.clone())
         .columns(create.columns.clone())
@@ -182,26 +222,45 @@ fn refuse_options(create: &CreateTable, at: usize, report: &mut Report) {
         .build();
     let mut found = refusals.iter().filter(|(found, ..)| *found).peekable();
     if found.peek().is_none() && *create != plain {
-        report.error(at, "an option of this CREATE TABLE is not part of a model", "write columns and constraints only");
+        report.error(
+            at,
+            "an option of this CREATE TABLE is not part of a model",
+            "write columns and constraints only",
+        );
     }
     for (_, what, help) in found {
         report.error(at, format!("{what} is not part of a model"), *help);
     }
 }
 
-fn refuse_deferrable(characteristics: Option<ConstraintCharacteristics>, at: usize, report: &mut Report) {
-    let deferred = |found: ConstraintCharacteristics| found.deferrable == Some(true) || found.initially.is_some();
+fn refuse_deferrable(
+    characteristics: Option<ConstraintCharacteristics>,
+    at: usize,
+    report: &mut Report,
+) {
+    let deferred = |found: ConstraintCharacteristics| {
+        found.deferrable == Some(true) || found.initially.is_some()
+    };
     if characteristics.is_some_and(deferred) {
-        report.error(at, "a deferrable constraint is not part of a model", "take DEFERRABLE and INITIALLY out");
+        report.error(
+            at,
+            "a deferrable constraint is not part of a model",
+            "take DEFERRABLE and INITIALLY out",
+        );
     }
 }
 
 fn refuse_foreign_key(at: usize, report: &mut Report) {
-    let help = "take REFERENCES out: events of two topics come in any order; join the tables in a view";
+    let help =
+        "take REFERENCES out: events of two topics come in any order; join the tables in a view";
     report.error(at, "a foreign key is not part of a model", help);
 }
 
 fn refuse_sequence(at: usize, what: &str, report: &mut Report) {
     let help = "use what identifies the event: a field of it, `_event_id`, or `_topic`, `_partition` and `_offset`";
-    report.error(at, format!("{what} numbers rows by a sequence, so a rebuild would give other numbers"), help);
+    report.error(
+        at,
+        format!("{what} numbers rows by a sequence, so a rebuild would give other numbers"),
+        help,
+    );
 }

@@ -64,10 +64,12 @@ pub(crate) struct Text<'a> {
 
 impl<'a> Text<'a> {
     pub(crate) fn new(source: &'a str) -> Result<Self, Unreadable> {
-        let tokens = Tokenizer::new(&PostgreSqlDialect {}, source).tokenize_with_location().map_err(|error| {
-            let what = format!("the text cannot be cut into words here ({})", error.message);
-            Unreadable { line: line(error.location), what }
-        })?;
+        let tokens = Tokenizer::new(&PostgreSqlDialect {}, source)
+            .tokenize_with_location()
+            .map_err(|error| {
+                let what = format!("the text cannot be cut into words here ({})", error.message);
+                Unreadable { line: line(error.location), what }
+            })?;
         // The tokens lie side by side, so one walk over the characters finds where each of them ends.
         let mut characters = source.char_indices();
         let (mut at, mut byte) = (Location::new(1, 1), 0);
@@ -187,7 +189,8 @@ impl<'a> Fragment<'a> {
     pub(crate) fn parse(&self) -> Result<Statement, Unreadable> {
         let tokens = self.lexemes.iter().map(|lexeme| lexeme.token.clone()).collect();
         let mut parser = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
-        let statement = parser.parse_statement().map_err(|error| self.unreadable(&error.to_string()))?;
+        let statement =
+            parser.parse_statement().map_err(|error| self.unreadable(&error.to_string()))?;
         let next = parser.peek_token();
         if next.token == Token::EOF {
             return Ok(statement);
@@ -220,7 +223,10 @@ impl<'a> Fragment<'a> {
 }
 
 /// `text` with each range replaced; the ranges do not overlap.
-pub(crate) fn splice(text: &str, edits: impl IntoIterator<Item = (Range<usize>, String)>) -> String {
+pub(crate) fn splice(
+    text: &str,
+    edits: impl IntoIterator<Item = (Range<usize>, String)>,
+) -> String {
     let mut edits: Vec<_> = edits.into_iter().collect();
     edits.sort_by_key(|(range, _)| range.start);
     let mut spliced = String::with_capacity(text.len());
@@ -247,9 +253,11 @@ mod tests {
     fn every_byte_belongs_to_one_token() {
         let source = "SELECT 'é;', $x$;$x$, E'\\';' -- ;ü\n/* ; /* ö */ */, \"ñ;\" @ -5;\r\n; UPDATE t SET a = 1";
         let text = Text::new(source).unwrap();
-        let glued: String = text.lexemes.iter().map(|lexeme| &source[lexeme.bytes.clone()]).collect();
+        let glued: String =
+            text.lexemes.iter().map(|lexeme| &source[lexeme.bytes.clone()]).collect();
         assert_eq!(glued, source);
-        let statements: Vec<_> = text.statements().iter().map(|part| (part.line(), part.text())).collect();
+        let statements: Vec<_> =
+            text.statements().iter().map(|part| (part.line(), part.text())).collect();
         assert_eq!(statements.len(), 2);
         assert_eq!(statements[1], (3, "UPDATE t SET a = 1"));
         assert!(statements[0].1.ends_with("@ -5"));

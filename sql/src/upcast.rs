@@ -37,7 +37,12 @@ pub struct UpcastItem {
 impl Upcast {
     /// Reads the upcast from version `from` (`v1`), which has these `columns` (folded, metadata included). All findings
     /// at once; an upcast comes back only if none of them is an error.
-    pub fn parse(file: &str, text: &str, from: &str, columns: &[String]) -> (Option<Self>, Vec<Finding>) {
+    pub fn parse(
+        file: &str,
+        text: &str,
+        from: &str,
+        columns: &[String],
+    ) -> (Option<Self>, Vec<Finding>) {
         let mut report = Report::new(file);
         let upcast = Reading { from, columns, report: &mut report }.file(text);
         let (accepted, findings) = report.finish();
@@ -58,11 +63,17 @@ impl Reading<'_> {
         let statements = whole.statements();
         let exactly = format!("write exactly one statement: SELECT list FROM {}", self.from);
         let [fragment] = statements[..] else {
-            self.report.error(1, format!("the file holds {} statements", statements.len()), exactly);
+            self.report.error(
+                1,
+                format!("the file holds {} statements", statements.len()),
+                exactly,
+            );
             return None;
         };
-        let statement = fragment.parse().map_err(|error| self.report.unreadable(error, None)).ok()?;
-        let (Some(select), Some(list)) = (self.plain_select(&statement), self.list(&fragment)) else {
+        let statement =
+            fragment.parse().map_err(|error| self.report.unreadable(error, None)).ok()?;
+        let (Some(select), Some(list)) = (self.plain_select(&statement), self.list(&fragment))
+        else {
             let help = format!("{exactly}, without alias or any other clause");
             self.report.error(
                 fragment.line(),
@@ -75,7 +86,11 @@ impl Reading<'_> {
         for (item, fragment) in select.projection.iter().zip(list) {
             let Some(item) = self.item(item, &fragment) else { continue };
             if items.iter().any(|other| other.name == item.name) {
-                self.report.error(item.line, format!("`{}` is written twice", item.name), "keep one of them");
+                self.report.error(
+                    item.line,
+                    format!("`{}` is written twice", item.name),
+                    "keep one of them",
+                );
             }
             items.push(item);
         }
@@ -87,10 +102,14 @@ impl Reading<'_> {
         let Statement::Query(query) = statement else { return None };
         let select = query.body.as_select()?;
         let [source] = &select.from[..] else { return None };
-        let TableFactor::Table { name, alias: None, args: None, .. } = &source.relation else { return None };
+        let TableFactor::Table { name, alias: None, args: None, .. } = &source.relation else {
+            return None;
+        };
         let over_version = source.joins.is_empty() && single(name)? == self.from;
-        let no_clause = query.with.is_none() && query.order_by.is_none() && query.limit_clause.is_none();
-        let no_condition = select.selection.is_none() && select.having.is_none() && !is_grouped(select);
+        let no_clause =
+            query.with.is_none() && query.order_by.is_none() && query.limit_clause.is_none();
+        let no_condition =
+            select.selection.is_none() && select.having.is_none() && !is_grouped(select);
         (over_version && no_clause && no_condition).then_some(select)
     }
 
@@ -98,7 +117,8 @@ impl Reading<'_> {
     fn list<'t>(&self, fragment: &Fragment<'t>) -> Option<Vec<Fragment<'t>>> {
         let lexemes: Vec<&Lexeme> = fragment.significant().collect();
         let [select, .., from, _] = lexemes[..] else { return None };
-        if select.keyword() != "SELECT" || from.keyword() != "FROM" || lexemes[1].keyword() == "ALL" {
+        if select.keyword() != "SELECT" || from.keyword() != "FROM" || lexemes[1].keyword() == "ALL"
+        {
             return None;
         }
         let list = fragment.part(&(select.bytes.end..from.bytes.start));
@@ -108,7 +128,9 @@ impl Reading<'_> {
     fn item(&mut self, item: &SelectItem, fragment: &Fragment<'_>) -> Option<UpcastItem> {
         let at = fragment.line();
         let (name, expr, text) = match item {
-            SelectItem::ExprWithAlias { expr, alias } => (fold(alias), expr, without_alias(fragment)?),
+            SelectItem::ExprWithAlias { expr, alias } => {
+                (fold(alias), expr, without_alias(fragment)?)
+            }
             SelectItem::UnnamedExpr(expr) => match own_name(expr) {
                 Some(name) => (name, expr, *fragment),
                 None => {
@@ -118,7 +140,8 @@ impl Reading<'_> {
                 }
             },
             _ => {
-                let help = "list only what changes: fields of the same name carry over by themselves";
+                let help =
+                    "list only what changes: fields of the same name carry over by themselves";
                 self.report.error(at, format!("`{}` is not a field", fragment.text()), help);
                 return None;
             }
@@ -146,13 +169,21 @@ impl Reading<'_> {
             && let Some(call) = survey.row_changing.first()
         {
             let help = "put it into a sub-select over functions: (SELECT … FROM jsonb_array_elements(field) item)";
-            self.report.error(at, format!("`{}` does not give one value for each row", call.value), help);
+            self.report.error(
+                at,
+                format!("`{}` does not give one value for each row", call.value),
+                help,
+            );
         }
         for name in &survey.dotted {
             match &name[..] {
                 [relation, column] if fold(relation) == self.from => self.check_column(column),
                 [_, _] => {}
-                _ => self.report.error(at, "a column's name has too many parts", format!("write {}.column", self.from)),
+                _ => self.report.error(
+                    at,
+                    "a column's name has too many parts",
+                    format!("write {}.column", self.from),
+                ),
             }
         }
         if survey.queries == 0 {
@@ -167,7 +198,11 @@ impl Reading<'_> {
         if !self.columns.contains(&name) && crate::functions::refused_word(&name).is_none() {
             let near = did_you_mean(&name, self.columns.iter().map(String::as_str));
             let help = format!("{near}its columns are {}", self.columns.join(", "));
-            self.report.error(line(column.span.start), format!("{} has no column `{name}`", self.from), help);
+            self.report.error(
+                line(column.span.start),
+                format!("{} has no column `{name}`", self.from),
+                help,
+            );
         }
     }
 
@@ -192,7 +227,9 @@ fn own_name(expr: &Expr) -> Option<String> {
 /// `expression [AS] alias` without its end.
 fn without_alias<'t>(item: &Fragment<'t>) -> Option<Fragment<'t>> {
     let lexemes: Vec<&Lexeme> = item.significant().collect();
-    let [first, .., before, alias] = lexemes[..] else { return item.part(&(0..lexemes.last()?.bytes.start)) };
+    let [first, .., before, alias] = lexemes[..] else {
+        return item.part(&(0..lexemes.last()?.bytes.start));
+    };
     let end = if before.keyword() == "AS" { before.bytes.start } else { alias.bytes.start };
     item.part(&(first.bytes.start..end))
 }

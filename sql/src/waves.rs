@@ -89,8 +89,11 @@ impl RuleWaves {
         let tells = |access: &&Access| {
             let table = &model.tables[access.table];
             let parts = access.rows.parts();
-            let known = |name: &String| parts.iter().any(|part| table.columns[part.column].name == *name);
-            table.name == rule.target && parts.len() == merge.key.len() && merge.key.iter().all(known)
+            let known =
+                |name: &String| parts.iter().any(|part| table.columns[part.column].name == *name);
+            table.name == rule.target
+                && parts.len() == merge.key.len()
+                && merge.key.iter().all(known)
         };
         let access = self.accesses.iter().find(tells)?;
         Some(access.rows.parts().iter().map(|part| part.key).collect())
@@ -100,22 +103,29 @@ impl RuleWaves {
 impl Model {
     /// Works out what every rule touches and how it may run.
     pub fn waves(&self, types: &dyn Types) -> Waves {
-        let facts: Vec<Facts> = self.tables.iter().map(|table| Facts::of(table, &self.indexes, types)).collect();
+        let facts: Vec<Facts> =
+            self.tables.iter().map(|table| Facts::of(table, &self.indexes, types)).collect();
         let names = self.relations();
         let mut relations: Vec<EventKeys> =
             names.into_iter().map(|(context, event)| EventKeys::new(context, event)).collect();
         let study = Study::new(self, &facts, types);
         let mut drafts = Vec::with_capacity(self.rules.len());
         for (index, rule) in self.rules.iter().enumerate() {
-            let of_rule = |keys: &EventKeys| keys.context == rule.context && keys.event == rule.event;
+            let of_rule =
+                |keys: &EventKeys| keys.context == rule.context && keys.event == rule.event;
             let Some(relation) = relations.iter().position(of_rule) else { continue };
             relations[relation].rules.push(index);
             drafts.push((relation, study.draft(rule, &mut relations[relation])));
         }
-        forget_idle_columns(drafts.iter_mut().flat_map(|(_, draft)| draft.accesses.iter_mut()).collect());
+        forget_idle_columns(
+            drafts.iter_mut().flat_map(|(_, draft)| draft.accesses.iter_mut()).collect(),
+        );
         for (index, keys) in relations.iter_mut().enumerate() {
             let own = drafts.iter_mut().filter(|(relation, _)| *relation == index);
-            keys.prune(own.flat_map(|(_, draft)| draft.accesses.iter_mut()).flat_map(|access| access.rows.parts_mut()));
+            keys.prune(
+                own.flat_map(|(_, draft)| draft.accesses.iter_mut())
+                    .flat_map(|access| access.rows.parts_mut()),
+            );
         }
         let rules = (0..drafts.len()).map(|index| self.judge(index, &drafts, &relations)).collect();
         Waves { rules, relations }
@@ -135,7 +145,10 @@ impl Model {
             }
             None => Runs::Waves { merge: draft.merge.clone() },
         };
-        let touches = accesses.iter().map(|access| telling::touches(access, &self.tables[access.table])).collect();
+        let touches = accesses
+            .iter()
+            .map(|access| telling::touches(access, &self.tables[access.table]))
+            .collect();
         RuleWaves { relation: *relation, accesses, runs, touches }
     }
 }
@@ -149,7 +162,8 @@ fn forget_idle_columns(accesses: Vec<&mut Access>) {
     };
     let used: BTreeSet<(usize, usize)> = found.iter().flat_map(columns).collect();
     for access in new {
-        let parts = access.rows.parts().iter().filter(|part| used.contains(&(access.table, part.column)));
+        let parts =
+            access.rows.parts().iter().filter(|part| used.contains(&(access.table, part.column)));
         access.rows = RowSet::of(parts.cloned().collect());
     }
 }

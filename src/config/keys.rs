@@ -1,6 +1,7 @@
 //! The one list of settings that exist. A key that is not in it is a finding.
 
-const MODEL: &[&str] = &["max_events", "max_bytes", "linger", "duplicate_window", "timeout", "concurrency"];
+const MODEL: &[&str] =
+    &["max_events", "max_bytes", "linger", "duplicate_window", "timeout", "concurrency"];
 const RETRY: &[&str] = &["strategy", "first", "max", "factor", "jitter"];
 
 /// Every section and its keys. `[models.NAME]` has `enabled`, too, and the sections below `[model]`.
@@ -50,7 +51,8 @@ pub(super) fn section_of_variable(middle: &str) -> String {
     let Some(("models", rest)) = middle.split_once("__") else { return middle.replace("__", ".") };
     let below = SECTIONS.iter().filter_map(|(section, _)| section.strip_prefix("model."));
     let below = below.map(|section| format!("__{}", section.replace('.', "__")));
-    let cut = below.filter_map(|tail| rest.strip_suffix(&tail)).map(str::len).min().unwrap_or(rest.len());
+    let cut =
+        below.filter_map(|tail| rest.strip_suffix(&tail)).map(str::len).min().unwrap_or(rest.len());
     format!("models.{}{}", &rest[..cut], rest[cut..].replace("__", "."))
 }
 
@@ -65,7 +67,8 @@ fn general(section: &str) -> (String, bool) {
 
 fn values_of(section: &str) -> Vec<&'static str> {
     let (section, named) = general(section);
-    let keys = SECTIONS.iter().find(|(known, _)| *known == section).map_or(&[][..], |(_, keys)| keys);
+    let keys =
+        SECTIONS.iter().find(|(known, _)| *known == section).map_or(&[][..], |(_, keys)| keys);
     keys.iter().copied().chain(named.then_some("enabled")).collect()
 }
 

@@ -66,8 +66,11 @@ impl Config {
 
     fn from_source(source: &mut Source) -> Self {
         let folder = source.folder.clone();
-        let path = |text: String| if Path::new(&text).is_absolute() { text.into() } else { folder.join(text) };
-        let listen = source.get("http.listen", value::address).unwrap_or(([127, 0, 0, 1], 8080).into());
+        let path = |text: String| {
+            if Path::new(&text).is_absolute() { text.into() } else { folder.join(text) }
+        };
+        let listen =
+            source.get("http.listen", value::address).unwrap_or(([127, 0, 0, 1], 8080).into());
         let defaults = model::read(source, "model", &ModelSettings::default());
         let names = source.model_names();
         let or = |found: Option<String>, default: &str| found.unwrap_or_else(|| default.to_owned());
@@ -84,11 +87,16 @@ impl Config {
                 password: source.get("registry.password", value::text),
                 token: source.get("registry.token", value::text),
             },
-            postgres_url: or(source.url("postgres.url", &["postgres", "postgresql"]), "postgres://localhost/vitrina"),
+            postgres_url: or(
+                source.url("postgres.url", &["postgres", "postgresql"]),
+                "postgres://localhost/vitrina",
+            ),
             contracts: path(or(source.text("definitions.contracts"), "avro/contracts")),
             models: path(or(source.text("definitions.models"), "projectors/models")),
             listen,
-            admin_listen: source.get("http.admin_listen", value::address).unwrap_or(([127, 0, 0, 1], 8082).into()),
+            admin_listen: source
+                .get("http.admin_listen", value::address)
+                .unwrap_or(([127, 0, 0, 1], 8082).into()),
             admin_token: operations::admin_token(source),
             health: operations::health(source),
             webhook: operations::webhook(source),
@@ -112,8 +120,10 @@ impl Config {
     pub(crate) fn named_models_with_places(&self) -> impl Iterator<Item = (&str, &Place)> {
         self.named_models().filter_map(|name| {
             let prefix = format!("models.{name}");
-            let below =
-                |key: &str| key.strip_prefix(&prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+            let below = |key: &str| {
+                key.strip_prefix(&prefix)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            };
             Some((name, self.places.iter().find(|(key, _)| below(key))?.1))
         })
     }
@@ -134,7 +144,11 @@ impl Config {
     }
 }
 
-fn by_name(source: &mut Source, name: String, defaults: &ModelSettings) -> (String, Option<ModelSettings>) {
+fn by_name(
+    source: &mut Source,
+    name: String,
+    defaults: &ModelSettings,
+) -> (String, Option<ModelSettings>) {
     let section = format!("models.{name}");
     let settings = model::read(source, &section, defaults);
     let enabled = source.get(&format!("{section}.enabled"), value::boolean).unwrap_or(true);
@@ -145,7 +159,10 @@ fn kafka_properties(source: &mut Source) -> BTreeMap<String, String> {
     let properties = source.section("kafka.properties");
     for name in properties.keys() {
         if let Some(why) = owned_property(name) {
-            source.refuse(&format!("kafka.properties.{name}"), &format!("cannot be set: {why}; take the line out"));
+            source.refuse(
+                &format!("kafka.properties.{name}"),
+                &format!("cannot be set: {why}; take the line out"),
+            );
         }
     }
     properties
@@ -160,9 +177,14 @@ fn refuse_unknown_properties(kafka: &KafkaSettings, source: &mut Source) {
             source.refuse(&format!("kafka.properties.{name}"), what);
         }
         Err(KafkaError::ClientConfig(_, why, name, _)) => {
-            source.refuse(&format!("kafka.properties.{name}"), &format!("is refused by librdkafka: {why}"));
+            source.refuse(
+                &format!("kafka.properties.{name}"),
+                &format!("is refused by librdkafka: {why}"),
+            );
         }
-        Err(KafkaError::ClientCreation(why)) => source.findings.push(format!("kafka.properties: {why}")),
+        Err(KafkaError::ClientCreation(why)) => {
+            source.findings.push(format!("kafka.properties: {why}"))
+        }
         Err(other) => source.findings.push(format!("kafka.properties: {other}")),
     }
 }
@@ -177,7 +199,8 @@ mod tests {
     use super::*;
 
     fn load(text: &str, environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
-        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let environment =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let mut source = Source::parse("vitrina.toml", text, PathBuf::from("/etc/v"), environment);
         let config = Config::from_source(&mut source);
         if source.findings.is_empty() { Ok(config) } else { Err(source.findings) }
@@ -204,8 +227,10 @@ mod tests {
     fn trouble_is_borne_as_set_for_the_model_the_class_and_the_variable() {
         let file = "[model]\ntimeout = \"9s\"\nretry.timeout.factor = 3\n[model.breaker]\nshare = 0.9\n\
                     [models.a.retry.timeout]\nstrategy = \"fixed\"\n[models.a.parked]\nmax = 5\n";
-        let variables =
-            [("VITRINA_MODELS__a__b__RETRY__RESOURCE__FIRST", "7s"), ("VITRINA_MODEL__BREAKER__OF_LAST", "4")];
+        let variables = [
+            ("VITRINA_MODELS__a__b__RETRY__RESOURCE__FIRST", "7s"),
+            ("VITRINA_MODEL__BREAKER__OF_LAST", "4"),
+        ];
         let config = load(file, &variables).unwrap();
         let (a, b) = (config.model("a").unwrap(), config.model("a__b").unwrap());
         let timeout = ModelSettings::default().retry.timeout;
@@ -225,10 +250,18 @@ mod tests {
         assert!(found.contains("vitrina.toml:6: webhook.headers.a b is no header"), "{found}");
         assert!(found.contains("vitrina.toml:8: health.max_parked is `-1`"), "{found}");
         assert!(!found.contains("s3cret"), "{found}");
-        let variables = [("VITRINA_WEBHOOK__HEADERS__AUTHORIZATION", "Bearer t"), ("VITRINA_HTTP__ADMIN_TOKEN", "t")];
-        let config = load("[webhook]\nurl = \"https://a\"\n[health]\nmax_lag = \"9s\"\n", &variables).unwrap();
+        let variables = [
+            ("VITRINA_WEBHOOK__HEADERS__AUTHORIZATION", "Bearer t"),
+            ("VITRINA_HTTP__ADMIN_TOKEN", "t"),
+        ];
+        let config =
+            load("[webhook]\nurl = \"https://a\"\n[health]\nmax_lag = \"9s\"\n", &variables)
+                .unwrap();
         assert_eq!(config.webhook.unwrap().headers["authorization"], "Bearer t");
-        assert_eq!((config.admin_token.unwrap(), config.health.lag), ("t".to_owned(), Duration::from_secs(9)));
+        assert_eq!(
+            (config.admin_token.unwrap(), config.health.lag),
+            ("t".to_owned(), Duration::from_secs(9))
+        );
     }
 
     #[test]
@@ -259,9 +292,15 @@ mod tests {
         let url = |environment: &[(&str, &str)]| load(file, environment).unwrap().postgres_url;
         assert_eq!(url(&[]), "postgres://file/a");
         assert_eq!(url(&[("DATABASE_URL", "postgres://env/b")]), "postgres://env/b");
-        assert_eq!(url(&[("DATABASE_URL", "x"), ("VITRINA_POSTGRES__URL", "postgres://v/c")]), "postgres://v/c");
-        let config =
-            load(file, &[("VITRINA_KAFKA__BROKERS", "env:2"), ("VITRINA_MODELS__a_b__ENABLED", "false")]).unwrap();
+        assert_eq!(
+            url(&[("DATABASE_URL", "x"), ("VITRINA_POSTGRES__URL", "postgres://v/c")]),
+            "postgres://v/c"
+        );
+        let config = load(
+            file,
+            &[("VITRINA_KAFKA__BROKERS", "env:2"), ("VITRINA_MODELS__a_b__ENABLED", "false")],
+        )
+        .unwrap();
         assert_eq!(config.kafka.brokers, "env:2");
         assert!(config.model("a_b").is_none());
     }
@@ -272,7 +311,10 @@ mod tests {
             load("[model]\nmax_events = 10\nlinger = \"1s\"\n[models.a]\nmax_events = 2\nmax_bytes = \"64KiB\"\n", &[])
                 .unwrap();
         let model = config.model("a").unwrap();
-        assert_eq!((model.max_events, model.max_bytes, model.linger), (2, 65_536, Duration::from_secs(1)));
+        assert_eq!(
+            (model.max_events, model.max_bytes, model.linger),
+            (2, 65_536, Duration::from_secs(1))
+        );
         assert_eq!(config.model("b").unwrap().max_events, 10);
     }
 
@@ -284,12 +326,25 @@ mod tests {
         )
         .err().unwrap();
         let all = found.join("\n");
-        assert!(all.contains("vitrina.toml:2: unknown key `brokrs` in [kafka]: did you mean `brokers`?"), "{all}");
-        assert!(all.contains("vitrina.toml:4: unknown section [modle]: did you mean [model]?"), "{all}");
+        assert!(
+            all.contains(
+                "vitrina.toml:2: unknown key `brokrs` in [kafka]: did you mean `brokers`?"
+            ),
+            "{all}"
+        );
+        assert!(
+            all.contains("vitrina.toml:4: unknown section [modle]: did you mean [model]?"),
+            "{all}"
+        );
         assert!(all.contains("vitrina.toml:6: model.max_events is `lots`"), "{all}");
         assert!(all.contains("vitrina.toml:7: model.linger is `5`"), "{all}");
         assert!(all.contains("vitrina.toml:9: kafka.properties.group.id cannot be set"), "{all}");
-        assert!(all.contains("VITRINA_REGISTRY__URI: unknown key `uri` in [registry]: did you mean `url`?"), "{all}");
+        assert!(
+            all.contains(
+                "VITRINA_REGISTRY__URI: unknown key `uri` in [registry]: did you mean `url`?"
+            ),
+            "{all}"
+        );
         assert!(all.contains("VITRINA_HTTP__LISTEN: http.listen is `here`"), "{all}");
         assert_eq!(found.len(), 7, "{all}");
     }
@@ -316,15 +371,26 @@ mod tests {
         let mut source = Source::parse("vitrina.toml", text, PathBuf::new(), std::iter::empty());
         let config = Config::from_source(&mut source);
         refuse_unknown_properties(&config.kafka, &mut source);
-        let expected = "vitrina.toml:2: kafka.properties.security.protcol is no property of librdkafka";
-        assert!(source.findings.len() == 1 && source.findings[0].starts_with(expected), "{:?}", source.findings);
+        let expected =
+            "vitrina.toml:2: kafka.properties.security.protcol is no property of librdkafka";
+        assert!(
+            source.findings.len() == 1 && source.findings[0].starts_with(expected),
+            "{:?}",
+            source.findings
+        );
     }
 
     #[test]
     fn a_model_that_is_named_has_a_place() {
-        let config = load("[models.a]\n[models.b]\nenabled = false\n", &[("VITRINA_MODELS__c__LINGER", "1s")]).unwrap();
-        let places: Vec<String> =
-            config.named_models_with_places().map(|(name, place)| format!("{name} {place}")).collect();
+        let config = load(
+            "[models.a]\n[models.b]\nenabled = false\n",
+            &[("VITRINA_MODELS__c__LINGER", "1s")],
+        )
+        .unwrap();
+        let places: Vec<String> = config
+            .named_models_with_places()
+            .map(|(name, place)| format!("{name} {place}"))
+            .collect();
         assert_eq!(places, ["a vitrina.toml:1", "b vitrina.toml:2", "c VITRINA_MODELS__c__LINGER"]);
     }
 }

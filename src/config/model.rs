@@ -15,9 +15,13 @@ pub(super) fn read(source: &mut Source, section: &str, defaults: &ModelSettings)
         max_events: source.get(&key("max_events"), value::positive).unwrap_or(defaults.max_events),
         max_bytes: source.get(&key("max_bytes"), value::size).unwrap_or(defaults.max_bytes),
         linger: source.get(&key("linger"), value::duration).unwrap_or(defaults.linger),
-        duplicate_window: source.get(&key("duplicate_window"), value::count).unwrap_or(defaults.duplicate_window),
+        duplicate_window: source
+            .get(&key("duplicate_window"), value::count)
+            .unwrap_or(defaults.duplicate_window),
         timeout: pause(source, &key("timeout"), defaults.timeout),
-        concurrency: source.get(&key("concurrency"), value::positive).unwrap_or(defaults.concurrency),
+        concurrency: source
+            .get(&key("concurrency"), value::positive)
+            .unwrap_or(defaults.concurrency),
         retry: Retries {
             transient: policy(source, &key("retry.transient"), transient),
             timeout: policy(source, &key("retry.timeout"), timeout),
@@ -26,7 +30,9 @@ pub(super) fn read(source: &mut Source, section: &str, defaults: &ModelSettings)
         },
         breaker: breaker(source, &key("breaker"), &defaults.breaker),
         parked: ParkedLimits {
-            max_per_key: source.get(&key("parked.max_per_key"), value::positive).unwrap_or(defaults.parked.max_per_key),
+            max_per_key: source
+                .get(&key("parked.max_per_key"), value::positive)
+                .unwrap_or(defaults.parked.max_per_key),
             max: source.get(&key("parked.max"), value::positive).unwrap_or(defaults.parked.max),
         },
     }
@@ -47,7 +53,9 @@ fn breaker(source: &mut Source, section: &str, defaults: &BreakerSettings) -> Br
     let key = |key: &str| format!("{section}.{key}");
     BreakerSettings {
         in_a_row: source.get(&key("in_a_row"), value::positive).unwrap_or(defaults.in_a_row),
-        same_reason: source.get(&key("same_reason"), value::positive).unwrap_or(defaults.same_reason),
+        same_reason: source
+            .get(&key("same_reason"), value::positive)
+            .unwrap_or(defaults.same_reason),
         share: source.get(&key("share"), value::share).unwrap_or(defaults.share),
         of_last: source.get(&key("of_last"), value::positive).unwrap_or(defaults.of_last),
         half_open_after: pause(source, &key("half_open_after"), defaults.half_open_after),

@@ -15,7 +15,9 @@ pub(super) fn health(source: &mut Source) -> Thresholds {
     Thresholds {
         lag: source.get("health.max_lag", value::pause).unwrap_or(defaults.lag),
         parked: source.get("health.max_parked", value::count).unwrap_or(defaults.parked),
-        error_share: source.get("health.max_error_share", value::share).unwrap_or(defaults.error_share),
+        error_share: source
+            .get("health.max_error_share", value::share)
+            .unwrap_or(defaults.error_share),
     }
 }
 
@@ -26,7 +28,10 @@ pub(super) fn webhook(source: &mut Source) -> Option<WebhookSettings> {
     for (name, text) in source.section("webhook.headers") {
         match (HeaderName::try_from(&name), HeaderValue::try_from(&text)) {
             (Ok(name), Ok(value)) => _ = headers.insert(name, value),
-            _ => source.refuse(&format!("webhook.headers.{name}"), "is no header that HTTP can carry; mend it"),
+            _ => source.refuse(
+                &format!("webhook.headers.{name}"),
+                "is no header that HTTP can carry; mend it",
+            ),
         }
     }
     Some(WebhookSettings { url: source.url("webhook.url", &["http", "https"])?, timeout, headers })
@@ -38,6 +43,9 @@ pub(super) fn admin_token(source: &mut Source) -> Option<String> {
     if token.chars().all(|character| character.is_ascii_graphic()) {
         return Some(token);
     }
-    source.refuse("http.admin_token", "holds blanks or other characters that no header carries; write another one");
+    source.refuse(
+        "http.admin_token",
+        "holds blanks or other characters that no header carries; write another one",
+    );
     None
 }

@@ -50,10 +50,13 @@ impl Source {
     /// # Errors
     /// The file that was named cannot be read.
     pub(super) fn read(file: Option<&Path>) -> Result<Self, Vec<String>> {
-        let named = file.map(Path::to_path_buf).or_else(|| std::env::var_os("VITRINA_CONFIG").map(PathBuf::from));
+        let named = file
+            .map(Path::to_path_buf)
+            .or_else(|| std::env::var_os("VITRINA_CONFIG").map(PathBuf::from));
         let default = PathBuf::from("vitrina.toml");
-        let environment =
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let environment = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
         let path = match named {
             Some(path) => path,
             None if default.exists() => default,
@@ -91,9 +94,13 @@ impl Source {
 
     fn take_table(&mut self, file: &str, text: &str, prefix: &str, table: &DeTable<'_>) {
         for (key, value) in table {
-            let place = Place { name: file.to_owned(), line: Some(line_at(text, key.span().start)) };
-            let path =
-                if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
+            let place =
+                Place { name: file.to_owned(), line: Some(line_at(text, key.span().start)) };
+            let path = if prefix.is_empty() {
+                key.get_ref().to_string()
+            } else {
+                format!("{prefix}.{}", key.get_ref())
+            };
             let inner = match value.get_ref() {
                 DeValue::Table(inner) => Some(inner),
                 _ => None,
@@ -110,7 +117,9 @@ impl Source {
                     let quoted = matches!(value.get_ref(), DeValue::String(_));
                     self.values.insert(path, Setting { text: scalar, quoted, place });
                 }
-                (None, None) => self.findings.push(format!("{place}: {path} is a list or a date; write one text")),
+                (None, None) => self
+                    .findings
+                    .push(format!("{place}: {path} is a list or a date; write one text")),
             }
         }
     }
@@ -137,7 +146,9 @@ impl Source {
     }
 
     fn take_environment(&mut self, environment: BTreeMap<String, String>) {
-        for (variable, key) in [("DATABASE_URL", "postgres.url"), ("DATABASE_URL_FILE", "postgres.url")] {
+        for (variable, key) in
+            [("DATABASE_URL", "postgres.url"), ("DATABASE_URL_FILE", "postgres.url")]
+        {
             if let Some(value) = environment.get(variable) {
                 self.take_variable(variable, key, value);
             }
@@ -173,7 +184,11 @@ impl Source {
     }
 
     /// The setting as `read` takes it; a finding where it does not.
-    pub(super) fn get<T>(&mut self, key: &str, read: impl Fn(&str) -> Result<T, &'static str>) -> Option<T> {
+    pub(super) fn get<T>(
+        &mut self,
+        key: &str,
+        read: impl Fn(&str) -> Result<T, &'static str>,
+    ) -> Option<T> {
         let Setting { text, place, .. } = self.values.get(key)?;
         match read(text) {
             Ok(value) => Some(value),
@@ -216,13 +231,20 @@ impl Source {
     /// All keys below `section`, with the section's name taken off.
     pub(super) fn section(&self, section: &str) -> BTreeMap<String, String> {
         let prefix = format!("{section}.");
-        let inside = self.values.iter().filter_map(|(key, setting)| Some((key.strip_prefix(&prefix)?, &setting.text)));
+        let inside = self
+            .values
+            .iter()
+            .filter_map(|(key, setting)| Some((key.strip_prefix(&prefix)?, &setting.text)));
         inside.map(|(key, value)| (key.to_owned(), value.clone())).collect()
     }
 
     /// The names under `[models]`, whether anything is set there or not.
     pub(super) fn model_names(&self) -> BTreeSet<String> {
-        let below = self.values.keys().chain(self.tables.keys()).filter_map(|key| key.strip_prefix("models."));
+        let below = self
+            .values
+            .keys()
+            .chain(self.tables.keys())
+            .filter_map(|key| key.strip_prefix("models."));
         below.filter_map(|key| key.split('.').next()).map(str::to_owned).collect()
     }
 
@@ -233,7 +255,8 @@ impl Source {
     }
 
     pub(super) fn refuse(&mut self, key: &str, what: &str) {
-        let place = self.values.get(key).map(|setting| format!("{}: ", setting.place)).unwrap_or_default();
+        let place =
+            self.values.get(key).map(|setting| format!("{}: ", setting.place)).unwrap_or_default();
         self.findings.push(format!("{place}{key} {what}"));
     }
 }

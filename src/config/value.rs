@@ -35,11 +35,19 @@ pub(super) fn strategy(value: &str) -> Read<Strategy> {
 }
 
 pub(super) fn factor(value: &str) -> Read<f64> {
-    value.parse().ok().filter(|factor| (1.0..=100.0).contains(factor)).ok_or("a number from 1 to 100")
+    value
+        .parse()
+        .ok()
+        .filter(|factor| (1.0..=100.0).contains(factor))
+        .ok_or("a number from 1 to 100")
 }
 
 pub(super) fn share(value: &str) -> Read<f64> {
-    value.parse().ok().filter(|share| *share > 0.0 && *share <= 1.0).ok_or("a share above 0 and up to 1, as in 0.5,")
+    value
+        .parse()
+        .ok()
+        .filter(|share| *share > 0.0 && *share <= 1.0)
+        .ok_or("a share above 0 and up to 1, as in 0.5,")
 }
 
 pub(super) fn address(value: &str) -> Read<SocketAddr> {
@@ -56,8 +64,14 @@ pub(super) fn size(value: &str) -> Read<usize> {
         "GiB" => Some(1 << 30),
         _ => None,
     };
-    let bytes = digits.parse::<usize>().ok().zip(factor).and_then(|(count, factor)| count.checked_mul(factor));
-    bytes.filter(|bytes| (1..=1 << 30).contains(bytes)).ok_or("a size up to 1GiB, as in \"8MiB\" or \"512KiB\",")
+    let bytes = digits
+        .parse::<usize>()
+        .ok()
+        .zip(factor)
+        .and_then(|(count, factor)| count.checked_mul(factor));
+    bytes
+        .filter(|bytes| (1..=1 << 30).contains(bytes))
+        .ok_or("a size up to 1GiB, as in \"8MiB\" or \"512KiB\",")
 }
 
 /// `5ms`, `2s`, `1m`.
@@ -75,7 +89,10 @@ pub(super) fn duration(value: &str) -> Read<Duration> {
 
 /// A duration that is not 0.
 pub(super) fn pause(value: &str) -> Read<Duration> {
-    duration(value).ok().filter(|pause| !pause.is_zero()).ok_or("a duration above 0, as in \"500ms\" or \"30s\",")
+    duration(value)
+        .ok()
+        .filter(|pause| !pause.is_zero())
+        .ok_or("a duration above 0, as in \"500ms\" or \"30s\",")
 }
 
 fn split(value: &str) -> (&str, &str) {

@@ -52,7 +52,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let postgres = postgres::Postgres::start().await?;
     let registry = registry::start(shutdown.clone()).await?;
     let broker = MockCluster::new(1).context("the embedded broker")?;
-    let topics: Vec<String> = definitions.contracts.contexts.values().map(|context| context.topic.clone()).collect();
+    let topics: Vec<String> =
+        definitions.contracts.contexts.values().map(|context| context.topic.clone()).collect();
     for topic in &topics {
         broker.create_topic(topic, PARTITIONS, 1).context("the embedded broker")?;
     }
@@ -78,8 +79,12 @@ async fn play(
 ) -> Result<(), Failure> {
     let feed = Feed::new(&config, &definitions, scenario::SCENARIO)?;
     let views = Views::new(&config, &definitions).await?;
-    let instance =
-        Instance { config: config.clone(), broker: BrokerKind::Mock, queries: true, shutdown: shutdown.clone() };
+    let instance = Instance {
+        config: config.clone(),
+        broker: BrokerKind::Mock,
+        queries: true,
+        shutdown: shutdown.clone(),
+    };
     let service = async {
         let served = instance.run(Some(definitions)).await;
         shutdown.cancel();
@@ -121,7 +126,12 @@ async fn produce(
 
 impl Config {
     /// The configuration of the demo: everything in this process, API and metrics on one address.
-    fn embedded(kafka: KafkaSettings, registry: RegistrySettings, postgres_url: &str, listen: SocketAddr) -> Self {
+    fn embedded(
+        kafka: KafkaSettings,
+        registry: RegistrySettings,
+        postgres_url: &str,
+        listen: SocketAddr,
+    ) -> Self {
         let mut config = Self::defaults(PathBuf::new());
         config.kafka = kafka;
         config.registry = registry;
@@ -132,9 +142,16 @@ impl Config {
     }
 }
 
-fn print_welcome(arguments: &Arguments, config: &Config, models: &[(String, Vec<String>)]) -> Result<(), Failure> {
+fn print_welcome(
+    arguments: &Arguments,
+    config: &Config,
+    models: &[(String, Vec<String>)],
+) -> Result<(), Failure> {
     let listen = arguments.listen;
-    say(&format!("Vitrina's demo: an embedded broker, registry and Postgres; {} events a second.", arguments.rate))?;
+    say(&format!(
+        "Vitrina's demo: an embedded broker, registry and Postgres; {} events a second.",
+        arguments.rate
+    ))?;
     say(&format!("  catalogue   http://{listen}/v1/views"))?;
     for (model, _) in models {
         say(&format!("  view        http://{listen}/v1/views/{model}?limit=5"))?;
@@ -143,7 +160,10 @@ fn print_welcome(arguments: &Arguments, config: &Config, models: &[(String, Vec<
     say(&format!("  metrics     http://{listen}/metrics"))?;
     if let Some((model, _)) = models.first() {
         say(&format!("\n  curl -s 'http://{listen}/v1/views/{model}?limit=3'"))?;
-        say(&format!("  psql '{}' -c 'SELECT * FROM {model}.{model} LIMIT 3'", config.postgres_url))?;
+        say(&format!(
+            "  psql '{}' -c 'SELECT * FROM {model}.{model} LIMIT 3'",
+            config.postgres_url
+        ))?;
     }
     if !arguments.exit {
         say("\nCtrl-C ends it and leaves nothing behind.")?;
@@ -184,13 +204,18 @@ async fn print_summary(views: &Views, fed: &Fed, took: Duration) -> Result<(), F
         say(&format!("  {count:>8}  {event}"))?;
     }
     for (model, _) in &views.models {
-        let tables: Vec<String> =
-            sqlx::query_scalar("SELECT viewname::text FROM pg_views WHERE schemaname = $1 ORDER BY 1")
-                .bind(model)
-                .fetch_all(&views.pool)
-                .await?;
+        let tables: Vec<String> = sqlx::query_scalar(
+            "SELECT viewname::text FROM pg_views WHERE schemaname = $1 ORDER BY 1",
+        )
+        .bind(model)
+        .fetch_all(&views.pool)
+        .await?;
         for table in tables {
-            let name = format!("{}.{}", vitrina_projectors::quote(model), vitrina_projectors::quote(&table));
+            let name = format!(
+                "{}.{}",
+                vitrina_projectors::quote(model),
+                vitrina_projectors::quote(&table)
+            );
             let count = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {name}"));
             let rows: i64 = sqlx::query_scalar(count).fetch_one(&views.pool).await?;
             say(&format!("  {rows:>8}  rows in {model}.{table}"))?;

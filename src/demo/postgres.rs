@@ -41,7 +41,15 @@ impl Postgres {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let log = fs::File::create(folder.path().join("log"))?;
         let server = command(&binaries, "postgres", owner)
-            .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-p", &port.to_string(), "-D"])
+            .args([
+                "-c",
+                "listen_addresses=127.0.0.1",
+                "-c",
+                "unix_socket_directories=",
+                "-p",
+                &port.to_string(),
+                "-D",
+            ])
             .arg(&data)
             .stdout(Stdio::null())
             .stderr(log)
@@ -99,7 +107,9 @@ fn command(binaries: &Path, name: &str, owner: Option<(u32, u32)>) -> Command {
 fn find_binaries() -> anyhow::Result<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut found: Vec<(u32, PathBuf)> = versions
-        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
+        .filter_map(|entry| {
+            Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin")))
+        })
         .collect();
     found.sort();
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -23,7 +23,9 @@ pub(super) async fn start(shutdown: CancellationToken) -> anyhow::Result<String>
         .route("/schemas/ids/{id}", get(by_id))
         .with_state(Schemas::default());
     tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await {
+        if let Err(error) =
+            axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await
+        {
             tracing::error!(%error, "the embedded registry ended");
         }
     });
@@ -38,9 +40,16 @@ async fn subjects(State(schemas): State<Schemas>) -> Answer {
     (StatusCode::OK, Json(json!(subjects)))
 }
 
-async fn register(State(schemas): State<Schemas>, Path(subject): Path<String>, Json(body): Json<Value>) -> Answer {
+async fn register(
+    State(schemas): State<Schemas>,
+    Path(subject): Path<String>,
+    Json(body): Json<Value>,
+) -> Answer {
     let Some(schema) = body.get("schema").and_then(Value::as_str) else {
-        return (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({"error_code": 42201, "message": "no schema"})));
+        return (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            Json(json!({"error_code": 42201, "message": "no schema"})),
+        );
     };
     let mut schemas = schemas.lock().unwrap_or_else(PoisonError::into_inner);
     let known = schemas.iter().position(|known| known.0 == subject && known.1 == schema);
@@ -55,6 +64,9 @@ async fn by_id(State(schemas): State<Schemas>, Path(id): Path<usize>) -> Answer 
     let schemas = schemas.lock().unwrap_or_else(PoisonError::into_inner);
     match id.checked_sub(1).and_then(|index| schemas.get(index)) {
         Some((_, schema)) => (StatusCode::OK, Json(json!({"schema": schema}))),
-        None => (StatusCode::NOT_FOUND, Json(json!({"error_code": 40403, "message": "Schema not found"}))),
+        None => (
+            StatusCode::NOT_FOUND,
+            Json(json!({"error_code": 40403, "message": "Schema not found"})),
+        ),
     }
 }

@@ -17,7 +17,11 @@ pub(crate) struct Views {
 
 impl Views {
     pub(crate) async fn new(config: &Config, definitions: &Definitions) -> anyhow::Result<Self> {
-        let models = definitions.models.iter().map(|model| (model.model.name.clone(), model.topics())).collect();
+        let models = definitions
+            .models
+            .iter()
+            .map(|model| (model.model.name.clone(), model.topics()))
+            .collect();
         let pool = PgPool::connect(&config.postgres_url).await?;
         Ok(Self { pool, models, cluster: Cluster::new(&config.kafka)? })
     }
@@ -37,7 +41,12 @@ impl Views {
         Ok(most)
     }
 
-    async fn position(&self, model: &str, topic: &str, partition: i32) -> anyhow::Result<Option<i64>> {
+    async fn position(
+        &self,
+        model: &str,
+        topic: &str,
+        partition: i32,
+    ) -> anyhow::Result<Option<i64>> {
         let next = sqlx::query_scalar(
             "SELECT next_offset FROM vitrina.position WHERE model = $1 AND topic = $2 AND partition = $3",
         )
@@ -54,7 +63,11 @@ impl Views {
 pub(super) fn unless_missing<T>(answer: sqlx::Result<T>) -> sqlx::Result<Option<T>> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
-        Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("42P01" | "3F000")) => Ok(None),
+        Err(sqlx::Error::Database(error))
+            if matches!(error.code().as_deref(), Some("42P01" | "3F000")) =>
+        {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }

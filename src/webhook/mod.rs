@@ -49,7 +49,11 @@ pub(crate) fn start(
             for message in watch.look(&board.standings(), Instant::now(), SystemTime::now()) {
                 if let Some(dropped) = queue.push(message) {
                     let (model, event) = (&dropped.model, dropped.event);
-                    tracing::warn!(model, event, "the webhook takes no messages: its oldest one is dropped");
+                    tracing::warn!(
+                        model,
+                        event,
+                        "the webhook takes no messages: its oldest one is dropped"
+                    );
                 }
             }
         }

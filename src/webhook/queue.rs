@@ -46,7 +46,8 @@ mod tests {
     async fn the_oldest_makes_room() {
         let queue = Queue::default();
         let message = |number: usize| Message { model: number.to_string(), ..Message::default() };
-        let dropped: Vec<_> = (0..ROOM + 2).filter_map(|number| queue.push(message(number))).collect();
+        let dropped: Vec<_> =
+            (0..ROOM + 2).filter_map(|number| queue.push(message(number))).collect();
         assert_eq!(dropped, [message(0), message(1)]);
         for number in 2..ROOM + 2 {
             assert_eq!(queue.next().await, message(number));

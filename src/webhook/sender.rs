@@ -29,8 +29,11 @@ enum Refusal {
 
 impl Sender {
     pub(super) fn new(settings: WebhookSettings) -> anyhow::Result<Self> {
-        let client = Client::builder().timeout(settings.timeout).default_headers(settings.headers).build();
-        let client = client.map_err(reqwest::Error::without_url).context("webhook: no HTTP client can be made")?;
+        let client =
+            Client::builder().timeout(settings.timeout).default_headers(settings.headers).build();
+        let client = client
+            .map_err(reqwest::Error::without_url)
+            .context("webhook: no HTTP client can be made")?;
         Ok(Self { url: settings.url, client, pauses: PAUSES })
     }
 
@@ -64,14 +67,15 @@ impl Sender {
 
     async fn attempt(&self, message: &Message) -> Result<(), Refusal> {
         let sent = self.client.post(&self.url).json(message).send().await;
-        let status =
-            sent.map_err(|error| Refusal::Passing(format!("{:#}", anyhow::Error::new(error.without_url()))))?;
+        let status = sent.map_err(|error| {
+            Refusal::Passing(format!("{:#}", anyhow::Error::new(error.without_url())))
+        })?;
         match status.status() {
             status if status.is_success() => Ok(()),
             status if status.is_server_error() => Err(Refusal::Passing(status.to_string())),
-            status @ (StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS) => {
-                Err(Refusal::Passing(status.to_string()))
-            }
+            status @ (StatusCode::REQUEST_TIMEOUT
+            | StatusCode::TOO_EARLY
+            | StatusCode::TOO_MANY_REQUESTS) => Err(Refusal::Passing(status.to_string())),
             status => Err(Refusal::Lasting(status)),
         }
     }
@@ -115,15 +119,23 @@ mod tests {
     async fn a_message_is_sent_until_it_is_taken_and_a_refused_one_holds_nobody_up() {
         let receiver = Arc::new(Receiver::default());
         let taking = receiver.clone();
-        let route = post(async move |headers: HeaderMap, Json(body): Json<Value>| taking.take(&headers, body));
+        let route = post(async move |headers: HeaderMap, Json(body): Json<Value>| {
+            taking.take(&headers, body)
+        });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, axum::Router::new().route("/", route)).await });
+        tokio::spawn(
+            async move { axum::serve(listener, axum::Router::new().route("/", route)).await },
+        );
 
-        let headers = HeaderMap::from_iter([("authorization".parse().unwrap(), "Bearer t".parse().unwrap())]);
+        let headers =
+            HeaderMap::from_iter([("authorization".parse().unwrap(), "Bearer t".parse().unwrap())]);
         let moment = Duration::from_millis(1);
         let settings = WebhookSettings { url, timeout: Duration::from_secs(60), headers };
-        let sender = Sender { pauses: Policy::exponential(moment, moment), ..Sender::new(settings).unwrap() };
+        let sender = Sender {
+            pauses: Policy::exponential(moment, moment),
+            ..Sender::new(settings).unwrap()
+        };
         for model in ["first", "refused", "second"] {
             sender.deliver(Message { model: model.to_owned(), ..Message::default() }).await;
         }

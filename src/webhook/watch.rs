@@ -60,13 +60,21 @@ impl Watch {
     }
 
     /// What is new since the last look.
-    pub(super) fn look(&mut self, standings: &[Standing], now: Instant, clock: SystemTime) -> Vec<Message> {
+    pub(super) fn look(
+        &mut self,
+        standings: &[Standing],
+        now: Instant,
+        clock: SystemTime,
+    ) -> Vec<Message> {
         let at = humantime::format_rfc3339_millis(clock).to_string();
         let mut messages = Vec::new();
         for standing in standings {
             let Standing { model, state, reason, .. } = standing;
             let told = self.models.entry(model.clone()).or_insert_with(|| Told::new(*state, now));
-            let message = |event, severity: Severity, error: Option<ErrorType>, reason: Option<&String>| Message {
+            let message = |event,
+                           severity: Severity,
+                           error: Option<ErrorType>,
+                           reason: Option<&String>| Message {
                 event,
                 model: model.clone(),
                 state: state.name(),
@@ -77,13 +85,13 @@ impl Watch {
                 instance: self.instance.clone(),
             };
             messages.extend(
-                told.state(standing, now)
-                    .map(|(event, severity, error)| message(event, severity, error, reason.as_ref())),
+                told.state(standing, now).map(|(event, severity, error)| {
+                    message(event, severity, error, reason.as_ref())
+                }),
             );
-            messages.extend(
-                told.parking(standing, now)
-                    .map(|(error, reason)| message("parked", error.severity(), Some(error), Some(reason))),
-            );
+            messages.extend(told.parking(standing, now).map(|(error, reason)| {
+                message("parked", error.severity(), Some(error), Some(reason))
+            }));
         }
         messages
     }
@@ -94,7 +102,11 @@ impl Told {
         Self { state, since, trouble: None, parked: 0, parked_at: None }
     }
 
-    fn state(&mut self, standing: &Standing, now: Instant) -> Option<(&'static str, Severity, Option<ErrorType>)> {
+    fn state(
+        &mut self,
+        standing: &Standing,
+        now: Instant,
+    ) -> Option<(&'static str, Severity, Option<ErrorType>)> {
         let state = standing.state;
         if self.state != state {
             (self.state, self.since) = (state, now);
@@ -114,7 +126,11 @@ impl Told {
     }
 
     /// The newest parked record, unless others were told of just before.
-    fn parking<'s>(&mut self, standing: &'s Standing, now: Instant) -> Option<(ErrorType, &'s String)> {
+    fn parking<'s>(
+        &mut self,
+        standing: &'s Standing,
+        now: Instant,
+    ) -> Option<(ErrorType, &'s String)> {
         let (records, error, reason) = standing.parked.as_ref()?;
         let new = *records > self.parked;
         self.parked = *records;
@@ -152,7 +168,8 @@ mod tests {
     }
 
     fn expect<const N: usize>(told: &[(u64, String)], expected: [(u64, &str); N]) {
-        let told: Vec<(u64, &str)> = told.iter().map(|(second, text)| (*second, text.as_str())).collect();
+        let told: Vec<(u64, &str)> =
+            told.iter().map(|(second, text)| (*second, text.as_str())).collect();
         assert_eq!(told, expected);
     }
 
@@ -160,15 +177,26 @@ mod tests {
     fn a_stop_is_told_once_and_so_is_its_end() {
         let of_security = Standing { error: Some(ErrorType::Security), ..standing(State::Stopped) };
         let live = Standing { reason: None, ..standing(State::Live) };
-        let states = [live.clone(), of_security.clone(), of_security, standing(State::Starting), live.clone(), live];
-        let expected = [(1, "stopped stopped critical security STOPPED"), (4, "goes_on live low - ")];
+        let states = [
+            live.clone(),
+            of_security.clone(),
+            of_security,
+            standing(State::Starting),
+            live.clone(),
+            live,
+        ];
+        let expected =
+            [(1, "stopped stopped critical security STOPPED"), (4, "goes_on live low - ")];
         expect(&told(states), expected);
     }
 
     #[test]
     fn a_model_that_starts_in_trouble_is_told_of() {
         expect(&told([standing(State::Stopped)]), [(0, "stopped stopped critical system STOPPED")]);
-        expect(&told([standing(State::BreakerOpen)]), [(0, "breaker_open breaker_open high validation BREAKER_OPEN")]);
+        expect(
+            &told([standing(State::BreakerOpen)]),
+            [(0, "breaker_open breaker_open high validation BREAKER_OPEN")],
+        );
     }
 
     #[test]
@@ -176,7 +204,8 @@ mod tests {
         let waiting = |seconds| std::iter::repeat_n(standing(State::Waiting), seconds);
         let live = || std::iter::once(Standing { reason: None, ..standing(State::Live) });
         expect(&told(waiting(30).chain(live()).chain(waiting(30)).chain(live())), []);
-        let expected = [(30, "waiting waiting medium transient WAITING"), (40, "goes_on live low - ")];
+        let expected =
+            [(30, "waiting waiting medium transient WAITING"), (40, "goes_on live low - ")];
         expect(&told(waiting(40).chain(live()).chain(live())), expected);
     }
 

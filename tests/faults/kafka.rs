@@ -65,9 +65,17 @@ async fn a_log_that_begins_behind_the_position_stops_its_model() {
     load.end().await;
     let mut log = TopicPartitionList::new();
     log.add_partition_offset(&rig.topic, 0, Offset::Offset(position + 50)).unwrap();
-    admin().delete_records(&log, &AdminOptions::new().operation_timeout(Some(Duration::from_secs(10)))).await.unwrap();
+    admin()
+        .delete_records(&log, &AdminOptions::new().operation_timeout(Some(Duration::from_secs(10))))
+        .await
+        .unwrap();
     let vitrina = rig.folder.serve();
-    let found = [format!("{position}"), format!("{}", position + 50), "50 records".to_owned(), rig.topic.clone()];
+    let found = [
+        format!("{position}"),
+        format!("{}", position + 50),
+        "50 records".to_owned(),
+        rig.topic.clone(),
+    ];
     rig.says("stopped", &found.each_ref().map(String::as_str)).await;
     assert_eq!(rig.check().await.unwrap(), position);
     assert!(vitrina.terminate().await.success());

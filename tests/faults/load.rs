@@ -32,8 +32,10 @@ impl Load {
         println!("seed {seed}");
         let ended = Arc::new(AtomicBool::new(false));
         let looks = Arc::new(AtomicUsize::new(0));
-        let producing = tokio::spawn(produce(rig.ledger.clone(), rig.writer().await, ended.clone(), seed));
-        let (rig, runtime, seen, over) = (rig.clone(), Handle::current(), looks.clone(), ended.clone());
+        let producing =
+            tokio::spawn(produce(rig.ledger.clone(), rig.writer().await, ended.clone(), seed));
+        let (rig, runtime, seen, over) =
+            (rig.clone(), Handle::current(), looks.clone(), ended.clone());
         // On a thread of its own, because what it waits for in `check` cannot change threads.
         let looking = std::thread::spawn(move || runtime.block_on(look(rig, seen, over)));
         Self { ended, looks, producing, looking }
@@ -66,11 +68,16 @@ async fn produce(ledger: Arc<Ledger>, writer: Writer, ended: Arc<AtomicBool>, se
                 events.push(sent[again].clone());
             }
             let account = format!("a{:02}", random.random_range(0..ACCOUNTS));
-            let event = Event { account, number: first + sent.len() as i64, amount: random.random_range(-500..500) };
+            let event = Event {
+                account,
+                number: first + sent.len() as i64,
+                amount: random.random_range(-500..500),
+            };
             sent.push(event.clone());
             events.push(event);
         }
-        let messages: Vec<Message> = events.iter().map(|event| message(&writer, event, "")).collect();
+        let messages: Vec<Message> =
+            events.iter().map(|event| message(&writer, event, "")).collect();
         for (place, event) in producer.send_all(&messages).await.into_iter().zip(events) {
             ledger.note(place, event);
         }

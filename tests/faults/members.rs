@@ -12,7 +12,8 @@ use crate::faults::rig::{RECOVERY, Rig};
 use crate::support::{Database, Stack, Vitrina, Weather, eventually};
 
 /// Frozen ones are missed after six seconds.
-const SHORT_SESSIONS: &str = "[kafka.properties]\n\"session.timeout.ms\" = \"6000\"\n[model]\nmax_events = 200";
+const SHORT_SESSIONS: &str =
+    "[kafka.properties]\n\"session.timeout.ms\" = \"6000\"\n[model]\nmax_events = 200";
 /// The session's end, then the end of the transaction that the frozen one has left open, then a claim that waited for it
 /// in vain and comes again.
 const TAKEN_OVER: Duration = Duration::from_secs(60);
@@ -89,7 +90,11 @@ async fn a_zombie_with_batches_under_way_writes_none_of_them() {
 /// How often it has found that somebody else had claimed.
 async fn fences(vitrina: &Vitrina) -> f64 {
     let metrics = vitrina.get_admin("/metrics").await.body;
-    let counts = metrics.as_str().unwrap().lines().filter(|line| line.starts_with("vitrina_fenced_partitions_total{"));
+    let counts = metrics
+        .as_str()
+        .unwrap()
+        .lines()
+        .filter(|line| line.starts_with("vitrina_fenced_partitions_total{"));
     counts.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
 }
 

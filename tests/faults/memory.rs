@@ -19,10 +19,14 @@ async fn memory_is_bounded_while_postgres_is_slow() {
     let (producer, ballast) = (Producer::new(), "x".repeat(BALLAST));
     let events: Vec<i64> = (1..=(BACKLOG / BALLAST) as i64).collect();
     for part in events.chunks(1000) {
-        let events =
-            part.iter().map(|number| Event { account: format!("a{}", number % 50), number: *number, amount: 1 });
+        let events = part.iter().map(|number| Event {
+            account: format!("a{}", number % 50),
+            number: *number,
+            amount: 1,
+        });
         let events: Vec<Event> = events.collect();
-        let messages: Vec<Message> = events.iter().map(|event| message(&writer, event, &ballast)).collect();
+        let messages: Vec<Message> =
+            events.iter().map(|event| message(&writer, event, &ballast)).collect();
         for (place, event) in producer.send_all(&messages).await.into_iter().zip(events) {
             rig.ledger.note(place, event);
         }

@@ -35,7 +35,8 @@ async fn requests_are_abandoned(rig: &Rig, vitrina: &Vitrina) {
     let mut abandoned = 0;
     for round in 0..60 {
         let patience = Duration::from_millis(1 + round);
-        let asked = (0..20).map(|_| tokio::time::timeout(patience, vitrina.get("/v1/views/witness?limit=5")));
+        let asked = (0..20)
+            .map(|_| tokio::time::timeout(patience, vitrina.get("/v1/views/witness?limit=5")));
         abandoned += join_all(asked).await.iter().filter(|answer| answer.is_err()).count();
     }
     rig.postgres.set(Weather::Fair);
@@ -69,9 +70,11 @@ async fn cut_off(rig: &Rig, vitrina: &Vitrina) {
     assert_eq!(asked.status, Some(1), "{asked:?}");
     assert!(asked.stderr.contains("postgres.url"), "{asked:?}");
     let waiting = "vitrina_model_state{model=\"witness\",state=\"waiting\"} 1";
-    eventually(RECOVERY, async || match vitrina.get_admin("/metrics").await.body.to_string().replace('\\', "") {
-        metrics if metrics.contains(waiting) => Ok(()),
-        metrics => Err(metrics),
+    eventually(RECOVERY, async || {
+        match vitrina.get_admin("/metrics").await.body.to_string().replace('\\', "") {
+            metrics if metrics.contains(waiting) => Ok(()),
+            metrics => Err(metrics),
+        }
     })
     .await;
     assert_eq!(vitrina.get("/livez").await.status, 200);
@@ -100,10 +103,14 @@ async fn deadlocks(rig: &Rig) {
 /// be broken off.
 async fn lock_rows(rig: &Rig, round: i64) {
     let mut transaction = rig.database.pool.begin().await.unwrap();
-    transaction.execute("SET LOCAL deadlock_timeout = '1min'; SET LOCAL lock_timeout = '4s'").await.unwrap();
+    transaction
+        .execute("SET LOCAL deadlock_timeout = '1min'; SET LOCAL lock_timeout = '4s'")
+        .await
+        .unwrap();
     for step in (0..60).rev() {
         let account = (step + round) % 60;
-        let lock = format!("SELECT 1 FROM witness.witness WHERE account = 'a{account:02}' FOR UPDATE");
+        let lock =
+            format!("SELECT 1 FROM witness.witness WHERE account = 'a{account:02}' FOR UPDATE");
         // A lock that does not come in time ends this one.
         if transaction.execute(AssertSqlSafe(lock)).await.is_err() {
             break;
@@ -125,7 +132,8 @@ async fn refusals_of_the_world(rig: &Rig) {
                    FOR EACH ROW EXECUTE FUNCTION trouble()";
     rig.database.execute(trigger).await;
     for code in ["53100", "55P03", "40001"] {
-        answer(&format!("RAISE EXCEPTION 'the world is in trouble' USING ERRCODE = '{code}';")).await;
+        answer(&format!("RAISE EXCEPTION 'the world is in trouble' USING ERRCODE = '{code}';"))
+            .await;
         rig.says_of("witness", "waiting", &["Postgres", code]).await;
         answer("").await;
         rig.goes_on(100).await;

@@ -12,7 +12,8 @@ use tokio::sync::Mutex;
 
 use crate::faults::load::Load;
 use crate::support::{
-    Applied, Database, Folder, Ledger, PATIENCE, Proxy, Row, Stack, Vitrina, Writer, create_topic, eventually, unique,
+    Applied, Database, Folder, Ledger, PATIENCE, Proxy, Row, Stack, Vitrina, Writer, create_topic,
+    eventually, unique,
 };
 
 const NOTED: &str = r#"{"type":"record","name":"Noted","namespace":"probe","fields":[
@@ -82,20 +83,35 @@ impl Rig {
         let (server, path) = place.split_once('/').unwrap();
         let registry = Proxy::to(server).await;
         let folder = Folder::at(kafka, &format!("http://{}/{path}", registry.address), &url)
-            .write("contracts/probe/context.toml", &format!("topic = \"{topic}\"\nkey = \"account\"\n"))
+            .write(
+                "contracts/probe/context.toml",
+                &format!("topic = \"{topic}\"\nkey = \"account\"\n"),
+            )
             .write("contracts/probe/noted/v1.avsc", NOTED)
             .write("models/witness.sql", include_str!("witness.sql"))
             .write("models/keyed.sql", include_str!("keyed.sql"))
             .configure(&format!("{toml}\n[models.keyed]\nconcurrency = 3"));
         let (database, folder) = (Arc::new(database), Arc::new(folder));
-        Self { database, postgres, registry, folder, topic, ledger: Arc::default(), seen: Arc::default() }
+        Self {
+            database,
+            postgres,
+            registry,
+            folder,
+            topic,
+            ledger: Arc::default(),
+            seen: Arc::default(),
+        }
     }
 
     /// Lets the instances to come be another role in Postgres.
     pub(crate) fn serve_as(&self, role: &str) {
         let path = self.folder.path().join("vitrina.toml");
         let settings = std::fs::read_to_string(&path).unwrap();
-        std::fs::write(path, settings.replace("postgres://postgres@", &format!("postgres://{role}@"))).unwrap();
+        std::fs::write(
+            path,
+            settings.replace("postgres://postgres@", &format!("postgres://{role}@")),
+        )
+        .unwrap();
     }
 
     /// One more instance, which only projects.
@@ -115,7 +131,9 @@ impl Rig {
     fn without_trouble(&self, arguments: &[&str]) -> Command {
         let Stack { kafka, registry, .. } = Stack::get();
         let mut command = self.folder.command(arguments);
-        command.env("VITRINA_POSTGRES__URL", &self.database.url).env("VITRINA_KAFKA__BROKERS", kafka);
+        command
+            .env("VITRINA_POSTGRES__URL", &self.database.url)
+            .env("VITRINA_KAFKA__BROKERS", kafka);
         command.env("VITRINA_REGISTRY__URL", registry);
         command
     }
@@ -133,7 +151,8 @@ impl Rig {
     pub(crate) async fn check(&self) -> Result<i64, sqlx::Error> {
         let mut seen = self.seen.lock().await;
         let mut found = self.database.try_rows(SNAPSHOT).await?;
-        let Snapshot { positions, witness, keyed, applied } = serde_json::from_value(found[0].take()).unwrap();
+        let Snapshot { positions, witness, keyed, applied } =
+            serde_json::from_value(found[0].take()).unwrap();
         let positions = positions.unwrap_or_default();
         for Position { model, partition, epoch, next } in &positions {
             let before = seen.insert((model.clone(), *partition), (*epoch, *next));
@@ -141,25 +160,36 @@ impl Rig {
             assert!(!fell, "{model} {partition} fell from {before:?} to {epoch}, {next}");
         }
         drop(seen);
-        let of = |name: &str| positions.iter().filter(|position| position.model == name).collect::<Vec<_>>();
+        let of = |name: &str| {
+            positions.iter().filter(|position| position.model == name).collect::<Vec<_>>()
+        };
         let (first, offsets) = self.expected(&of("witness")).await;
         assert_eq!(applied, offsets, "what was applied, and what should be, at {positions:?}");
         assert_eq!(witness, first, "the rows, and what they should be, at {positions:?}");
         let (second, _) = self.expected(&of("keyed")).await;
-        assert_eq!(keyed, second, "the rows written in parallel, and what they should be, at {positions:?}");
+        assert_eq!(
+            keyed, second,
+            "the rows written in parallel, and what they should be, at {positions:?}"
+        );
         let far = |model| of(model).iter().map(|position| position.next).sum::<i64>();
         Ok(far("witness").min(far("keyed")))
     }
 
     /// What a model comes to at these positions.
     async fn expected(&self, positions: &[&Position]) -> (Vec<Row>, Vec<Applied>) {
-        let at: BTreeMap<i32, i64> = positions.iter().map(|position| (position.partition, position.next)).collect();
+        let at: BTreeMap<i32, i64> =
+            positions.iter().map(|position| (position.partition, position.next)).collect();
         // The broker shows records to consumers before it has told their producer.
-        let known =
-            |ends: &BTreeMap<i32, i64>| at.iter().all(|(partition, next)| ends.get(partition).unwrap_or(&0) >= next);
+        let known = |ends: &BTreeMap<i32, i64>| {
+            at.iter().all(|(partition, next)| ends.get(partition).unwrap_or(&0) >= next)
+        };
         eventually(PATIENCE, async || {
             let ends = self.ledger.ends();
-            if known(&ends) { Ok(()) } else { Err(format!("applied up to {at:?}, produced up to {ends:?}")) }
+            if known(&ends) {
+                Ok(())
+            } else {
+                Err(format!("applied up to {at:?}, produced up to {ends:?}"))
+            }
         })
         .await;
         self.ledger.fold(&at)
@@ -186,7 +216,9 @@ impl Rig {
     pub(crate) async fn applied(&self, deadline: Duration, records: i64) {
         eventually(deadline, async || match self.check().await {
             Ok(applied) if applied >= records => Ok(()),
-            Ok(applied) => Err(format!("{applied} records are applied, not {records}; {}", self.status())),
+            Ok(applied) => {
+                Err(format!("{applied} records are applied, not {records}; {}", self.status()))
+            }
             Err(error) => Err(error.to_string()),
         })
         .await;
@@ -224,7 +256,11 @@ impl Rig {
                 let reason = found["reason"].as_str().unwrap_or_default();
                 found["state"] == state && words.iter().all(|word| reason.contains(word))
             });
-            if told { Ok(()) } else { Err(format!("{model} is not {state} for {words:?}: {status}")) }
+            if told {
+                Ok(())
+            } else {
+                Err(format!("{model} is not {state} for {words:?}: {status}"))
+            }
         })
         .await;
     }

@@ -32,7 +32,9 @@ async fn postgres_stopped_killed_full_and_read_only() {
 /// A role that may do no more than it must, and can be kept out: superusers cannot.
 async fn owned_by_service(database: Database) -> Database {
     let name = database.url.rsplit_once('/').unwrap().1.to_owned();
-    database.execute(&format!("CREATE ROLE service LOGIN; ALTER DATABASE {name} OWNER TO service")).await;
+    database
+        .execute(&format!("CREATE ROLE service LOGIN; ALTER DATABASE {name} OWNER TO service"))
+        .await;
     database
 }
 
@@ -77,7 +79,8 @@ async fn the_status_tells_that_postgres_only_reads() {
 /// F39: all connections are taken.
 async fn no_connection_left(rig: &Rig) {
     rig.database.execute("ALTER ROLE service CONNECTION LIMIT 0").await;
-    let thrown_out = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'service'";
+    let thrown_out =
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'service'";
     rig.database.execute(thrown_out).await;
     let asked = rig.folder.run(&["status", "--json"]);
     assert_eq!(asked.status, Some(1), "{asked:?}");

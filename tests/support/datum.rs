@@ -26,11 +26,17 @@ fn value(schema: &Schema, json: &Json, names: &NamesRef<'_>) -> Result<Value, St
         Schema::Record(record) => return fields(record, json, names),
         Schema::Array(array) => {
             let items = json.as_array().ok_or_else(|| format!("{json} is no array"))?;
-            Some(Value::Array(items.iter().map(|item| value(&array.items, item, names)).collect::<Result<_, _>>()?))
+            Some(Value::Array(
+                items
+                    .iter()
+                    .map(|item| value(&array.items, item, names))
+                    .collect::<Result<_, _>>()?,
+            ))
         }
         Schema::Map(map) => {
             let entries = json.as_object().ok_or_else(|| format!("{json} is no map"))?;
-            let entry = |(key, item): (&String, &Json)| Ok((key.clone(), value(&map.types, item, names)?));
+            let entry =
+                |(key, item): (&String, &Json)| Ok((key.clone(), value(&map.types, item, names)?));
             Some(Value::Map(entries.iter().map(entry).collect::<Result<_, String>>()?))
         }
         _ => scalar(schema, json),
@@ -39,19 +45,34 @@ fn value(schema: &Schema, json: &Json, names: &NamesRef<'_>) -> Result<Value, St
 }
 
 fn branch(variants: &[Schema], json: &Json, names: &NamesRef<'_>) -> Result<Value, String> {
-    let fitting = |(index, variant)| Some(Value::Union(index, Box::new(value(variant, json, names).ok()?)));
-    (0..).zip(variants).find_map(fitting).ok_or_else(|| format!("{json} fits no branch of {variants:?}"))
+    let fitting =
+        |(index, variant)| Some(Value::Union(index, Box::new(value(variant, json, names).ok()?)));
+    (0..)
+        .zip(variants)
+        .find_map(fitting)
+        .ok_or_else(|| format!("{json} fits no branch of {variants:?}"))
 }
 
-fn fields(record: &apache_avro::schema::RecordSchema, json: &Json, names: &NamesRef<'_>) -> Result<Value, String> {
+fn fields(
+    record: &apache_avro::schema::RecordSchema,
+    json: &Json,
+    names: &NamesRef<'_>,
+) -> Result<Value, String> {
     let given = json.as_object().ok_or_else(|| format!("{json} is no record {}", record.name))?;
     let unknown = given.keys().find(|key| !record.fields.iter().any(|field| field.name == **key));
     if let Some(key) = unknown {
         return Err(format!("{} has no field {key}", record.name));
     }
     let field = |field: &apache_avro::schema::RecordField| {
-        let json = given.get(&field.name).or(field.default.as_ref()).ok_or(format!("{} is missing", field.name))?;
-        Ok((field.name.clone(), value(&field.schema, json, names).map_err(|wrong| format!("{}: {wrong}", field.name))?))
+        let json = given
+            .get(&field.name)
+            .or(field.default.as_ref())
+            .ok_or(format!("{} is missing", field.name))?;
+        Ok((
+            field.name.clone(),
+            value(&field.schema, json, names)
+                .map_err(|wrong| format!("{}: {wrong}", field.name))?,
+        ))
     };
     Ok(Value::Record(record.fields.iter().map(field).collect::<Result<_, String>>()?))
 }
@@ -70,13 +91,16 @@ fn scalar(schema: &Schema, json: &Json) -> Option<Value> {
         Schema::Bytes => Value::Bytes(bytes()?),
         Schema::Fixed(fixed) => Value::Fixed(fixed.size, bytes()?),
         Schema::Enum(symbols) => {
-            let index = symbols.symbols.iter().position(|symbol| Some(symbol.as_str()) == json.as_str())?;
+            let index =
+                symbols.symbols.iter().position(|symbol| Some(symbol.as_str()) == json.as_str())?;
             Value::Enum(index.try_into().ok()?, symbols.symbols[index].clone())
         }
         Schema::Decimal(decimal) => Value::Decimal(unscaled(json, decimal.scale)?),
         Schema::Uuid(_) => Value::Uuid(json.as_str()?.parse().ok()?),
         Schema::Date => Value::Date(
-            json.as_i64().or_else(|| Some(ticks(&format!("{}T00:00:00Z", json.as_str()?), 1)? / 86_400))? as i32,
+            json.as_i64()
+                .or_else(|| Some(ticks(&format!("{}T00:00:00Z", json.as_str()?), 1)? / 86_400))?
+                as i32,
         ),
         Schema::TimeMillis => Value::TimeMillis(json.as_i64()?.try_into().ok()?),
         Schema::TimeMicros => Value::TimeMicros(json.as_i64()?),
@@ -88,7 +112,11 @@ fn scalar(schema: &Schema, json: &Json) -> Option<Value> {
         Schema::LocalTimestampNanos => Value::LocalTimestampNanos(moment(1_000_000_000)?),
         Schema::Duration(_) => {
             let part = |index: usize| json.get(index)?.as_u64()?.try_into().ok();
-            Value::Duration(Duration::new(Months::new(part(0)?), Days::new(part(1)?), Millis::new(part(2)?)))
+            Value::Duration(Duration::new(
+                Months::new(part(0)?),
+                Days::new(part(1)?),
+                Millis::new(part(2)?),
+            ))
         }
         _ => return None,
     })
@@ -98,10 +126,12 @@ fn scalar(schema: &Schema, json: &Json) -> Option<Value> {
 fn unscaled(json: &Json, scale: usize) -> Option<Decimal> {
     let text = json.as_str().map_or_else(|| json.to_string(), str::to_owned);
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
-    let number: i128 = (fraction.len() <= scale).then(|| format!("{whole}{fraction:0<scale$}").parse().ok())??;
+    let number: i128 =
+        (fraction.len() <= scale).then(|| format!("{whole}{fraction:0<scale$}").parse().ok())??;
     let bytes = number.to_be_bytes();
     let sign = if number < 0 { 0xff } else { 0 };
-    let needless = bytes.windows(2).take_while(|pair| pair[0] == sign && (pair[1] ^ sign) < 0x80).count();
+    let needless =
+        bytes.windows(2).take_while(|pair| pair[0] == sign && (pair[1] ^ sign) < 0x80).count();
     Some(Decimal::from(&bytes[needless..]))
 }
 
@@ -111,7 +141,8 @@ fn ticks(text: &str, per_second: i64) -> Option<i64> {
     let (seconds, fraction) = time.split_once('.').unwrap_or((time, "0"));
     let mut date = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
     let days = days_since_1970(date.next()??, date.next()??, date.next()??);
-    let second = seconds.split(':').try_fold(0, |sum, part| Some(sum * 60 + part.parse::<i64>().ok()?))?;
+    let second =
+        seconds.split(':').try_fold(0, |sum, part| Some(sum * 60 + part.parse::<i64>().ok()?))?;
     let nanos: i64 = format!("{fraction:0<9}").parse().ok()?;
     Some((days * 86_400 + second) * per_second + nanos / (1_000_000_000 / per_second))
 }

@@ -46,7 +46,12 @@ impl Folder {
     /// The same, with the services where the test has put them.
     pub fn at(kafka: &str, registry: &str, postgres: &str) -> Self {
         let (listen, admin_listen) = (free_address(), free_address());
-        let folder = Self { folder: TempDir::new().unwrap(), listen, admin_listen, group_prefix: unique("group") };
+        let folder = Self {
+            folder: TempDir::new().unwrap(),
+            listen,
+            admin_listen,
+            group_prefix: unique("group"),
+        };
         let group_prefix = &folder.group_prefix;
         let settings = format!(
             "[kafka]\nbrokers = \"{kafka}\"\ngroup_prefix = \"{group_prefix}\"\n[registry]\nurl = \"{registry}\"\n\
@@ -97,7 +102,12 @@ impl Folder {
     /// The same, with something to read on standard input.
     pub fn run_with(&self, arguments: &[&str], stdin: &str) -> Finished {
         let mut command = self.command(arguments);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut pipe = child.stdin.take().unwrap();
         let stdin = stdin.to_owned();
         // Beside the reading of its output, for either pipe may be full; a verb need not read its input to the end.
@@ -105,7 +115,11 @@ impl Folder {
         let output = child.wait_with_output().unwrap();
         writing.join().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
-        Finished { status: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+        Finished {
+            status: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
     }
 
     /// Starts `vitrina serve`; more instances of one folder need other addresses in `arguments`.

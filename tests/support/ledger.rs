@@ -69,7 +69,9 @@ impl Ledger {
         let mut applied: BTreeMap<i32, Applied> = BTreeMap::new();
         let mut seen = BTreeSet::new();
         for ((partition, offset), event) in self.0.lock().unwrap().iter() {
-            let Some(event) = event.as_ref().filter(|_| positions.get(partition).is_some_and(|next| offset < next))
+            let Some(event) = event
+                .as_ref()
+                .filter(|_| positions.get(partition).is_some_and(|next| offset < next))
             else {
                 continue;
             };

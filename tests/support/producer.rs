@@ -25,7 +25,8 @@ impl Writer {
         let url = format!("{}/subjects/{topic}-{record}/versions", Stack::get().registry);
         // The registry, busy with the tests beside this one, drops a connection now and then.
         let answer: Value = eventually(PATIENCE, async || {
-            let answer = reqwest::Client::new().post(&url).json(&json!({ "schema": schema })).send().await?;
+            let answer =
+                reqwest::Client::new().post(&url).json(&json!({ "schema": schema })).send().await?;
             answer.error_for_status()?.json().await
         })
         .await;
@@ -62,7 +63,14 @@ impl Message {
     /// A record without a value.
     pub fn tombstone(topic: &str, key: &str) -> Self {
         let key = Some(key.as_bytes().to_vec());
-        Self { topic: topic.to_owned(), partition: None, key, value: None, headers: Vec::new(), timestamp: None }
+        Self {
+            topic: topic.to_owned(),
+            partition: None,
+            key,
+            value: None,
+            headers: Vec::new(),
+            timestamp: None,
+        }
     }
 
     pub fn header(mut self, name: &str, value: &str) -> Self {
@@ -96,7 +104,8 @@ impl Producer {
 
     /// Sends in this order, and waits for all.
     pub async fn send_all(&self, messages: &[Message]) -> Vec<(i32, i64)> {
-        let under_way: Vec<_> = messages.iter().map(|message| self.0.send_result(record(message)).unwrap()).collect();
+        let under_way: Vec<_> =
+            messages.iter().map(|message| self.0.send_result(record(message)).unwrap()).collect();
         let mut places = Vec::with_capacity(messages.len());
         for delivery in under_way {
             let delivered = delivery.await.unwrap().unwrap();
@@ -107,10 +116,9 @@ impl Producer {
 }
 
 fn record(message: &Message) -> FutureRecord<'_, [u8], [u8]> {
-    let headers = message
-        .headers
-        .iter()
-        .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
+    let headers = message.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+        headers.insert(Header { key, value: Some(value) })
+    });
     FutureRecord {
         topic: &message.topic,
         partition: message.partition,

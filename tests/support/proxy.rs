@@ -104,7 +104,9 @@ impl Proxy {
 
     async fn carry(self, mut client: TcpStream, number: u64) {
         let mut net = self.net.subscribe();
-        let Ok(weather) = net.wait_for(|net| net.weather != Weather::Frozen).await.map(|net| net.weather) else {
+        let Ok(weather) =
+            net.wait_for(|net| net.weather != Weather::Frozen).await.map(|net| net.weather)
+        else {
             return;
         };
         match weather {
@@ -125,11 +127,13 @@ impl Proxy {
         let answer_lost = AtomicBool::new(false);
         let mut said = Vec::new();
         let wire = |from, to| Wire { from, to, net: self.net.subscribe(), number };
-        let up = wire(from_client, to_server).pump(|bytes| self.look(bytes, &mut said, &answer_lost));
-        let down = wire(from_server, to_client).pump(|_| match answer_lost.load(Ordering::SeqCst) {
-            true => Fate::Lost,
-            false => Fate::Passes,
-        });
+        let up =
+            wire(from_client, to_server).pump(|bytes| self.look(bytes, &mut said, &answer_lost));
+        let down =
+            wire(from_server, to_client).pump(|_| match answer_lost.load(Ordering::SeqCst) {
+                true => Fate::Lost,
+                false => Fate::Passes,
+            });
         let is_over = |net: &Net| matches!(net.weather, Weather::Cut | Weather::Answers(_));
         tokio::select! {
             () = up => {}
@@ -183,7 +187,9 @@ impl Wire {
             let length = self.from.read(&mut buffer).await.unwrap_or(0);
             let piece = &buffer[..length];
             let frozen = |net: &Net| net.weather == Weather::Frozen;
-            let Ok(net) = self.net.wait_for(|net| !frozen(net)).await.map(|net| *net) else { return };
+            let Ok(net) = self.net.wait_for(|net| !frozen(net)).await.map(|net| *net) else {
+                return;
+            };
             match (self.number < net.silent_below, length) {
                 (true, 0) => std::future::pending().await,
                 (true, _) => continue,

@@ -19,10 +19,20 @@ impl Server {
         let data = TempDir::new().unwrap();
         let mut server = Self { port: free_address().port(), data, process: None };
         if is_root() {
-            assert!(Command::new("chown").arg("postgres").arg(server.data.path()).status().unwrap().success());
+            assert!(
+                Command::new("chown")
+                    .arg("postgres")
+                    .arg(server.data.path())
+                    .status()
+                    .unwrap()
+                    .success()
+            );
         }
         let folder = server.folder();
-        let made = server.tool("initdb").args(["-U", "postgres", "-A", "trust", "--no-sync", "-D", &folder]).output();
+        let made = server
+            .tool("initdb")
+            .args(["-U", "postgres", "-A", "trust", "--no-sync", "-D", &folder])
+            .output();
         let made = made.unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         server.begin().await;
@@ -44,7 +54,16 @@ impl Server {
         // What a killed one has left behind may be in the way for a moment.
         eventually(PATIENCE, async || {
             let mut command = self.tool("postgres");
-            command.args(["-D", &folder, "-k", &folder, "-p", &port, "-c", "listen_addresses=127.0.0.1"]);
+            command.args([
+                "-D",
+                &folder,
+                "-k",
+                &folder,
+                "-p",
+                &port,
+                "-c",
+                "listen_addresses=127.0.0.1",
+            ]);
             self.process = Some(command.spawn().unwrap());
             self.until_ready().await
         })
@@ -67,7 +86,8 @@ impl Server {
     /// Ends it; `mode` is one of `pg_ctl`'s.
     pub fn stop(&mut self, mode: &str) {
         let folder = self.folder();
-        let stopped = self.tool("pg_ctl").args(["-D", &folder, "-m", mode, "stop"]).status().unwrap();
+        let stopped =
+            self.tool("pg_ctl").args(["-D", &folder, "-m", mode, "stop"]).status().unwrap();
         assert!(stopped.success());
         self.wait();
     }
@@ -101,7 +121,11 @@ impl Server {
             }
             false => Command::new(tool),
         };
-        command.current_dir(self.data.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .current_dir(self.data.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         command
     }
 }
@@ -124,6 +148,9 @@ fn is_root() -> bool {
 /// Where Debian keeps the newest version's programs; elsewhere they are in the path.
 fn programs() -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let version = versions.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).max();
-    version.map_or_else(PathBuf::new, |version| Path::new("/usr/lib/postgresql").join(format!("{version}/bin")))
+    let version =
+        versions.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).max();
+    version.map_or_else(PathBuf::new, |version| {
+        Path::new("/usr/lib/postgresql").join(format!("{version}/bin"))
+    })
 }

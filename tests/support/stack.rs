@@ -37,7 +37,9 @@ impl Stack {
 
 fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| {
-        panic!("{name} is not set: run `make test`, or one test by `tests/stack/run cargo test NAME`")
+        panic!(
+            "{name} is not set: run `make test`, or one test by `tests/stack/run cargo test NAME`"
+        )
     })
 }
 

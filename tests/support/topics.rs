@@ -34,7 +34,11 @@ pub fn kafka_tool(class: &str, arguments: &[&str]) -> String {
         .output()
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{class} {arguments:?}: {}{errors}", String::from_utf8_lossy(&output.stdout));
+    assert!(
+        output.status.success(),
+        "{class} {arguments:?}: {}{errors}",
+        String::from_utf8_lossy(&output.stdout)
+    );
     String::from_utf8(output.stdout).unwrap()
 }
 

@@ -37,7 +37,12 @@ impl fmt::Display for Answer {
 
 impl Vitrina {
     pub fn start(mut command: Command, listen: SocketAddr, admin_listen: SocketAddr) -> Self {
-        let mut process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut process = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let stderr = Arc::new(Mutex::new(String::new()));
         let seen = Arc::clone(&stderr);
@@ -105,7 +110,8 @@ impl Vitrina {
 
     /// Bytes of memory that it holds at the moment.
     pub fn resident(&self) -> usize {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
     }

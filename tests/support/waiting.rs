@@ -12,12 +12,17 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 ///
 /// # Panics
 /// When the time is up, with what was seen last.
-pub async fn eventually<T, E: Display>(deadline: Duration, mut look: impl AsyncFnMut() -> Result<T, E>) -> T {
+pub async fn eventually<T, E: Display>(
+    deadline: Duration,
+    mut look: impl AsyncFnMut() -> Result<T, E>,
+) -> T {
     let start = Instant::now();
     loop {
         match look().await {
             Ok(found) => return found,
-            Err(seen) if start.elapsed() > deadline => panic!("not within {deadline:?}; seen last: {seen}"),
+            Err(seen) if start.elapsed() > deadline => {
+                panic!("not within {deadline:?}; seen last: {seen}")
+            }
             Err(_) => tokio::time::sleep(BETWEEN_LOOKS).await,
         }
     }

@@ -33,7 +33,11 @@ impl Access {
     }
 }
 
-pub(crate) async fn admit(State(access): State<Access>, request: Request, next: Next) -> Result<Response, Response> {
+pub(crate) async fn admit(
+    State(access): State<Access>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Response> {
     let headers = request.headers();
     match &access {
         Access::Off => {
@@ -47,13 +51,14 @@ pub(crate) async fn admit(State(access): State<Access>, request: Request, next: 
             Err((challenge, Problem::new(Kind::Unauthorized, detail)).into_response())
         }
         Access::Local if is_foreign(headers) => {
-            let detail =
-                "A page from elsewhere asks through a browser on this machine: set http.admin_token to allow it.";
+            let detail = "A page from elsewhere asks through a browser on this machine: set http.admin_token to allow it.";
             Err(Problem::new(Kind::Foreign, detail).into_response())
         }
         Access::Token(_) | Access::Local => {
             let mut response = next.run(request).await;
-            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            response
+                .headers_mut()
+                .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
             Ok(response)
         }
     }
@@ -64,18 +69,23 @@ fn bears(headers: &HeaderMap, expected: &[u8; 32]) -> bool {
     let sent = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
     let Some((scheme, token)) = sent.split_at_checked("Bearer ".len()) else { return false };
     let given = Sha256::digest(token);
-    let difference = given.iter().zip(expected).fold(0, |difference, (one, other)| difference | (one ^ other));
+    let difference =
+        given.iter().zip(expected).fold(0, |difference, (one, other)| difference | (one ^ other));
     scheme.eq_ignore_ascii_case(b"Bearer ") && difference == 0
 }
 
 /// Whether a browser sends this for a page that is not the listener's own: a page's name may be made to point here.
 fn is_foreign(headers: &HeaderMap) -> bool {
-    let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default());
+    let text =
+        |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default());
     let host = text(header::HOST).unwrap_or_default();
-    let name = host.parse::<Authority>().map(|authority| authority.host().trim_matches(['[', ']']).to_owned());
+    let name = host
+        .parse::<Authority>()
+        .map(|authority| authority.host().trim_matches(['[', ']']).to_owned());
     let name = name.unwrap_or_default();
-    let local =
-        name.is_empty() || name == "localhost" || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+    let local = name.is_empty()
+        || name == "localhost"
+        || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
     let origin = text(header::ORIGIN);
     !local || origin.is_some_and(|origin| origin.strip_prefix("http://") != Some(host))
 }
@@ -88,7 +98,10 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()))
+            .collect()
     }
 
     #[test]
@@ -106,8 +119,15 @@ mod tests {
         let expected: [u8; 32] = Sha256::digest("secret").into();
         let bears = |value: &str| bears(&headers(&[("authorization", value)]), &expected);
         assert!(bears("Bearer secret") && bears("bearer secret"));
-        for wrong in ["Bearer secre", "Bearer secrets", "Bearer ", "Bearer", "Basic secret", "secret", "Bearer Secret"]
-        {
+        for wrong in [
+            "Bearer secre",
+            "Bearer secrets",
+            "Bearer ",
+            "Bearer",
+            "Basic secret",
+            "secret",
+            "Bearer Secret",
+        ] {
             assert!(!bears(wrong), "{wrong}");
         }
         assert!(!super::bears(&HeaderMap::new(), &expected));
@@ -117,8 +137,14 @@ mod tests {
     fn pages_from_elsewhere_are_foreign_and_tools_are_not() {
         for own in ["127.0.0.1:8082", "localhost:8082", "localhost", "[::1]:8082"] {
             assert!(!is_foreign(&headers(&[("host", own)])), "{own}");
-            assert!(!is_foreign(&headers(&[("host", own), ("origin", &format!("http://{own}"))])), "{own}");
-            assert!(is_foreign(&headers(&[("host", own), ("origin", "http://evil.example")])), "{own}");
+            assert!(
+                !is_foreign(&headers(&[("host", own), ("origin", &format!("http://{own}"))])),
+                "{own}"
+            );
+            assert!(
+                is_foreign(&headers(&[("host", own), ("origin", "http://evil.example")])),
+                "{own}"
+            );
             assert!(is_foreign(&headers(&[("host", own), ("origin", "null")])), "{own}");
         }
         assert!(is_foreign(&headers(&[("host", "evil.example:8082")])));

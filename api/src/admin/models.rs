@@ -25,7 +25,10 @@ pub(super) async fn models(
     });
     let away = |why: String| {
         tracing::warn!(why, "the models' states cannot be read");
-        Problem::new(Kind::Unavailable, "Postgres does not answer, or holds no schema `vitrina` yet; ask again later.")
+        Problem::new(
+            Kind::Unavailable,
+            "Postgres does not answer, or holds no schema `vitrina` yet; ask again later.",
+        )
     };
     match asked.await {
         Ok(Ok(status)) => Ok(Json(status)),

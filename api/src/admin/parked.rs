@@ -64,9 +64,17 @@ impl From<Record> for RecordAnswer {
             timestamp_ms: record.timestamp_ms,
             schema: record.schema,
             writer_schema: record.writer_schema,
-            headers: record.headers.into_iter().map(|(name, value)| (name, header(value))).collect(),
+            headers: record
+                .headers
+                .into_iter()
+                .map(|(name, value)| (name, header(value)))
+                .collect(),
             value: record.value.map(|value| STANDARD.encode(value)),
-            versions: record.versions.into_iter().map(|(version, fields)| VersionAnswer { version, fields }).collect(),
+            versions: record
+                .versions
+                .into_iter()
+                .map(|(version, fields)| VersionAnswer { version, fields })
+                .collect(),
         }
     }
 }
@@ -121,7 +129,9 @@ pub(super) async fn discard(
     let Discard { reason } = serde_json::from_slice(&body).map_err(|error| {
         Problem::new(
             Kind::Refused,
-            format!("The body says why, as in {{\"reason\": \"…\"}}; this one is not that: {error}."),
+            format!(
+                "The body says why, as in {{\"reason\": \"…\"}}; this one is not that: {error}."
+            ),
         )
     })?;
     let discarded = operators.desk.discard(&[id], &reason, BY).await?;
@@ -130,8 +140,14 @@ pub(super) async fn discard(
 
 fn number(parameters: &Parameters, name: &str) -> Result<Option<i64>, Problem> {
     let Some(text) = parameters.get(name) else { return Ok(None) };
-    let wrong =
-        || Problem::of(Kind::BadValue, name, format!("`{name}` is `{text}`: write a whole number."), None::<String>);
+    let wrong = || {
+        Problem::of(
+            Kind::BadValue,
+            name,
+            format!("`{name}` is `{text}`: write a whole number."),
+            None::<String>,
+        )
+    };
     text.parse().map(Some).map_err(|_| wrong())
 }
 

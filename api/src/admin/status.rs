@@ -100,10 +100,15 @@ impl Status {
     /// # Errors
     /// Postgres's. Kafka may be away: then the ends are not known.
     pub async fn read(connection: &mut PgConnection, kafka: &KafkaSettings) -> sqlx::Result<Self> {
-        let models: Vec<ModelRow> = sqlx::query_as(MODELS).bind(FRESH).fetch_all(&mut *connection).await?;
-        let positions: Vec<PositionRow> = sqlx::query_as(POSITIONS).bind(FRESH).fetch_all(connection).await?;
-        let ends = ends(kafka, positions.iter().map(|position| position.topic.clone()).collect()).await;
-        Ok(Self { models: models.into_iter().map(|model| status(model, &positions, &ends)).collect() })
+        let models: Vec<ModelRow> =
+            sqlx::query_as(MODELS).bind(FRESH).fetch_all(&mut *connection).await?;
+        let positions: Vec<PositionRow> =
+            sqlx::query_as(POSITIONS).bind(FRESH).fetch_all(connection).await?;
+        let ends =
+            ends(kafka, positions.iter().map(|position| position.topic.clone()).collect()).await;
+        Ok(Self {
+            models: models.into_iter().map(|model| status(model, &positions, &ends)).collect(),
+        })
     }
 }
 
@@ -126,17 +131,23 @@ async fn ends(kafka: &KafkaSettings, mut topics: Vec<String>) -> BTreeMap<(Strin
     answered.ok().and_then(Result::ok).flatten().unwrap_or_default()
 }
 
-fn status(row: ModelRow, positions: &[PositionRow], ends: &BTreeMap<(String, i32), i64>) -> ModelStatus {
+fn status(
+    row: ModelRow,
+    positions: &[PositionRow],
+    ends: &BTreeMap<(String, i32), i64>,
+) -> ModelStatus {
     let own = positions.iter().filter(|position| position.model == row.model);
     let (state, reason) = match row.state {
         Some(state) => (state, row.reason),
         None if row.reads_only => {
-            let reason =
-                "Postgres (postgres.url) only reads: nothing can be written there, not even what instances say";
+            let reason = "Postgres (postgres.url) only reads: nothing can be written there, not even what instances say";
             ("waiting".to_owned(), Some(reason.to_owned()))
         }
         None => {
-            let last = row.last_reason.map(|reason| format!("; the last one said: {reason}")).unwrap_or_default();
+            let last = row
+                .last_reason
+                .map(|reason| format!("; the last one said: {reason}"))
+                .unwrap_or_default();
             ("stopped".to_owned(), Some(format!("no instance runs it{last}")))
         }
     };
@@ -144,9 +155,17 @@ fn status(row: ModelRow, positions: &[PositionRow], ends: &BTreeMap<(String, i32
         .map(|position| {
             let end = ends.get(&(position.topic.clone(), position.partition)).copied();
             let lag = end.map(|end| (end - position.next_offset).max(0));
-            let lag_seconds = lag.and_then(|lag| if lag == 0 { Some(0.0) } else { position.behind });
+            let lag_seconds =
+                lag.and_then(|lag| if lag == 0 { Some(0.0) } else { position.behind });
             let (topic, partition) = (position.topic.clone(), position.partition);
-            PartitionStatus { topic, partition, position: position.next_offset, end, lag, lag_seconds }
+            PartitionStatus {
+                topic,
+                partition,
+                position: position.next_offset,
+                end,
+                lag,
+                lag_seconds,
+            }
         })
         .collect();
     let ModelRow { model, generation, last_error, parked, .. } = row;

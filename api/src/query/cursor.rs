@@ -25,7 +25,12 @@ pub(crate) struct Cursor {
 }
 
 impl Cursor {
-    pub(crate) fn new(view: &View, terms: &[Term<'_>], filters: &[Filter<'_>], last: Vec<Option<String>>) -> Self {
+    pub(crate) fn new(
+        view: &View,
+        terms: &[Term<'_>],
+        filters: &[Filter<'_>],
+        last: Vec<Option<String>>,
+    ) -> Self {
         let order = terms.iter().map(Term::sql);
         let mut tests: Vec<_> = filters.iter().map(Filter::canonical).collect();
         tests.sort_unstable();
@@ -49,7 +54,8 @@ impl Cursor {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok();
         let cursor: Option<Self> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let nul = |value: &Option<String>| value.as_ref().is_some_and(|value| value.contains('\0'));
-        let mut cursor = cursor.filter(|cursor| !cursor.last.iter().any(nul)).ok_or_else(garbage)?;
+        let mut cursor =
+            cursor.filter(|cursor| !cursor.last.iter().any(nul)).ok_or_else(garbage)?;
         let last = std::mem::take(&mut cursor.last);
         if cursor != Self::new(view, terms, filters, Vec::new()) || last.len() != terms.len() {
             return Err(mismatch());

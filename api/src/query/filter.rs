@@ -43,21 +43,24 @@ impl<'v> Filter<'v> {
             None => (false, text),
         };
         let (operator, value) = test.split_once('.').unwrap_or((test, ""));
-        let refuse =
-            |detail: String, allowed: &[&str]| Problem::of(Kind::BadValue, parameter, detail, allowed.iter().copied());
+        let refuse = |detail: String, allowed: &[&str]| {
+            Problem::of(Kind::BadValue, parameter, detail, allowed.iter().copied())
+        };
         let test = match operator {
-            "in" => Test::In(
-                list(value).map_err(|why| refuse(format!("`{parameter}=in.{}` {why}", shortened(value)), &[LIST]))?,
-            ),
+            "in" => Test::In(list(value).map_err(|why| {
+                refuse(format!("`{parameter}=in.{}` {why}", shortened(value)), &[LIST])
+            })?),
             "is" => Test::Is(
-                literal(column, value).map_err(|why| refuse(format!("`{parameter}=is.{value}` {why}"), &LITERALS))?,
+                literal(column, value)
+                    .map_err(|why| refuse(format!("`{parameter}=is.{value}` {why}"), &LITERALS))?,
             ),
             "like" | "ilike" => {
-                let pattern =
-                    pattern(column, value).map_err(|why| refuse(format!("`{parameter}={test}` {why}"), &[]))?;
+                let pattern = pattern(column, value)
+                    .map_err(|why| refuse(format!("`{parameter}={test}` {why}"), &[]))?;
                 Test::Like(if operator == "like" { "LIKE" } else { "ILIKE" }, pattern)
             }
-            _ => match COMPARISONS.iter().find(|(name, _)| *name == operator && test.contains('.')) {
+            _ => match COMPARISONS.iter().find(|(name, _)| *name == operator && test.contains('.'))
+            {
                 Some((_, sql)) => Test::Compare(sql, value.to_owned()),
                 None => {
                     let detail = format!(
@@ -83,11 +86,21 @@ impl<'v> Filter<'v> {
             Test::In(values) => values,
             Test::Like(..) | Test::Is(_) => &[],
         };
-        let clock = |value: &String| value.split(|c: char| !c.is_ascii_alphabetic()).find_map(clock_word);
-        let Some(word) = values.iter().find_map(clock).filter(|_| self.column.temporal) else { return Ok(self) };
-        let detail =
-            format!("`{}` is compared with `{word}`, which is the clock's: write the time itself.", self.column.name);
-        Err(Problem::of(Kind::BadValue, &self.parameter, detail, ["2026-03-01", "2026-03-01T12:00:00Z"]))
+        let clock =
+            |value: &String| value.split(|c: char| !c.is_ascii_alphabetic()).find_map(clock_word);
+        let Some(word) = values.iter().find_map(clock).filter(|_| self.column.temporal) else {
+            return Ok(self);
+        };
+        let detail = format!(
+            "`{}` is compared with `{word}`, which is the clock's: write the time itself.",
+            self.column.name
+        );
+        Err(Problem::of(
+            Kind::BadValue,
+            &self.parameter,
+            detail,
+            ["2026-03-01", "2026-03-01T12:00:00Z"],
+        ))
     }
 
     /// Whether all rows that pass have one value in the column.
@@ -99,8 +112,12 @@ impl<'v> Filter<'v> {
     pub(crate) fn condition(&self, binds: &mut Binds) -> String {
         let Column { quoted, cast, .. } = self.column;
         let condition = match &self.test {
-            Test::Compare(operator, value) => format!("t.{quoted} {operator} {}", binds.add(value, cast)),
-            Test::Like(operator, pattern) => format!("t.{quoted} {operator} {}", binds.add(pattern, "text")),
+            Test::Compare(operator, value) => {
+                format!("t.{quoted} {operator} {}", binds.add(value, cast))
+            }
+            Test::Like(operator, pattern) => {
+                format!("t.{quoted} {operator} {}", binds.add(pattern, "text"))
+            }
             Test::In(values) if values.is_empty() => "false".to_owned(),
             Test::In(values) => {
                 let values: Vec<_> = values.iter().map(|value| binds.add(value, cast)).collect();
@@ -117,7 +134,10 @@ impl<'v> Filter<'v> {
         let condition = self.condition(&mut binds);
         let Column { quoted, cast, .. } = self.column;
         // OFFSET 0 keeps the planner from seeing the NULL, or it would not look at the values at all.
-        Statement::free(format!("SELECT {condition} FROM (SELECT NULL::{cast} AS {quoted} OFFSET 0) t"), binds)
+        Statement::free(
+            format!("SELECT {condition} FROM (SELECT NULL::{cast} AS {quoted} OFFSET 0) t"),
+            binds,
+        )
     }
 
     /// What the filter says, for fingerprints.
@@ -137,7 +157,10 @@ fn literal(column: &Column, value: &str) -> Result<&'static str, String> {
             column.display
         )),
         Some(literal) => Ok(literal),
-        None => Err("asks for something that nothing is: write `is.null`, `is.true` or `is.false`.".into()),
+        None => {
+            Err("asks for something that nothing is: write `is.null`, `is.true` or `is.false`."
+                .into())
+        }
     }
 }
 
@@ -151,11 +174,16 @@ fn shortened(list: &str) -> String {
 
 fn pattern(column: &Column, value: &str) -> Result<String, String> {
     if !column.textual {
-        return Err(format!("matches a column of type {}: patterns match only text.", column.display));
+        return Err(format!(
+            "matches a column of type {}: patterns match only text.",
+            column.display
+        ));
     }
     let backslashes = value.len() - value.trim_end_matches('\\').len();
     if backslashes % 2 == 1 {
-        return Err("ends in a backslash that escapes nothing: write `\\\\` for a backslash.".into());
+        return Err(
+            "ends in a backslash that escapes nothing: write `\\\\` for a backslash.".into()
+        );
     }
     Ok(value.replace('*', "%"))
 }
@@ -166,7 +194,8 @@ fn list(text: &str) -> Result<Vec<String>, String> {
         "is not a list: write `in.(a,b)`, and `\"`, which an address writes as %22, around a value that holds a comma."
             .to_owned()
     };
-    let mut rest = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')).ok_or_else(malformed)?;
+    let mut rest =
+        text.strip_prefix('(').and_then(|text| text.strip_suffix(')')).ok_or_else(malformed)?;
     let mut values = Vec::new();
     if rest.is_empty() {
         return Ok(values);

@@ -9,7 +9,9 @@ pub(crate) fn list<'t>(parameter: &str, text: &'t str) -> Result<Vec<(String, &'
     let mut rest = text;
     loop {
         let (name, after) = first(rest).ok_or_else(|| {
-            let detail = format!("`{parameter}` expects a column name at `{rest}`: write it as `{parameter}=a,b`.");
+            let detail = format!(
+                "`{parameter}` expects a column name at `{rest}`: write it as `{parameter}=a,b`."
+            );
             Problem::of(Kind::BadValue, parameter, detail, None::<String>)
         })?;
         match after.split_once(',') {

@@ -6,7 +6,8 @@ use crate::problem::{Kind, Problem};
 
 use super::{column, name};
 
-const WAYS: &str = "`a`, `a.asc` or `a.desc`, each with `.nullsfirst` or `.nullslast` after it if need be";
+const WAYS: &str =
+    "`a`, `a.asc` or `a.desc`, each with `.nullsfirst` or `.nullslast` after it if need be";
 
 /// One column of an order.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +35,12 @@ impl<'v> Term<'v> {
             ".nullslast" => false,
             _ => {
                 let detail = format!("`order` has `{name}{ways}`: write {WAYS}.");
-                return Err(Problem::of(Kind::BadValue, "order", detail, ["asc", "desc", "nullsfirst", "nullslast"]));
+                return Err(Problem::of(
+                    Kind::BadValue,
+                    "order",
+                    detail,
+                    ["asc", "desc", "nullsfirst", "nullslast"],
+                ));
             }
         };
         Ok(Self { column, descending, nulls_first })
@@ -67,14 +73,19 @@ fn parse<'v>(view: &'v View, order: &str) -> Result<Vec<Term<'v>>, Problem> {
 }
 
 /// The order that the rows of `view` are read in, given the columns that filters hold constant: as asked, the key last.
-pub(crate) fn plan<'v>(view: &'v View, order: Option<&str>, constant: &[&'v Column]) -> Result<Vec<Term<'v>>, Problem> {
+pub(crate) fn plan<'v>(
+    view: &'v View,
+    order: Option<&str>,
+    constant: &[&'v Column],
+) -> Result<Vec<Term<'v>>, Problem> {
     let asked = order.map(|order| parse(view, order)).transpose()?;
     if view.is_view {
         return Ok(asked.unwrap_or_default());
     }
     let mut terms = Vec::new();
     if let Some(asked) = asked {
-        let varying: Vec<_> = asked.into_iter().filter(|term| !among(constant, term.column)).collect();
+        let varying: Vec<_> =
+            asked.into_iter().filter(|term| !among(constant, term.column)).collect();
         terms = view.indexes.iter().find_map(|index| walk(index, constant, &varying)).ok_or_else(|| {
             let index = create_index(view, constant, &varying);
             let detail = format!(

@@ -30,8 +30,14 @@ impl<'v> Page<'v> {
         let limit = parameters.get("limit").map_or(Ok(DEFAULT_LIMIT), limit)?;
         let after = match parameters.get("cursor") {
             Some(_) if view.is_view => {
-                let detail = format!("`{}` has no key and so no cursor: ask with `limit` alone.", view.name);
-                return Err(Problem::of(Kind::UnknownParameter, "cursor", detail, ["select", "order", "limit"]));
+                let detail =
+                    format!("`{}` has no key and so no cursor: ask with `limit` alone.", view.name);
+                return Err(Problem::of(
+                    Kind::UnknownParameter,
+                    "cursor",
+                    detail,
+                    ["select", "order", "limit"],
+                ));
             }
             Some(cursor) => Some(Cursor::resume(cursor, view, &order, &filters)?),
             None => None,
@@ -51,17 +57,20 @@ impl<'v> Page<'v> {
     /// `rows`: the JSON texts of one row more than the page holds; `last`: the order's values of the page's last row.
     pub(crate) fn statement(&self) -> Statement {
         let mut binds = Binds::default();
-        let filters: Vec<_> = self.filters.iter().map(|filter| filter.condition(&mut binds)).collect();
+        let filters: Vec<_> =
+            self.filters.iter().map(|filter| filter.condition(&mut binds)).collect();
         let end = format!("{} LIMIT {}", self.order_by(), self.limit + 1);
         let range = |range: &Range| {
             let conditions: Vec<_> = filters.iter().chain(range).map(String::as_str).collect();
-            let conditions = if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") };
+            let conditions =
+                if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") };
             format!("(SELECT t.* FROM {} t WHERE {conditions}{end})", self.view.relation)
         };
         let ranges: Vec<_> = self.ranges(&mut binds).iter().map(range).collect();
         // A SQL view has no next page, and may be ordered by more columns than a function takes arguments.
         let terms = if self.view.is_view { &[] } else { self.order.as_slice() };
-        let keys: Vec<_> = terms.iter().map(|term| format!("t.{}::text", term.column.quoted)).collect();
+        let keys: Vec<_> =
+            terms.iter().map(|term| format!("t.{}::text", term.column.quoted)).collect();
         let page = format!(
             " CROSS JOIN (SELECT array_agg(data) AS rows, (array_agg(key))[{}] AS last FROM (SELECT {} AS data, json_build_array({}) AS key FROM ({}) t{end}) t) page",
             self.limit,
@@ -91,7 +100,10 @@ impl<'v> Page<'v> {
                 Some(last) => {
                     let value = binds.add(last, cast);
                     let comparison = if term.descending { "<" } else { ">" };
-                    (format!("t.{quoted} = {value}"), vec![format!("t.{quoted} {comparison} {value}")])
+                    (
+                        format!("t.{quoted} = {value}"),
+                        vec![format!("t.{quoted} {comparison} {value}")],
+                    )
                 }
                 None => (format!("t.{quoted} IS NULL"), Vec::new()),
             };
@@ -117,7 +129,8 @@ type Range = Vec<String>;
 
 /// An expression that makes the JSON text of a row of `t`: the columns in the order asked, each as `to_jsonb` writes it.
 pub(crate) fn row_json(columns: &[&Column]) -> String {
-    let columns: Vec<_> = columns.iter().map(|column| format!("to_jsonb(t.{0}) AS {0}", column.quoted)).collect();
+    let columns: Vec<_> =
+        columns.iter().map(|column| format!("to_jsonb(t.{0}) AS {0}", column.quoted)).collect();
     // `d.*`, not `d`: a column may be named d.
     format!("(SELECT row_to_json(d.*)::text FROM (SELECT {}) d)", columns.join(", "))
 }
@@ -138,7 +151,8 @@ fn limit(text: &str) -> Result<u32, Problem> {
     match digits.then(|| text.parse().unwrap_or(u32::MAX)) {
         Some(limit @ 1..) => Ok(limit.min(MAX_LIMIT)),
         _ => {
-            let detail = format!("`limit` is `{text}`: write a whole number from 1 to {MAX_LIMIT}.");
+            let detail =
+                format!("`limit` is `{text}`: write a whole number from 1 to {MAX_LIMIT}.");
             Err(Problem::of(Kind::BadValue, "limit", detail, [format!("1 to {MAX_LIMIT}")]))
         }
     }

@@ -43,15 +43,18 @@ impl Parameters {
 
     /// The value of a reserved parameter.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|parameter| parameter.name == name).map(|parameter| parameter.value.as_str())
+        self.0
+            .iter()
+            .find(|parameter| parameter.name == name)
+            .map(|parameter| parameter.value.as_str())
     }
 
     /// All parameters that are columns of `view`, as filters.
     pub(crate) fn filters<'v>(&self, view: &'v View) -> Result<Vec<Filter<'v>>, Problem> {
         let others = self.0.iter().filter(|parameter| !RESERVED.contains(&parameter.name.as_str()));
         let filter = |parameter: &Parameter| {
-            let quoted =
-                name::first(&parameter.name).filter(|(_, rest)| parameter.name.starts_with('"') && rest.is_empty());
+            let quoted = name::first(&parameter.name)
+                .filter(|(_, rest)| parameter.name.starts_with('"') && rest.is_empty());
             let name = quoted.map_or_else(|| parameter.name.clone(), |(name, _)| name);
             let column = view.column(&name).ok_or_else(|| {
                 let columns = view.column_names().map(as_parameter);
@@ -66,16 +69,19 @@ impl Parameters {
     /// Refuses whatever is not among `allowed`, on a route that takes no filters.
     pub(crate) fn only(&self, place: &str, allowed: &[&str]) -> Result<(), Problem> {
         match self.0.iter().find(|parameter| !allowed.contains(&parameter.name.as_str())) {
-            Some(parameter) => {
-                Err(unknown(&parameter.name, place, allowed.iter().map(|&name| name.to_owned()).collect()))
-            }
+            Some(parameter) => Err(unknown(
+                &parameter.name,
+                place,
+                allowed.iter().map(|&name| name.to_owned()).collect(),
+            )),
             None => Ok(()),
         }
     }
 
     /// The same query in any order of its parameters is the same list.
     pub(crate) fn canonical(&self) -> Vec<&str> {
-        let mut pairs: Vec<_> = self.0.iter().map(|parameter| [parameter.name.as_str(), &parameter.value]).collect();
+        let mut pairs: Vec<_> =
+            self.0.iter().map(|parameter| [parameter.name.as_str(), &parameter.value]).collect();
         pairs.sort_unstable();
         pairs.into_iter().flatten().collect()
     }
@@ -83,8 +89,11 @@ impl Parameters {
     /// The caller's own query string, with another cursor.
     pub(crate) fn with_cursor(&self, cursor: &str) -> String {
         let cursor = format!("cursor={cursor}");
-        let others =
-            self.0.iter().filter(|parameter| parameter.name != "cursor").map(|parameter| parameter.raw.as_str());
+        let others = self
+            .0
+            .iter()
+            .filter(|parameter| parameter.name != "cursor")
+            .map(|parameter| parameter.raw.as_str());
         others.chain([cursor.as_str()]).collect::<Vec<_>>().join("&")
     }
 }
@@ -109,7 +118,8 @@ fn unknown(name: &str, place: &str, allowed: Vec<String>) -> Problem {
 
 /// Percent-decodes a text of the address; `what` names it where it is malformed.
 pub(crate) fn decode(text: &str, what: &str) -> Result<String, Problem> {
-    let refuse = |why: &str| Problem::new(Kind::BadEncoding, format!("In the address, {what} {why}"));
+    let refuse =
+        |why: &str| Problem::new(Kind::BadEncoding, format!("In the address, {what} {why}"));
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {
@@ -118,15 +128,19 @@ pub(crate) fn decode(text: &str, what: &str) -> Result<String, Problem> {
             bytes.push(*first);
             continue;
         }
-        let digits = rest.split_at_checked(2).map(|(digits, after)| (digit(digits[0]), digit(digits[1]), after));
+        let digits = rest
+            .split_at_checked(2)
+            .map(|(digits, after)| (digit(digits[0]), digit(digits[1]), after));
         let Some((Some(high), Some(low), after)) = digits else {
-            return Err(refuse("has a `%` without two hexadecimal digits: write `%25` for a percent sign."));
+            return Err(refuse(
+                "has a `%` without two hexadecimal digits: write `%25` for a percent sign.",
+            ));
         };
         bytes.push(high << 4 | low);
         rest = after;
     }
-    let decoded =
-        String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8: encode it as UTF-8, then percent-encode."))?;
+    let decoded = String::from_utf8(bytes)
+        .map_err(|_| refuse("is not UTF-8: encode it as UTF-8, then percent-encode."))?;
     if decoded.contains('\0') {
         return Err(refuse("holds a NUL character, which no value in Postgres has: leave it out."));
     }

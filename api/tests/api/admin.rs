@@ -46,9 +46,16 @@ async fn without_a_token_only_this_machine_is_let_in() {
         assert_ne!(answer.json_or_null()["type"], "/problems/admin-off", "{open}");
     }
     let local = stage.admin(access("127.0.0.1:8082", None));
-    let answer = ask(&local, Request::get("/admin/v1/models").header("host", "127.0.0.1:8082")).await;
-    assert_eq!((answer.status.as_u16(), answer.header("cache-control")), (200, "no-store"), "{}", answer.text);
-    let page = Request::post("/admin/v1/models/flight/pause").header("origin", "http://evil.example");
+    let answer =
+        ask(&local, Request::get("/admin/v1/models").header("host", "127.0.0.1:8082")).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("cache-control")),
+        (200, "no-store"),
+        "{}",
+        answer.text
+    );
+    let page =
+        Request::post("/admin/v1/models/flight/pause").header("origin", "http://evil.example");
     ask(&local, page).await.problem("page", 403, "foreign");
 }
 
@@ -76,11 +83,15 @@ async fn models_and_parked_records_are_listed() {
     let router = stage.admin(access("127.0.0.1:1", None));
     let models = ask(&router, Request::get("/admin/v1/models")).await.json();
     let model = &models["models"][0];
-    assert_eq!((&model["model"], &model["state"], &model["parked"]), (&json!("flight"), &json!("live"), &json!(3)));
+    assert_eq!(
+        (&model["model"], &model["state"], &model["parked"]),
+        (&json!("flight"), &json!("live"), &json!(3))
+    );
 
     let all = ask(&router, Request::get("/admin/v1/parked")).await.json();
-    let told =
-        |field: &str| all["parked"].as_array().unwrap().iter().map(|line| line[field].clone()).collect::<Value>();
+    let told = |field: &str| {
+        all["parked"].as_array().unwrap().iter().map(|line| line[field].clone()).collect::<Value>()
+    };
     assert_eq!(told("offset"), json!([3, 5, 7]));
     assert_eq!(told("key"), json!(["IB1", "IB1", "\\xff00"]));
     assert_eq!(told("sqlstate"), json!(["22003", null, null]));
@@ -88,7 +99,8 @@ async fn models_and_parked_records_are_listed() {
     assert_eq!(told("behind"), json!([null, all["parked"][0]["id"], null]));
     assert!(!all.to_string().contains("value\":"), "{all}");
 
-    let page = ask(&router, Request::get("/admin/v1/parked?model=flight&after=1&limit=1")).await.json();
+    let page =
+        ask(&router, Request::get("/admin/v1/parked?model=flight&after=1&limit=1")).await.json();
     assert_eq!(page["parked"].as_array().unwrap().len(), 1, "{page}");
     assert_eq!(page["parked"][0]["offset"], 5);
     for (uri, status, slug) in [
@@ -108,7 +120,11 @@ async fn decisions_are_carried_out_or_say_why_not() {
     let mut stage = Stage::flight().await;
     stage.run(PARKED).await;
     let router = stage.admin(access("127.0.0.1:1", None));
-    post(&router, "/admin/v1/parked/99/discard", r#"{"reason": "x"}"#).await.problem("id", 404, "unknown-name");
+    post(&router, "/admin/v1/parked/99/discard", r#"{"reason": "x"}"#).await.problem(
+        "id",
+        404,
+        "unknown-name",
+    );
     for body in ["", "{}", r#"{"reason": " "}"#, r#"{"reason": "x", "rason": "y"}"#] {
         post(&router, "/admin/v1/parked/1/discard", body).await.problem(body, 400, "refused");
     }
@@ -132,7 +148,12 @@ async fn health_is_the_judgement_over_all_models() {
 
     stage.worker("flight", "waiting", "now()").await;
     let well = stage.get("/healthz").await;
-    assert_eq!((well.status.as_u16(), &well.json()["status"]), (200, &json!("ok")), "{}", well.text);
+    assert_eq!(
+        (well.status.as_u16(), &well.json()["status"]),
+        (200, &json!("ok")),
+        "{}",
+        well.text
+    );
     stage.worker("other", "live", "now() - interval '1 minute'").await;
     assert!(reasons(stage.problem("/healthz", 503, "unwell").await).contains("other"));
     stage.run("DELETE FROM vitrina.worker WHERE model = 'other'").await;
@@ -143,9 +164,14 @@ async fn health_is_the_judgement_over_all_models() {
         assert!(unwell.contains(&state[..7]) && !unwell.contains("secret"), "{unwell}");
     }
     stage.worker("flight", "live", "now()").await;
-    stage.run("UPDATE vitrina.worker SET lag_ms = 31000, recent_events = 10, recent_errors = 1").await;
+    stage
+        .run("UPDATE vitrina.worker SET lag_ms = 31000, recent_events = 10, recent_errors = 1")
+        .await;
     let unwell = reasons(stage.problem("/healthz", 503, "unwell").await);
-    assert!(unwell.contains("31.0 s behind") && unwell.contains("1 errors in 10 events"), "{unwell}");
+    assert!(
+        unwell.contains("31.0 s behind") && unwell.contains("1 errors in 10 events"),
+        "{unwell}"
+    );
     stage.run("UPDATE vitrina.worker SET lag_ms = 0, recent_errors = 0").await;
     assert_eq!(stage.get("/healthz").await.status, 200);
     stage
@@ -154,5 +180,8 @@ async fn health_is_the_judgement_over_all_models() {
                SELECT 'flight', 1, 't', 0, number, '[]', false FROM generate_series(1, 11) number"#,
         )
         .await;
-    assert!(reasons(stage.problem("/healthz", 503, "unwell").await).contains("more than 10 of its records are parked"));
+    assert!(
+        reasons(stage.problem("/healthz", 503, "unwell").await)
+            .contains("more than 10 of its records are parked")
+    );
 }

@@ -31,14 +31,30 @@ async fn a_swap_is_followed_by_the_very_next_request() {
     let mut stage = Stage::flight().await;
     assert_eq!(stage.column("/v1/views/flight?limit=1", "flight_id").await, [json!("F1")]);
     // The old generation stays, as it does for rollback: nothing fails, and yet nobody may see it.
-    stage.generation("flight", 2, "CREATE TABLE flight (number int PRIMARY KEY); INSERT INTO flight VALUES (7)").await;
+    stage
+        .generation(
+            "flight",
+            2,
+            "CREATE TABLE flight (number int PRIMARY KEY); INSERT INTO flight VALUES (7)",
+        )
+        .await;
     let list = stage.get("/v1/views/flight").await.json();
-    assert_eq!((&list["data"], &list["meta"]["generation"]), (&json!([{ "number": 7 }]), &json!(2)));
+    assert_eq!(
+        (&list["data"], &list["meta"]["generation"]),
+        (&json!([{ "number": 7 }]), &json!(2))
+    );
     // Gone at once: the statement fails and is made again from a new catalogue.
     stage
-        .generation("flight", 3, r#"CREATE TABLE flight (number int PRIMARY KEY); DROP SCHEMA "flight@2" CASCADE"#)
+        .generation(
+            "flight",
+            3,
+            r#"CREATE TABLE flight (number int PRIMARY KEY); DROP SCHEMA "flight@2" CASCADE"#,
+        )
         .await;
-    assert_eq!(stage.get("/v1/views/flight/7").await.problem("row", 404, "not-found")["status"], 404);
+    assert_eq!(
+        stage.get("/v1/views/flight/7").await.problem("row", 404, "not-found")["status"],
+        404
+    );
     // The model itself gone.
     stage.run("DELETE FROM vitrina.generation; DELETE FROM vitrina.model").await;
     stage.problem("/v1/views/flight", 404, "unknown-view").await;

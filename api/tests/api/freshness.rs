@@ -102,9 +102,15 @@ async fn a_tag_holds_until_a_position_moves() {
         let tag = first.header("etag");
         assert!(tag.starts_with("W/\""), "{uri}: {tag}");
         assert_eq!(first.header("cache-control"), "private, no-cache");
-        for given in [tag.to_owned(), format!("\"other\", {tag}"), tag.trim_start_matches("W/").to_owned()] {
+        for given in
+            [tag.to_owned(), format!("\"other\", {tag}"), tag.trim_start_matches("W/").to_owned()]
+        {
             let again = conditional(&stage, uri, &given).await;
-            assert_eq!((again.status, again.text.as_str()), (StatusCode::NOT_MODIFIED, ""), "{uri}");
+            assert_eq!(
+                (again.status, again.text.as_str()),
+                (StatusCode::NOT_MODIFIED, ""),
+                "{uri}"
+            );
             assert_eq!(again.header("etag"), tag);
             assert_eq!(again.header("projection-position"), "air.events;p=1;o=4");
         }
@@ -116,7 +122,10 @@ async fn a_tag_holds_until_a_position_moves() {
         conditional(&stage, "/v1/views/flight?carrier=eq.KL&limit=1", tag).await.status,
         StatusCode::NOT_MODIFIED
     );
-    assert_eq!(conditional(&stage, "/v1/views/flight?carrier=eq.BA&limit=1", tag).await.status, StatusCode::OK);
+    assert_eq!(
+        conditional(&stage, "/v1/views/flight?carrier=eq.BA&limit=1", tag).await.status,
+        StatusCode::OK
+    );
     // A worker's word changes the meta, not the data.
     worker(&mut stage, "a", json!([end(1, 9)]), "5", 0).await;
     assert_eq!(
@@ -124,7 +133,10 @@ async fn a_tag_holds_until_a_position_moves() {
         StatusCode::NOT_MODIFIED
     );
     position(&mut stage, 1, 0, 6).await;
-    assert_eq!(conditional(&stage, "/v1/views/flight?limit=1&carrier=eq.KL", tag).await.status, StatusCode::OK);
+    assert_eq!(
+        conditional(&stage, "/v1/views/flight?limit=1&carrier=eq.KL", tag).await.status,
+        StatusCode::OK
+    );
 }
 
 #[tokio::test]
@@ -146,5 +158,8 @@ async fn not_modified_is_said_without_reading_the_table() {
     let mut stage = Stage::flight().await;
     let tag = stage.get("/v1/views/flight").await.header("etag").to_owned();
     stage.run(r#"BEGIN; LOCK "flight@1".flight"#).await;
-    assert_eq!(conditional(&stage, "/v1/views/flight", &tag).await.status, StatusCode::NOT_MODIFIED);
+    assert_eq!(
+        conditional(&stage, "/v1/views/flight", &tag).await.status,
+        StatusCode::NOT_MODIFIED
+    );
 }

@@ -17,12 +17,14 @@ fn percent(text: &[u8]) -> String {
 
 /// Queries that are nearly right, and some that are anything.
 fn query() -> impl Strategy<Value = String> {
-    let columns = "flight_id carrier delay fare departs_at stops tags seal score code boarding %22order%22";
+    let columns =
+        "flight_id carrier delay fare departs_at stops tags seal score code boarding %22order%22";
     let operators = "eq. neq. gt. lte. like. ilike. not.eq. not.like.";
     let values = "5 5 1.5 KL* 2026-01-01 true %5B%5D %7B%7D %5Cx00 KL";
     let others = "delay=in.(5,6) delay=not.in.() gate=is.null boarding=not.is.true select=flight_id,fare order=flight_id.desc \
         order=delay.desc.nullslast limit=2 limit=900 cursor=e30";
-    let one_of = |words: &'static str| prop::sample::select(words.split_whitespace().collect::<Vec<_>>());
+    let one_of =
+        |words: &'static str| prop::sample::select(words.split_whitespace().collect::<Vec<_>>());
     let value = prop_oneof![
         4 => one_of(values).prop_map(str::to_owned),
         1 => prop::collection::vec(any::<u8>(), 0..12).prop_map(|bytes| percent(&bytes)),
@@ -58,7 +60,10 @@ fn any_query_is_answered_or_refused() {
 #[tokio::test]
 async fn a_cursor_made_by_hand_is_refused() {
     let stage = Stage::flight().await;
-    let next = stage.get("/v1/views/flight.leg?limit=1").await.json()["page"]["next"].as_str().unwrap().to_owned();
+    let next = stage.get("/v1/views/flight.leg?limit=1").await.json()["page"]["next"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let (uri, cursor) = next.split_once("cursor=").unwrap();
     let cursor: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(cursor).unwrap()).unwrap();
     for last in [

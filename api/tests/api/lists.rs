@@ -12,11 +12,12 @@ async fn the_body_of_a_list_is_as_to_jsonb_writes_it() {
     let list = stage.get("/v1/views/flight").await;
     golden("list", &list.json());
     stage.run(r#"SET timezone = 'UTC'; SET extra_float_digits = 1"#).await;
-    let rows: String =
-        sqlx::query_scalar(r#"SELECT jsonb_agg(to_jsonb(f) ORDER BY flight_id)::text FROM "flight@1".flight f"#)
-            .fetch_one(&mut stage.postgres)
-            .await
-            .unwrap();
+    let rows: String = sqlx::query_scalar(
+        r#"SELECT jsonb_agg(to_jsonb(f) ORDER BY flight_id)::text FROM "flight@1".flight f"#,
+    )
+    .fetch_one(&mut stage.postgres)
+    .await
+    .unwrap();
     assert_eq!(list.json()["data"], serde_json::from_str::<Value>(&rows).unwrap());
     let chosen = stage.get("/v1/views/flight?select=seal,flight_id&limit=1").await;
     assert!(chosen.text.starts_with(r#"{"data":[{"seal":"\\x00ff","flight_id":"F1"}],"page":{"limit":1,"next":"/v1/views/flight?select=seal,flight_id&limit=1&cursor="#), "{}", chosen.text);
@@ -64,7 +65,10 @@ async fn filters_mean_what_sql_means() {
         ("gate=eq.%27%20OR%20true--", ""),
     ] {
         let found = stage
-            .column(&format!("/v1/views/flight?{}", filter.replace('"', "%22").replace('\\', "%5C")), "flight_id")
+            .column(
+                &format!("/v1/views/flight?{}", filter.replace('"', "%22").replace('\\', "%5C")),
+                "flight_id",
+            )
             .await;
         let expected: Vec<_> = expected.split_whitespace().map(|id| json!(id)).collect();
         assert_eq!(found, expected, "{filter}");
@@ -116,7 +120,14 @@ async fn what_does_not_fit_is_refused_by_name() {
         let problem = stage.problem(&format!("/v1/views/flight?{query}"), 400, slug).await;
         assert_eq!(problem["errors"][0]["parameter"], parameter, "{query}: {problem}");
     }
-    for query in ["carrier=eq.%", "carrier=eq.%f", "carrier=eq.%zz", "carrier=eq.%ff", "carrier=eq.a%00", "%c3=eq.x"] {
+    for query in [
+        "carrier=eq.%",
+        "carrier=eq.%f",
+        "carrier=eq.%zz",
+        "carrier=eq.%ff",
+        "carrier=eq.a%00",
+        "%c3=eq.x",
+    ] {
         stage.problem(&format!("/v1/views/flight?{query}"), 400, "bad-encoding").await;
     }
     let long = format!("/v1/views/flight?delay=in.({})", vec!["123456"; 1001].join(","));
@@ -127,7 +138,10 @@ async fn what_does_not_fit_is_refused_by_name() {
         assert_eq!(stage.get(&format!("/v1/views/flight?{query}")).await.status, 200, "{query}");
     }
     golden("bad-value", &stage.problem("/v1/views/flight?delay=eq.soon", 400, "bad-value").await);
-    golden("unknown-parameter", &stage.problem("/v1/views/flight?carier=eq.KL", 400, "unknown-parameter").await);
+    golden(
+        "unknown-parameter",
+        &stage.problem("/v1/views/flight?carier=eq.KL", 400, "unknown-parameter").await,
+    );
 }
 
 #[tokio::test]
@@ -160,14 +174,21 @@ async fn an_order_needs_its_index() {
         ("order=delay.desc", "flight (delay DESC)"),
         ("order=delay.desc.nullslast,fare.desc", "flight (delay DESC NULLS LAST, fare DESC)"),
         ("carrier=not.eq.KL&order=departs_at.desc", "flight (departs_at DESC)"),
-        ("carrier=eq.KL&gate=eq.A1&order=departs_at.desc", "flight (carrier, gate, departs_at DESC)"),
+        (
+            "carrier=eq.KL&gate=eq.A1&order=departs_at.desc",
+            "flight (carrier, gate, departs_at DESC)",
+        ),
         ("carrier=eq.KL&order=%22order%22", r#"flight (carrier, "order")"#),
     ] {
-        let problem = stage.problem(&format!("/v1/views/flight?{query}"), 400, "order-needs-index").await;
+        let problem =
+            stage.problem(&format!("/v1/views/flight?{query}"), 400, "order-needs-index").await;
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.contains(&format!("CREATE INDEX ON {index};")), "{query}: {detail}");
     }
-    golden("order-needs-index", &stage.problem("/v1/views/flight?order=gate", 400, "order-needs-index").await);
+    golden(
+        "order-needs-index",
+        &stage.problem("/v1/views/flight?order=gate", 400, "order-needs-index").await,
+    );
 }
 
 #[tokio::test]
@@ -179,14 +200,17 @@ async fn the_index_that_a_problem_names_is_the_one_that_helps() {
     let index = &detail[detail.find("CREATE INDEX").unwrap()..];
     stage.run(&format!(r#"SET search_path = "flight@1"; {index}"#)).await;
     let followed = async { while stage.get(uri).await.status != 200 {} };
-    tokio::time::timeout(Duration::from_secs(1), followed).await.expect("a new index is followed within a second");
+    tokio::time::timeout(Duration::from_secs(1), followed)
+        .await
+        .expect("a new index is followed within a second");
     assert_eq!(stage.column(uri, "flight_id").await, [json!("F1")]);
 }
 
 #[tokio::test]
 async fn a_sql_view_is_filtered_and_ordered_freely() {
     let stage = Stage::flight().await;
-    let list = stage.get("/v1/views/flight.late?order=hours.desc,delay&carrier=in.(KL,BA)&limit=1").await;
+    let list =
+        stage.get("/v1/views/flight.late?order=hours.desc,delay&carrier=in.(KL,BA)&limit=1").await;
     golden("sql-view", &list.json());
     assert!(!list.headers.contains_key("etag"));
     stage.problem("/v1/views/flight.late?cursor=x", 400, "unknown-parameter").await;
@@ -202,13 +226,17 @@ async fn a_query_without_end_is_too_expensive_and_names_an_index() {
     // A lock waits as a slow scan does.
     stage.run(r#"BEGIN; LOCK "slow@1".slow"#).await;
     let table = stage.problem("/v1/views/slow?kind=eq.a", 400, "too-expensive").await;
-    assert!(table["detail"].as_str().unwrap().contains("CREATE INDEX ON slow (kind, id);"), "{table}");
+    assert!(
+        table["detail"].as_str().unwrap().contains("CREATE INDEX ON slow (kind, id);"),
+        "{table}"
+    );
 }
 
 #[tokio::test]
 async fn names_and_types_that_need_care() {
     let mut stage = Stage::empty().await;
-    let columns: Vec<_> = (0..150).map(|number| format!("c{number} int DEFAULT {number}")).collect();
+    let columns: Vec<_> =
+        (0..150).map(|number| format!("c{number} int DEFAULT {number}")).collect();
     let definition = format!(
         r#"CREATE TABLE "Odd.Name" ("a.b" int, d text, t text, m text, "select" text, "q""uote" text, p json, {}, PRIMARY KEY ("a.b"));
         CREATE INDEX ON "Odd.Name" ("q""uote" DESC);
@@ -216,14 +244,21 @@ async fn names_and_types_that_need_care() {
         columns.join(", ")
     );
     stage.generation("odd", 1, &definition).await;
-    let row = stage.get("/v1/views/odd.Odd.Name/1?select=%22q%22%22uote%22,%22a.b%22,d,t,m,c149").await;
+    let row =
+        stage.get("/v1/views/odd.Odd.Name/1?select=%22q%22%22uote%22,%22a.b%22,d,t,m,c149").await;
     assert!(
-        row.text.starts_with(r#"{"data":{"q\"uote":"q","a.b":1,"d":"d","t":"t","m":"m","c149":149},"#),
+        row.text
+            .starts_with(r#"{"data":{"q\"uote":"q","a.b":1,"d":"d","t":"t","m":"m","c149":149},"#),
         "{}",
         row.text
     );
-    let found = stage.column("/v1/views/odd.Odd.Name?order=%22q%22%22uote%22.desc&%22q%22%22uote%22=gt.a", "d").await;
+    let found = stage
+        .column("/v1/views/odd.Odd.Name?order=%22q%22%22uote%22.desc&%22q%22%22uote%22=gt.a", "d")
+        .await;
     assert_eq!(found, [json!("d")]);
-    assert_eq!(stage.column("/v1/views/odd.Odd.Name?%22select%22=eq.s", "c149").await, [json!(149)]);
+    assert_eq!(
+        stage.column("/v1/views/odd.Odd.Name?%22select%22=eq.s", "c149").await,
+        [json!(149)]
+    );
     stage.problem("/v1/views/odd.Odd.Name?p=eq.%7B%7D", 400, "bad-value").await;
 }

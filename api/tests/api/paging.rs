@@ -12,7 +12,11 @@ const ORDERS: [(&str, &str, &str); 8] = [
     ("", "order=id.desc", "id DESC"),
     ("(a, b DESC)", "order=a,b.desc", "a, b DESC, id DESC"),
     ("(a, b DESC)", "order=a.desc,b", "a DESC, b, id"),
-    ("(b DESC NULLS LAST, c, a NULLS FIRST)", "order=b.desc.nullslast,c", "b DESC NULLS LAST, c, id"),
+    (
+        "(b DESC NULLS LAST, c, a NULLS FIRST)",
+        "order=b.desc.nullslast,c",
+        "b DESC NULLS LAST, c, id",
+    ),
     (
         "(b DESC NULLS LAST, c, a NULLS FIRST)",
         "order=b.asc.nullsfirst,c.desc,a.desc.nullslast",
@@ -40,7 +44,10 @@ fn insert(rows: &[Row]) -> String {
     let row = |(id, (a, b, c, d)): (usize, &Row)| {
         let text = literal(*a, |a| ["'a,\"'", "''", "'é'"][usize::from(a)].to_owned());
         let time = literal(*d, |d| format!("timestamptz '2026-01-01' + interval '{d}.000001 s'"));
-        format!("INSERT INTO item VALUES ({id}, {text}, {}, {c}, {time});", literal(*b, |b| format!("{b}::float8 / 3")))
+        format!(
+            "INSERT INTO item VALUES ({id}, {text}, {}, {c}, {time});",
+            literal(*b, |b| format!("{b}::float8 / 3"))
+        )
     };
     rows.iter().enumerate().map(row).collect()
 }
@@ -53,7 +60,10 @@ async fn follow(stage: &Stage, query: &str, limit: u32) -> Vec<Value> {
         assert_eq!(answer.status, 200, "{uri}: {}", answer.text);
         let page = answer.json();
         let rows = page["data"].as_array().unwrap();
-        assert!(rows.len() <= limit as usize && (found.is_empty() || !rows.is_empty()), "{uri}: {page}");
+        assert!(
+            rows.len() <= limit as usize && (found.is_empty() || !rows.is_empty()),
+            "{uri}: {page}"
+        );
         assert!(found.len() <= MOST, "{uri} goes round in circles");
         found.extend(rows.iter().map(|row| row["id"].clone()));
         next = page["page"]["next"].clone();
@@ -98,11 +108,13 @@ fn pages_make_up_the_whole_list() {
 async fn a_cursor_goes_on_only_with_its_own_query() {
     let mut stage = Stage::flight().await;
     let next = |answer: Value| answer["page"]["next"].as_str().unwrap().to_owned();
-    let uri = next(stage.get("/v1/views/flight?carrier=eq.KL&order=departs_at&limit=1").await.json());
+    let uri =
+        next(stage.get("/v1/views/flight?carrier=eq.KL&order=departs_at&limit=1").await.json());
     assert_eq!(stage.column(&uri, "flight_id").await, ["F2"]);
     let (_, cursor) = uri.split_once("cursor=").unwrap();
     // The size of the page and its columns may change on the way.
-    let same = format!("/v1/views/flight?order=departs_at&carrier=eq.KL&select=flight_id&cursor={cursor}");
+    let same =
+        format!("/v1/views/flight?order=departs_at&carrier=eq.KL&select=flight_id&cursor={cursor}");
     assert_eq!(stage.column(&same, "flight_id").await, ["F2"]);
     for other in [
         "carrier=eq.BA&order=departs_at",
@@ -110,7 +122,9 @@ async fn a_cursor_goes_on_only_with_its_own_query() {
         "carrier=eq.KL",
         "carrier=eq.KL&order=departs_at&delay=gt.1",
     ] {
-        stage.problem(&format!("/v1/views/flight?{other}&cursor={cursor}"), 400, "cursor-mismatch").await;
+        stage
+            .problem(&format!("/v1/views/flight?{other}&cursor={cursor}"), 400, "cursor-mismatch")
+            .await;
     }
     stage.problem(&format!("/v1/views/flight.leg?cursor={cursor}"), 400, "cursor-mismatch").await;
     // A rebuild of the same columns is no reason to begin again; other columns are.

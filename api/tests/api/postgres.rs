@@ -23,7 +23,8 @@ static DATABASES: AtomicU32 = AtomicU32::new(0);
 /// The URL of a new, empty database.
 pub(crate) async fn database() -> String {
     let server = &CLUSTER.get_or_init(Cluster::find).url;
-    let name = format!("vitrina_{}_{}", std::process::id(), DATABASES.fetch_add(1, Ordering::Relaxed));
+    let name =
+        format!("vitrina_{}_{}", std::process::id(), DATABASES.fetch_add(1, Ordering::Relaxed));
     let mut connection = PgConnection::connect(server).await.unwrap();
     run(&mut connection, &format!("CREATE DATABASE {name}")).await;
     let (base, _) = server.rsplit_once('/').unwrap();
@@ -56,9 +57,15 @@ impl Cluster {
             shell(&format!("chown postgres {}", folder.display()));
         }
         let (bin, data, folder) = (bin.display(), data.display(), folder.display());
-        shell(&format!("{prefix}{bin}/initdb -D {data} -U postgres -A trust -E UTF8 --no-sync >/dev/null"));
-        let options = format!("-F -p {port} -c listen_addresses=127.0.0.1 -k {folder} -c max_connections=300");
-        shell(&format!("{prefix}{bin}/pg_ctl -w -D {data} -l {folder}/log -o '{options}' start >/dev/null"));
+        shell(&format!(
+            "{prefix}{bin}/initdb -D {data} -U postgres -A trust -E UTF8 --no-sync >/dev/null"
+        ));
+        let options = format!(
+            "-F -p {port} -c listen_addresses=127.0.0.1 -k {folder} -c max_connections=300"
+        );
+        shell(&format!(
+            "{prefix}{bin}/pg_ctl -w -D {data} -l {folder}/log -o '{options}' start >/dev/null"
+        ));
         // In a group of its own: what ends the tests from the keyboard or by a time-out must not end the warden.
         let warden = Command::new("sh")
             .process_group(0)
@@ -69,13 +76,22 @@ impl Cluster {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        Self { url: format!("postgres://postgres@127.0.0.1:{port}/postgres"), _warden: Some(warden) }
+        Self {
+            url: format!("postgres://postgres@127.0.0.1:{port}/postgres"),
+            _warden: Some(warden),
+        }
     }
 }
 
 fn shell(command: &str) {
     // The server must not hold our pipes, or whoever reads our output waits for it for ever.
-    let status = Command::new("sh").arg("-c").arg(command).current_dir("/").stdin(Stdio::null()).status().unwrap();
+    let status = Command::new("sh")
+        .arg("-c")
+        .arg(command)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .status()
+        .unwrap();
     assert!(status.success(), "{command} failed: {status}");
 }
 
@@ -85,7 +101,9 @@ fn is_root() -> bool {
 
 /// The newest installed version's programs.
 fn programs() -> PathBuf {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").expect("Postgres is installed under /usr/lib/postgresql");
-    let number = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok());
+    let versions = std::fs::read_dir("/usr/lib/postgresql")
+        .expect("Postgres is installed under /usr/lib/postgresql");
+    let number =
+        |path: &PathBuf| path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok());
     versions.flatten().map(|entry| entry.path()).max_by_key(number).unwrap().join("bin")
 }

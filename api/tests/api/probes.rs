@@ -21,8 +21,12 @@ async fn ask(router: &axum::Router, uri: &str) -> Answer {
 async fn ready_needs_definitions_and_control_tables_live_needs_nothing() {
     let stage = Stage::empty().await;
     let loaded = Arc::new(AtomicBool::new(false));
-    let router =
-        Api::new(ApiSettings { definitions_loaded: loaded.clone(), ..ApiSettings::new(&stage.url) }).unwrap().router();
+    let router = Api::new(ApiSettings {
+        definitions_loaded: loaded.clone(),
+        ..ApiSettings::new(&stage.url)
+    })
+    .unwrap()
+    .router();
     ask(&router, "/readyz").await.problem("readyz", 503, "not-ready");
     loaded.store(true, Ordering::Relaxed);
     assert_eq!(ask(&router, "/readyz").await.status, 200);
@@ -56,8 +60,17 @@ async fn what_is_not_ours_is_a_problem_too() {
     let post = stage.send(Request::post("/v1/views/flight").body(Body::empty()).unwrap()).await;
     post.problem("post", 405, "method-not-allowed");
     assert_eq!(post.header("allow"), "GET,HEAD");
-    stage.problem(&format!("/v1/views/flight?carrier=eq.{}", "a".repeat(40_000)), 414, "uri-too-long").await;
-    let large = Request::get("/v1/views").header("x-large", "a".repeat(40_000)).body(Body::empty()).unwrap();
+    stage
+        .problem(
+            &format!("/v1/views/flight?carrier=eq.{}", "a".repeat(40_000)),
+            414,
+            "uri-too-long",
+        )
+        .await;
+    let large = Request::get("/v1/views")
+        .header("x-large", "a".repeat(40_000))
+        .body(Body::empty())
+        .unwrap();
     stage.send(large).await.problem("headers", 431, "headers-too-large");
 }
 
@@ -97,11 +110,14 @@ async fn overload_is_said_at_once_and_does_not_reach_the_probes() {
 #[tokio::test]
 async fn a_request_that_its_caller_left_spoils_no_connection() {
     let mut stage = Stage::flight().await;
-    let router = Api::new(ApiSettings { pool: 1, ..ApiSettings::new(&stage.url) }).unwrap().router();
+    let router =
+        Api::new(ApiSettings { pool: 1, ..ApiSettings::new(&stage.url) }).unwrap().router();
     assert_eq!(ask(&router, "/v1/views/flight").await.status, 200);
     for patience in 0..20 {
         stage.run(r#"BEGIN; LOCK "flight@1".flight"#).await;
-        let left = tokio::time::timeout(Duration::from_millis(patience), ask(&router, "/v1/views/flight")).await;
+        let left =
+            tokio::time::timeout(Duration::from_millis(patience), ask(&router, "/v1/views/flight"))
+                .await;
         assert!(left.is_err());
         stage.run("COMMIT").await;
         assert_eq!(ask(&router, "/v1/views/flight/F1").await.json()["data"]["flight_id"], "F1");
@@ -128,10 +144,16 @@ fn metrics_count_routes_not_addresses() {
     });
     for line in [
         format!("# TYPE {REQUESTS_TOTAL} counter"),
-        format!(r#"{REQUESTS_TOTAL}{{route="/v1/views/{{view}}/{{*key}}",method="GET",status="200"}} 1"#),
-        format!(r#"{REQUESTS_TOTAL}{{route="/v1/views/{{view}}/{{*key}}",method="GET",status="404"}} 1"#),
+        format!(
+            r#"{REQUESTS_TOTAL}{{route="/v1/views/{{view}}/{{*key}}",method="GET",status="200"}} 1"#
+        ),
+        format!(
+            r#"{REQUESTS_TOTAL}{{route="/v1/views/{{view}}/{{*key}}",method="GET",status="404"}} 1"#
+        ),
         format!(r#"{REQUESTS_TOTAL}{{route="unmatched",method="GET",status="404"}} 1"#),
-        format!(r#"{DURATION_SECONDS}_count{{route="/v1/views/{{view}}/{{*key}}",method="GET"}} 2"#),
+        format!(
+            r#"{DURATION_SECONDS}_count{{route="/v1/views/{{view}}/{{*key}}",method="GET"}} 2"#
+        ),
     ] {
         assert!(text.contains(&line), "{line} is not in\n{text}");
     }

@@ -10,7 +10,10 @@ use crate::stage::{Stage, golden};
 async fn a_row_is_found_by_the_parts_of_its_key() {
     let stage = Stage::flight().await;
     golden("row", &stage.get("/v1/views/flight/F1").await.json());
-    assert_eq!(stage.get("/v1/views/flight.leg/F1/2?select=airport").await.json()["data"], json!({ "airport": "LIS" }));
+    assert_eq!(
+        stage.get("/v1/views/flight.leg/F1/2?select=airport").await.json()["data"],
+        json!({ "airport": "LIS" })
+    );
     assert_eq!(stage.get("/v1/views/flight.leg/a%2Fb/1").await.json()["data"]["airport"], "OPO");
     stage.problem("/v1/views/flight/F9", 404, "not-found").await;
     stage.problem("/v1/views/flight/", 404, "not-found").await;

@@ -63,7 +63,8 @@ pub(crate) struct Stage {
 /// A desk at this database; Kafka and the registry are away.
 pub(crate) fn operators(url: &str, access: Access) -> Operators {
     let postgres = session::options(url).unwrap();
-    let registry = RegistrySettings { url: "http://127.0.0.1:1".to_owned(), ..RegistrySettings::default() };
+    let registry =
+        RegistrySettings { url: "http://127.0.0.1:1".to_owned(), ..RegistrySettings::default() };
     let desk = Desk {
         pool: session::control_pool(&postgres, 2),
         postgres,
@@ -92,7 +93,9 @@ impl Stage {
         );
         postgres::run(
             &mut postgres,
-            &format!("CREATE SCHEMA vitrina; SET search_path = vitrina; {control}; RESET search_path"),
+            &format!(
+                "CREATE SCHEMA vitrina; SET search_path = vitrina; {control}; RESET search_path"
+            ),
         )
         .await;
         let router = Api::new(ApiSettings::new(&url)).unwrap().router();
@@ -131,7 +134,9 @@ impl Stage {
     /// What operators ask; Kafka and the registry are away.
     pub(crate) fn admin(&self, access: Access) -> Router {
         let metrics = PrometheusBuilder::new().build_recorder().handle();
-        Api::new(ApiSettings::new(&self.url)).unwrap().admin_router(metrics, operators(&self.url, access))
+        Api::new(ApiSettings::new(&self.url))
+            .unwrap()
+            .admin_router(metrics, operators(&self.url, access))
     }
 
     pub(crate) async fn run(&mut self, script: &str) {
@@ -201,7 +206,10 @@ impl Answer {
 
 /// Compares with `tests/golden/NAME.json`; `UPDATE_GOLDEN=1` writes it instead.
 pub(crate) fn golden(name: &str, actual: &Value) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name).with_extension("json");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(name)
+        .with_extension("json");
     let actual = format!("{actual:#}\n");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, &actual).unwrap();

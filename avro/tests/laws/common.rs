@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use vitrina_avro::{
-    Contracts, Decoded, Decoder, HeaderPlace, Headers, Layout, Record, RecordError, Rows, Schema, SchemaRef,
+    Contracts, Decoded, Decoder, HeaderPlace, Headers, Layout, Record, RecordError, Rows, Schema,
+    SchemaRef,
 };
 use vitrina_sql::{Files, Finding};
 
@@ -12,7 +13,12 @@ pub const CONTEXT: &str = "topic = \"shop.events\"\nkey = \"id\"\n";
 
 /// `(path below the root, text)`.
 pub fn files(texts: &[(&str, &str)]) -> Files {
-    Files(texts.iter().map(|(path, text)| (format!("c/{path}"), (*text).to_owned())).collect::<BTreeMap<_, _>>())
+    Files(
+        texts
+            .iter()
+            .map(|(path, text)| (format!("c/{path}"), (*text).to_owned()))
+            .collect::<BTreeMap<_, _>>(),
+    )
 }
 
 pub fn load(texts: &[(&str, &str)]) -> (Contracts, Vec<Finding>) {
@@ -22,7 +28,11 @@ pub fn load(texts: &[(&str, &str)]) -> (Contracts, Vec<Finding>) {
 /// Contracts that load without a finding.
 pub fn contracts(texts: &[(&str, &str)]) -> Contracts {
     let (contracts, findings) = load(texts);
-    assert!(findings.is_empty(), "{}", findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    assert!(
+        findings.is_empty(),
+        "{}",
+        findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    );
     contracts
 }
 
@@ -114,7 +124,11 @@ impl Bench {
         self.decode_with(datum, &Envelope::default())
     }
 
-    pub fn decode_with(&mut self, datum: &[u8], envelope: &Envelope<'_>) -> Result<Option<Row>, RecordError> {
+    pub fn decode_with(
+        &mut self,
+        datum: &[u8],
+        envelope: &Envelope<'_>,
+    ) -> Result<Option<Row>, RecordError> {
         self.read(Some(&[&[0, 0, 0, 0, 1], datum].concat()), envelope)
     }
 
@@ -123,7 +137,11 @@ impl Bench {
         self.read(None, envelope)
     }
 
-    fn read(&mut self, value: Option<&[u8]>, envelope: &Envelope<'_>) -> Result<Option<Row>, RecordError> {
+    fn read(
+        &mut self,
+        value: Option<&[u8]>,
+        envelope: &Envelope<'_>,
+    ) -> Result<Option<Row>, RecordError> {
         let (bytes, places) = headers(envelope.headers);
         let record = Record {
             topic: "shop.events",
@@ -141,8 +159,9 @@ impl Bench {
         };
         let (layout, version, row, identity, time_micros) = match decoded {
             Ok(Decoded::Event { layout, version, row, identity, time_micros }) => {
-                let identity = identity
-                    .map(|identity| (identity.record.to_owned(), String::from_utf8(identity.id.to_vec()).unwrap()));
+                let identity = identity.map(|identity| {
+                    (identity.record.to_owned(), String::from_utf8(identity.id.to_vec()).unwrap())
+                });
                 (layout, version, row as usize, identity, time_micros)
             }
             Ok(Decoded::Ignored { .. }) => return Ok(None),
@@ -163,7 +182,9 @@ impl Bench {
 }
 
 fn lengths(rows: &[Vec<Rows>]) -> Vec<Vec<usize>> {
-    rows.iter().map(|layout| layout.iter().flat_map(|rows| rows.values.iter().map(|v| v.len())).collect()).collect()
+    rows.iter()
+        .map(|layout| layout.iter().flat_map(|rows| rows.values.iter().map(|v| v.len())).collect())
+        .collect()
 }
 
 fn headers(list: &[(&str, Option<&[u8]>)]) -> (Vec<u8>, Vec<HeaderPlace>) {

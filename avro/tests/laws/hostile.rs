@@ -28,7 +28,11 @@ fn known_attacks() {
             [long(1), long(10), b"cut".to_vec()].concat(),
             "field x, byte 4 of the payload: 10 bytes should follow, 3 are left",
         ),
-        ("\"string\"", [long(400_000_000), vec![1]].concat(), "400000000 bytes should follow, 1 are left"),
+        (
+            "\"string\"",
+            [long(400_000_000), vec![1]].concat(),
+            "400000000 bytes should follow, 1 are left",
+        ),
         ("\"string\"", long(i64::MAX), "9223372036854775807 bytes should follow, 0 are left"),
         ("\"string\"", long(-1), "a length of -1"),
         (
@@ -37,7 +41,11 @@ fn known_attacks() {
             "byte 3 of the payload: a string holds bytes that are not UTF-8",
         ),
         (NULLS, bomb.clone(), "far more values than the record has bytes"),
-        (NULLS, [long(i64::MIN), long(0), vec![0]].concat(), "far more values than the record has bytes"),
+        (
+            NULLS,
+            [long(i64::MIN), long(0), vec![0]].concat(),
+            "far more values than the record has bytes",
+        ),
         (&nested, [long(1), bomb, vec![0]].concat(), "field x[0], byte"),
         (
             r#"{"type":"array","items":"double"}"#,
@@ -49,7 +57,11 @@ fn known_attacks() {
             [long(-1), long(99), vec![0; 3]].concat(),
             "a block of 99 bytes, 3 are left",
         ),
-        (r#"{"type":"map","values":"null"}"#, [long(5), vec![0; 4]].concat(), "a block of 5 items, 4 bytes are left"),
+        (
+            r#"{"type":"map","values":"null"}"#,
+            [long(5), vec![0; 4]].concat(),
+            "a block of 5 items, 4 bytes are left",
+        ),
         ("\"long\"", vec![0xff; 10], "a number takes more than 64 bits"),
         ("\"long\"", vec![0xff; 4], "the payload ends within a number"),
         ("\"int\"", long(1 << 40), "1099511627776 is not an int of 32 bits"),
@@ -57,15 +69,31 @@ fn known_attacks() {
         ("[\"null\",\"int\"]", long(2), "branch 2 of 2"),
         ("[\"null\",\"int\"]", long(-1), "branch -1 of 2"),
         (r#"{"type":"enum","name":"E","symbols":["A"]}"#, long(1), "symbol 1 of 1"),
-        ("\"int\"", [long(1), vec![0; 3]].concat(), "byte 3 of the payload: 3 bytes follow the value"),
-        (DECIMAL, [long(20), vec![0x7f; 20]].concat(), "a decimal of more than its 4 digits (20 bytes)"),
-        (r#"{"type":"string","logicalType":"uuid"}"#, string("not-a-uuid"), "\"not-a-uuid\" is not a uuid"),
+        (
+            "\"int\"",
+            [long(1), vec![0; 3]].concat(),
+            "byte 3 of the payload: 3 bytes follow the value",
+        ),
+        (
+            DECIMAL,
+            [long(20), vec![0x7f; 20]].concat(),
+            "a decimal of more than its 4 digits (20 bytes)",
+        ),
+        (
+            r#"{"type":"string","logicalType":"uuid"}"#,
+            string("not-a-uuid"),
+            "\"not-a-uuid\" is not a uuid",
+        ),
         (
             r#"{"type":"long","logicalType":"timestamp-millis"}"#,
             long(i64::MAX),
             "is no date or time that Postgres can hold",
         ),
-        (r#"{"type":"int","logicalType":"time-millis"}"#, long(-1), "-1 is no date or time that Postgres can hold"),
+        (
+            r#"{"type":"int","logicalType":"time-millis"}"#,
+            long(-1),
+            "-1 is no date or time that Postgres can hold",
+        ),
         (
             r#"{"type":"fixed","name":"D","size":12,"logicalType":"duration"}"#,
             vec![0xff; 12],
@@ -85,9 +113,11 @@ fn what_is_skipped_is_bounded_too() {
     bench.writer(&placed(&fields));
     let datum = |x: Vec<u8>, list: Vec<u8>| [string("a"), x, list].concat();
     assert!(bench.decode(&datum(vec![0], vec![2, 2, 0])).unwrap().is_some());
-    let error = bench.decode(&datum([long(9_000_000), vec![0]].concat(), vec![0])).unwrap_err().to_string();
+    let error =
+        bench.decode(&datum([long(9_000_000), vec![0]].concat(), vec![0])).unwrap_err().to_string();
     assert!(error.contains("field x") && error.contains("far more values"), "{error}");
-    let error = bench.decode(&datum(vec![0], [vec![2; 400], vec![0]].concat())).unwrap_err().to_string();
+    let error =
+        bench.decode(&datum(vec![0], [vec![2; 400], vec![0]].concat())).unwrap_err().to_string();
     assert!(error.contains("deeper than 64"), "{error}");
 }
 
@@ -107,7 +137,9 @@ fn doubling_types_without_bytes_cost_no_time() {
 #[test]
 fn json_stays_in_proportion() {
     let symbol = "S".repeat(5000);
-    let ty = format!(r#"{{"type":"array","items":{{"type":"enum","name":"E","symbols":["{symbol}"]}}}}"#);
+    let ty = format!(
+        r#"{{"type":"array","items":{{"type":"enum","name":"E","symbols":["{symbol}"]}}}}"#
+    );
     let items = 3000;
     let datum = [long(items), vec![0; items as usize + 1]].concat();
     assert!(refused(&ty, &datum).contains("as JSON the record becomes far longer than it is"));
@@ -127,8 +159,12 @@ fn nul_is_left_to_postgres() {
     let schema = placed(r#"{"name":"x","type":{"type":"array","items":"string"}}"#);
     let mut bench = Bench::of(&[&schema], &[]);
     bench.writer(&schema);
-    let row = bench.decode(&[string("a\0"), long(1), string("\0"), vec![0]].concat()).unwrap().unwrap();
-    assert_eq!((row.text("id").as_deref(), row.json("x").as_deref()), (Some("a\0"), Some("[\"\\u0000\"]")));
+    let row =
+        bench.decode(&[string("a\0"), long(1), string("\0"), vec![0]].concat()).unwrap().unwrap();
+    assert_eq!(
+        (row.text("id").as_deref(), row.json("x").as_deref()),
+        (Some("a\0"), Some("[\"\\u0000\"]"))
+    );
 }
 
 const ALL: &str = r#"

@@ -10,7 +10,10 @@ fn findings(texts: &[(&str, &str)]) -> Vec<String> {
     for finding in &findings {
         assert!(!finding.help.is_empty() && !finding.help.ends_with('.'), "{finding}");
     }
-    findings.iter().map(|finding| format!("{}:{}: {}", finding.file, finding.line, finding.what)).collect()
+    findings
+        .iter()
+        .map(|finding| format!("{}:{}: {}", finding.file, finding.line, finding.what))
+        .collect()
 }
 
 fn upcast(schemas: &[&str], upcasts: &[&str]) -> Vec<String> {
@@ -23,16 +26,24 @@ fn a_context_loads_with_its_types() {
         {"name":"at","type":{"type":"long","logicalType":"timestamp-millis"}},{"name":"items","type":{"type":"array","items":"string"}},
         {"name":"one","type":["string"]},{"name":"any","type":["null","long","string"]},{"name":"none","type":"null"}"#;
     let toml = "# the shop\ntopic = \"shop.events\"\nkey = \"id\"\nevent_id = \"header:x-id\"\ntime = \"at\"\n";
-    let texts = [("shop/context.toml", toml), ("shop/placed/v1.avsc", &record("Placed", fields)[..])];
+    let texts =
+        [("shop/context.toml", toml), ("shop/placed/v1.avsc", &record("Placed", fields)[..])];
     let (contracts, findings) = load(&texts);
     assert_eq!(findings, []);
     let context = &contracts.contexts["shop"];
-    assert_eq!((&context.event_id, &context.time), (&Origin::Header("x-id".into()), &Origin::Field("at".into())));
+    assert_eq!(
+        (&context.event_id, &context.time),
+        (&Origin::Header("x-id".into()), &Origin::Field("at".into()))
+    );
     assert_eq!(context.correlation_id, Origin::Default);
     let contract = contracts.contract("shop", "placed").unwrap();
     assert_eq!(contract.full_names, ["shop.Placed"]);
-    let columns: Vec<_> =
-        contract.newest().columns.iter().map(|column| (&column.name[..], column.ty, column.nullable)).collect();
+    let columns: Vec<_> = contract
+        .newest()
+        .columns
+        .iter()
+        .map(|column| (&column.name[..], column.ty, column.nullable))
+        .collect();
     assert_eq!(
         columns,
         [
@@ -53,7 +64,10 @@ fn a_context_loads_with_its_types() {
 
 #[test]
 fn context_files() {
-    let event = ("shop/placed/v1.avsc", &placed(r#"{"name":"list","type":{"type":"array","items":"int"}}"#)[..]);
+    let event = (
+        "shop/placed/v1.avsc",
+        &placed(r#"{"name":"list","type":{"type":"array","items":"int"}}"#)[..],
+    );
     for (toml, expected) in [
         (
             "topic = \"t\"\n\nkeys = \"id\"\nkey = \"id\"",
@@ -63,13 +77,22 @@ fn context_files() {
         ("topic = \"t\"", "c/shop/context.toml:1: `key` is missing"),
         ("topic = \"t\"\nkey = 3", "c/shop/context.toml:2: `key` names nothing"),
         ("topic = \"a b\"\nkey = \"id\"", "c/shop/context.toml:1: `a b` is no topic of Kafka"),
-        ("topic = \"t\"\nkey = \"di\"", "c/shop/context.toml:2: the key `di` is not a field of shop.placed v1"),
-        ("topic = \"t\"\nkey = \"list\"", "c/shop/context.toml:2: the key `list` is not a scalar in shop.placed v1"),
+        (
+            "topic = \"t\"\nkey = \"di\"",
+            "c/shop/context.toml:2: the key `di` is not a field of shop.placed v1",
+        ),
+        (
+            "topic = \"t\"\nkey = \"list\"",
+            "c/shop/context.toml:2: the key `list` is not a scalar in shop.placed v1",
+        ),
         (
             "topic = \"t\"\nkey = \"id\"\nevent_id = \"evnt\"",
             "c/shop/context.toml:3: no event of the context has the field `evnt`",
         ),
-        ("topic = \"t\"\nkey = \"id\"\ntime = \"header:\"", "c/shop/context.toml:3: `time` names nothing"),
+        (
+            "topic = \"t\"\nkey = \"id\"\ntime = \"header:\"",
+            "c/shop/context.toml:3: `time` names nothing",
+        ),
         (
             "topic = \"t\"\nkey = \"id\"\ntime = \"list\"",
             "c/shop/context.toml:3: the field `list` is jsonb, which is no time",
@@ -86,8 +109,14 @@ fn context_files() {
 fn names_and_files() {
     let event = placed("");
     for (path, expected) in [
-        ("every/placed/v1.avsc", "c/every/context.toml:1: `every` cannot be a context: it is reserved"),
-        ("pg_x/placed/v1.avsc", "c/pg_x/context.toml:1: `pg_x` cannot be a context: it is reserved"),
+        (
+            "every/placed/v1.avsc",
+            "c/every/context.toml:1: `every` cannot be a context: it is reserved",
+        ),
+        (
+            "pg_x/placed/v1.avsc",
+            "c/pg_x/context.toml:1: `pg_x` cannot be a context: it is reserved",
+        ),
         (
             "Shop/placed/v1.avsc",
             "c/Shop/context.toml:1: `Shop` cannot be a context: a name has lower-case letters, digits and underscores, and begins with a letter",
@@ -102,22 +131,37 @@ fn names_and_files() {
         ),
         ("shop/placed/v01.avsc", "c/shop/placed/v01.avsc:1: this file is no part of a contract"),
         ("shop/v1.avsc", "c/shop/v1.avsc:1: this file is no part of a contract"),
-        ("shop/placed/v2.avsc", "c/shop/placed/v1.avsc:1: v1.avsc is missing, though there is a v2.avsc"),
+        (
+            "shop/placed/v2.avsc",
+            "c/shop/placed/v1.avsc:1: v1.avsc is missing, though there is a v2.avsc",
+        ),
     ] {
         let toml = format!("{}/context.toml", path.split('/').next().unwrap());
         let found = findings(&[(&toml, CONTEXT), (path, &event)]);
         assert_eq!(found.first().map(String::as_str), Some(expected), "{found:?}");
     }
-    let extra =
-        |path| findings(&[("shop/context.toml", CONTEXT), ("shop/placed/v1.avsc", &event), (path, "SELECT FROM v1")]);
-    assert_eq!(extra("shop/placed/v1.sql"), ["c/shop/placed/v1.sql:1: there is no version before the first"]);
+    let extra = |path| {
+        findings(&[
+            ("shop/context.toml", CONTEXT),
+            ("shop/placed/v1.avsc", &event),
+            (path, "SELECT FROM v1"),
+        ])
+    };
+    assert_eq!(
+        extra("shop/placed/v1.sql"),
+        ["c/shop/placed/v1.sql:1: there is no version before the first"]
+    );
     assert_eq!(extra("shop/placed/v2.sql"), ["c/shop/placed/v2.sql:1: there is no v2.avsc"]);
-    assert_eq!(upcast(&[&event, &event], &[]), ["c/shop/placed/v2.sql:1: nothing says how a v1 becomes a v2"]);
+    assert_eq!(
+        upcast(&[&event, &event], &[]),
+        ["c/shop/placed/v2.sql:1: nothing says how a v1 becomes a v2"]
+    );
 }
 
 #[test]
 fn schemas() {
-    let one = |schema: &str| findings(&[("shop/context.toml", CONTEXT), ("shop/placed/v1.avsc", schema)]);
+    let one =
+        |schema: &str| findings(&[("shop/context.toml", CONTEXT), ("shop/placed/v1.avsc", schema)]);
     let starts = |schema: &str, expected: &str| {
         let found = one(schema);
         assert!(found.len() == 1 && found[0].starts_with(expected), "{found:?}");
@@ -143,7 +187,9 @@ fn schemas() {
         &format!("c/shop/placed/v1.avsc:2: the field `{long}` has more than 63 bytes"),
     );
     starts(
-        &fields(r#"{"name":"d","type":{"type":"bytes","logicalType":"decimal","precision":1001,"scale":2}}"#),
+        &fields(
+            r#"{"name":"d","type":{"type":"bytes","logicalType":"decimal","precision":1001,"scale":2}}"#,
+        ),
         "c/shop/placed/v1.avsc:1: decimal(1001,2) has more than 1000 digits",
     );
 }
@@ -164,7 +210,11 @@ fn one_topic_one_meaning_of_a_name() {
         ["c/b/sold/v1.avsc:1: the record shop.Placed on topic shop.events is a.placed already"]
     );
     let (contracts, _) = load(&texts);
-    assert_eq!(contracts.contexts.keys().collect::<Vec<_>>(), ["a", "c"], "contexts without errors come back");
+    assert_eq!(
+        contracts.contexts.keys().collect::<Vec<_>>(),
+        ["a", "c"],
+        "contexts without errors come back"
+    );
 }
 
 #[test]
@@ -173,19 +223,26 @@ fn all_findings_come_at_once() {
     assert_eq!(findings(&texts).len(), 4, "{:?}", findings(&texts));
 }
 
-const OLD: &str = r#"{"name":"total","type":"int"},{"name":"note","type":["null","string"],"default":null}"#;
+const OLD: &str =
+    r#"{"name":"total","type":"int"},{"name":"note","type":["null","string"],"default":null}"#;
 
 #[test]
 fn every_field_of_an_upcast_has_a_source() {
     let to = |fields: &str, sql: &str| upcast(&[&placed(OLD), &placed(fields)], &[sql]);
     let none: [&str; 0] = [];
     assert_eq!(
-        to(r#"{"name":"total","type":"long"},{"name":"note","type":["string","null"]}"#, "SELECT id FROM v1"),
+        to(
+            r#"{"name":"total","type":"long"},{"name":"note","type":["string","null"]}"#,
+            "SELECT id FROM v1"
+        ),
         none
     );
     assert_eq!(to(r#"{"name":"amount","type":"int"}"#, "SELECT total AS amount FROM v1;"), none);
     assert_eq!(to(r#"{"name":"amount","type":"int","default":0}"#, "SELECT id FROM v1"), none);
-    assert_eq!(to(r#"{"name":"at","type":["null","string"]}"#, "SELECT _topic AS at FROM v1"), none);
+    assert_eq!(
+        to(r#"{"name":"at","type":["null","string"]}"#, "SELECT _topic AS at FROM v1"),
+        none
+    );
     for (fields, sql, expected) in [
         (
             r#"{"name":"amount","type":"int"}"#,
@@ -210,8 +267,10 @@ fn every_field_of_an_upcast_has_a_source() {
     ] {
         assert_eq!(to(fields, sql), [expected]);
     }
-    let (_, help) =
-        load(&borrowed(&versions(&[&placed(""), &placed(r#"{"name":"b","type":"int"}"#)], &["SELECT id FROM v1"])));
+    let (_, help) = load(&borrowed(&versions(
+        &[&placed(""), &placed(r#"{"name":"b","type":"int"}"#)],
+        &["SELECT id FROM v1"],
+    )));
     assert_eq!(
         help[0].help,
         "write `… AS b` into c/shop/placed/v2.sql, or give the field a default in v2.avsc if v1 has no such field, \

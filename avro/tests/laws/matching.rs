@@ -27,7 +27,8 @@ fn the_version_that_the_writers_schema_is() {
     let v2 = [&id[..], &long(5), &[0], &[0]].concat();
     assert_eq!(version(&placed(V1), &v1), Ok(1));
     assert_eq!(version(&placed(V2), &v2), Ok(2));
-    let undocumented = placed(V2).replace(r#","default":null"#, "").replace(r#","aliases":["sum"]"#, "");
+    let undocumented =
+        placed(V2).replace(r#","default":null"#, "").replace(r#","aliases":["sum"]"#, "");
     assert_eq!(version(&undocumented, &v2), Ok(2), "defaults and aliases are not what was written");
 }
 
@@ -63,7 +64,10 @@ fn the_newest_that_the_writer_holds_wholly() {
             Ok(2),
         ),
         (
-            format!(r#"{{"name":"total","type":"int"}},{},{{"name":"more","type":"int"}}"#, line(sku)),
+            format!(
+                r#"{{"name":"total","type":"int"}},{},{{"name":"more","type":"int"}}"#,
+                line(sku)
+            ),
             [long(5), vec![0], long(1)].concat(),
             Ok(1),
         ),
@@ -78,7 +82,10 @@ fn the_newest_that_the_writer_holds_wholly() {
             Err("v2: the field amount is missing; v1: the writer's field lines.unit belongs to v2"),
         ),
         (
-            format!(r#"{{"name":"total","type":"int"}},{},{{"name":"sum","type":"int"}}"#, line(sku)),
+            format!(
+                r#"{{"name":"total","type":"int"}},{},{{"name":"sum","type":"int"}}"#,
+                line(sku)
+            ),
             vec![],
             Err("v2: the field lines.unit is missing; v1: the writer's field sum belongs to v2"),
         ),
@@ -90,15 +97,19 @@ fn the_newest_that_the_writer_holds_wholly() {
             ),
         ),
         (
-            format!(r#"{{"name":"amount","type":"long"}},{},{{"name":"note","type":["null","int"]}}"#, line(&both)),
+            format!(
+                r#"{{"name":"amount","type":"long"}},{},{{"name":"note","type":["null","int"]}}"#,
+                line(&both)
+            ),
             vec![],
             Err(
                 "v2: the field note is written as int, which does not promote to null or string; v1: the field total is missing",
             ),
         ),
     ] {
-        let expected =
-            expected.map_err(|why| format!("no version of shop.placed fits the writer's schema of shop.Placed: {why}"));
+        let expected = expected.map_err(|why| {
+            format!("no version of shop.placed fits the writer's schema of shop.Placed: {why}")
+        });
         assert_eq!(version(&placed(&fields), &[id.clone(), datum].concat()), expected, "{fields}");
     }
 }
@@ -123,7 +134,8 @@ fn each_branch_of_a_union_at_the_top_is_its_own_event() {
     bench.writer(&union);
     assert_eq!(bench.decode(&[0]), Ok(None));
     assert_eq!(bench.decode(&[&long(1)[..], &string("a")].concat()), Ok(None));
-    let row = bench.decode(&[&long(2)[..], &string("a"), &long(7), &[0]].concat()).unwrap().unwrap();
+    let row =
+        bench.decode(&[&long(2)[..], &string("a"), &long(7), &[0]].concat()).unwrap().unwrap();
     assert_eq!((row.version, row.text("id")), (0, Some("a".into())));
     assert!(bench.decode(&long(3)).is_err());
 }
@@ -140,36 +152,75 @@ fn promoted(written: &str, wanted: &str, datum: &[u8]) -> Result<Option<Vec<u8>>
 #[test]
 fn promotions_keep_their_meaning_in_sql() {
     let decimal = |precision: u32, scale: u32| {
-        format!(r#"{{"type":"bytes","logicalType":"decimal","precision":{precision},"scale":{scale}}}"#)
+        format!(
+            r#"{{"type":"bytes","logicalType":"decimal","precision":{precision},"scale":{scale}}}"#
+        )
     };
-    let logical = |ty: &str, logical: &str| format!(r#"{{"type":"{ty}","logicalType":"{logical}"}}"#);
+    let logical =
+        |ty: &str, logical: &str| format!(r#"{{"type":"{ty}","logicalType":"{logical}"}}"#);
     let uuid = logical("string", "uuid");
     let text = "0F4F2A3C-0000-4000-8000-00000000000a";
     let epoch = (-946_684_800_000_000i64).to_be_bytes().to_vec();
-    let numeric = |groups: &[u16]| groups.iter().flat_map(|group| group.to_be_bytes()).collect::<Vec<u8>>();
+    let numeric =
+        |groups: &[u16]| groups.iter().flat_map(|group| group.to_be_bytes()).collect::<Vec<u8>>();
     for (written, wanted, datum, value) in [
         ("\"int\"", "\"long\"", long(-7), Some((-7i64).to_be_bytes().to_vec())),
         ("\"int\"", "\"float\"", long(3), Some(3f32.to_be_bytes().to_vec())),
         ("\"long\"", "\"double\"", long(3), Some(3f64.to_be_bytes().to_vec())),
-        ("\"float\"", "\"double\"", 0.5f32.to_le_bytes().to_vec(), Some(0.5f64.to_be_bytes().to_vec())),
+        (
+            "\"float\"",
+            "\"double\"",
+            0.5f32.to_le_bytes().to_vec(),
+            Some(0.5f64.to_be_bytes().to_vec()),
+        ),
         ("\"string\"", "\"bytes\"", string("hi"), Some(b"hi".to_vec())),
         ("\"bytes\"", "\"string\"", string("hi"), Some(b"hi".to_vec())),
-        ("\"string\"", &uuid, string(text), Some(vec![15, 79, 42, 60, 0, 0, 64, 0, 128, 0, 0, 0, 0, 0, 0, 10])),
+        (
+            "\"string\"",
+            &uuid,
+            string(text),
+            Some(vec![15, 79, 42, 60, 0, 0, 64, 0, 128, 0, 0, 0, 0, 0, 0, 10]),
+        ),
         (&uuid, "\"string\"", string(text), Some(text.to_lowercase().into_bytes())),
-        (&logical("long", "timestamp-millis"), &logical("long", "timestamp-micros"), long(0), Some(epoch.clone())),
-        (&logical("long", "timestamp-nanos"), &logical("long", "timestamp-millis"), long(999), Some(epoch)),
+        (
+            &logical("long", "timestamp-millis"),
+            &logical("long", "timestamp-micros"),
+            long(0),
+            Some(epoch.clone()),
+        ),
+        (
+            &logical("long", "timestamp-nanos"),
+            &logical("long", "timestamp-millis"),
+            long(999),
+            Some(epoch),
+        ),
         (
             &logical("int", "time-millis"),
             &logical("long", "time-micros"),
             long(1),
             Some(1000i64.to_be_bytes().to_vec()),
         ),
-        (&decimal(10, 1), &decimal(12, 2), string("\u{7d}"), Some(numeric(&[2, 0, 0, 2, 12, 5000]))),
+        (
+            &decimal(10, 1),
+            &decimal(12, 2),
+            string("\u{7d}"),
+            Some(numeric(&[2, 0, 0, 2, 12, 5000])),
+        ),
         ("\"int\"", "[\"null\",\"int\"]", long(1), Some(vec![0, 0, 0, 1])),
         ("[\"int\"]", "\"int\"", [long(0), long(1)].concat(), Some(vec![0, 0, 0, 1])),
-        ("[\"int\",\"long\"]", "\"long\"", [long(1), long(1)].concat(), Some(1i64.to_be_bytes().to_vec())),
+        (
+            "[\"int\",\"long\"]",
+            "\"long\"",
+            [long(1), long(1)].concat(),
+            Some(1i64.to_be_bytes().to_vec()),
+        ),
         ("[\"string\",\"null\"]", "[\"null\",\"string\"]", long(1), None),
-        ("[\"null\",\"int\"]", "[\"int\",\"null\",\"string\"]", [long(1), long(5)].concat(), Some(b"\x015".to_vec())),
+        (
+            "[\"null\",\"int\"]",
+            "[\"int\",\"null\",\"string\"]",
+            [long(1), long(5)].concat(),
+            Some(b"\x015".to_vec()),
+        ),
         ("\"int\"", "[\"double\",\"int\"]", long(5), Some(b"\x015".to_vec())),
         ("[\"null\",\"int\"]", "[\"int\",\"null\",\"string\"]", long(0), None),
     ] {
@@ -186,8 +237,14 @@ fn promotions_keep_their_meaning_in_sql() {
         (&decimal(12, 2), &decimal(12, 4)),
         ("\"string\"", "\"int\""),
         ("{\"type\":\"array\",\"items\":\"long\"}", "{\"type\":\"array\",\"items\":\"int\"}"),
-        ("{\"type\":\"fixed\",\"name\":\"F\",\"size\":4}", "{\"type\":\"fixed\",\"name\":\"F\",\"size\":5}"),
-        ("{\"type\":\"fixed\",\"name\":\"F\",\"size\":4}", "{\"type\":\"fixed\",\"name\":\"G\",\"size\":4}"),
+        (
+            "{\"type\":\"fixed\",\"name\":\"F\",\"size\":4}",
+            "{\"type\":\"fixed\",\"name\":\"F\",\"size\":5}",
+        ),
+        (
+            "{\"type\":\"fixed\",\"name\":\"F\",\"size\":4}",
+            "{\"type\":\"fixed\",\"name\":\"G\",\"size\":4}",
+        ),
     ] {
         let error = promoted(written, wanted, &[]).unwrap_err();
         assert!(error.contains("the field x is written as "), "{written} to {wanted}: {error}");
@@ -196,10 +253,14 @@ fn promotions_keep_their_meaning_in_sql() {
 
 #[test]
 fn symbols_that_the_contract_lacks_become_its_default() {
-    let symbols =
-        |symbols: &str, default: &str| format!(r#"{{"type":"enum","name":"E","symbols":[{symbols}]{default}}}"#);
+    let symbols = |symbols: &str, default: &str| {
+        format!(r#"{{"type":"enum","name":"E","symbols":[{symbols}]{default}}}"#)
+    };
     let written = symbols(r#""NEW","A""#, "");
-    assert_eq!(promoted(&written, &symbols(r#""A","U""#, r#","default":"U""#), &long(0)), Ok(Some(b"U".to_vec())));
+    assert_eq!(
+        promoted(&written, &symbols(r#""A","U""#, r#","default":"U""#), &long(0)),
+        Ok(Some(b"U".to_vec()))
+    );
     assert_eq!(promoted(&written, &symbols(r#""A""#, ""), &long(1)), Ok(Some(b"A".to_vec())));
     assert_eq!(
         promoted(&written, &symbols(r#""A""#, ""), &long(0)),
@@ -220,10 +281,12 @@ fn nested_json_bears_the_contracts_names() {
 
 #[test]
 fn types_that_hold_themselves_are_paired() {
-    let list =
-        r#"{"type":"record","name":"L","fields":[{"name":"v","type":"int"},{"name":"next","type":["null","L"]}]}"#;
+    let list = r#"{"type":"record","name":"L","fields":[{"name":"v","type":"int"},{"name":"next","type":["null","L"]}]}"#;
     let datum = [long(1), long(1), long(2), long(0)].concat();
     let wanted = list.replace("\"int\"", "\"long\"");
-    assert_eq!(promoted(list, &wanted, &datum), Ok(Some(b"\x01{\"v\":1,\"next\":{\"v\":2,\"next\":null}}".to_vec())));
+    assert_eq!(
+        promoted(list, &wanted, &datum),
+        Ok(Some(b"\x01{\"v\":1,\"next\":{\"v\":2,\"next\":null}}".to_vec()))
+    );
     assert!(promoted(&wanted, list, &datum).is_err());
 }

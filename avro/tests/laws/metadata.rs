@@ -9,7 +9,8 @@ fn bench(settings: &str) -> Bench {
         r#"{{"name":"eid","type":["null","string"]}},{{"name":"n","type":"long"}},{{"name":"at","type":["null",{TS}]}},{{"name":"iso","type":"string"}}"#
     ));
     let toml = format!("{CONTEXT}{settings}");
-    let mut bench = Bench::new(&contracts(&[("shop/context.toml", &toml), ("shop/placed/v1.avsc", &schema)]));
+    let mut bench =
+        Bench::new(&contracts(&[("shop/context.toml", &toml), ("shop/placed/v1.avsc", &schema)]));
     bench.writer(&schema);
     bench
 }
@@ -20,8 +21,15 @@ fn datum(eid: Option<&str>, at: Option<i64>, iso: &str) -> Vec<u8> {
     [string("o-1"), eid, long(42), at, string(iso)].concat()
 }
 
-fn run(settings: &str, datum: &[u8], envelope: &Envelope<'_>) -> Result<crate::common::Row, String> {
-    bench(settings).decode_with(datum, envelope).map(Option::unwrap).map_err(|error| error.to_string())
+fn run(
+    settings: &str,
+    datum: &[u8],
+    envelope: &Envelope<'_>,
+) -> Result<crate::common::Row, String> {
+    bench(settings)
+        .decode_with(datum, envelope)
+        .map(Option::unwrap)
+        .map_err(|error| error.to_string())
 }
 
 #[test]
@@ -32,7 +40,10 @@ fn an_id_comes_from_its_field_or_header_and_nowhere_else() {
     let envelope = Envelope { headers, ..Envelope::default() };
     let with = |settings: &str, datum: &[u8]| {
         let row = run(settings, datum, &envelope).unwrap();
-        (row.identity.clone().map(|(record, id)| format!("{record}/{id}")), row.text("_event_id").unwrap())
+        (
+            row.identity.clone().map(|(record, id)| format!("{record}/{id}")),
+            row.text("_event_id").unwrap(),
+        )
     };
     let some = |id: &str| Some(format!("shop.Placed/{id}"));
     let coordinates = "shop.events/3/1842".to_owned();
@@ -60,7 +71,8 @@ fn a_time_comes_from_the_first_source_that_has_one() {
         ("bad", Some(b"noon")),
     ];
     let time = |settings: &str, datum: &[u8], headers, timestamp_ms| {
-        run(settings, datum, &Envelope { headers, timestamp_ms, key: None }).map(|row| row.time_micros)
+        run(settings, datum, &Envelope { headers, timestamp_ms, key: None })
+            .map(|row| row.time_micros)
     };
     let seconds = |seconds: i64| Ok(Some(seconds * 1_000_000));
     let full = datum(None, Some(1000), "1970-01-01T00:00:04.000Z");
@@ -69,7 +81,11 @@ fn a_time_comes_from_the_first_source_that_has_one() {
     assert_eq!(time("time = \"iso\"", &full, headers, Some(9)), seconds(4));
     assert_eq!(time("time = \"header:x\"", &full, headers, Some(9)), seconds(3));
     assert_eq!(time("", &full, headers, Some(9)), seconds(2));
-    assert_eq!(time("time = \"at\"", &empty, headers, Some(9)), seconds(2), "null: the next source");
+    assert_eq!(
+        time("time = \"at\"", &empty, headers, Some(9)),
+        seconds(2),
+        "null: the next source"
+    );
     assert_eq!(time("time = \"header:none\"", &empty, &[], Some(9000)), seconds(9));
     assert_eq!(time("", &empty, &[], None), Ok(None));
     let german: &[(&str, Option<&[u8]>)] = &[("ce_time", Some(b"1.1.1970"))];
@@ -92,8 +108,12 @@ fn a_time_comes_from_the_first_source_that_has_one() {
 
 #[test]
 fn the_record_itself() {
-    let headers: &[(&str, Option<&[u8]>)] =
-        &[("a\"", Some(b"x\xff\x00")), ("b", None), ("ce_correlationid", Some(b"c-1")), ("ce_causationid", Some(b""))];
+    let headers: &[(&str, Option<&[u8]>)] = &[
+        ("a\"", Some(b"x\xff\x00")),
+        ("b", None),
+        ("ce_correlationid", Some(b"c-1")),
+        ("ce_causationid", Some(b"")),
+    ];
     let envelope = Envelope { key: Some(b"o-1"), timestamp_ms: Some(0), headers };
     let row = run("", &datum(None, None, ""), &envelope).unwrap();
     assert_eq!(row.text("_key").as_deref(), Some("o-1"));
@@ -106,10 +126,16 @@ fn the_record_itself() {
     assert_eq!(row.text("_causation_id"), None);
     assert_eq!(
         row.json("_headers").as_deref(),
-        Some("{\"a\\\"\":\"x\u{fffd}\u{fffd}\",\"b\":null,\"ce_correlationid\":\"c-1\",\"ce_causationid\":\"\"}")
+        Some(
+            "{\"a\\\"\":\"x\u{fffd}\u{fffd}\",\"b\":null,\"ce_correlationid\":\"c-1\",\"ce_causationid\":\"\"}"
+        )
     );
-    let bare =
-        run("correlation_id = \"id\"\ncausation_id = \"n\"", &datum(None, None, ""), &Envelope::default()).unwrap();
+    let bare = run(
+        "correlation_id = \"id\"\ncausation_id = \"n\"",
+        &datum(None, None, ""),
+        &Envelope::default(),
+    )
+    .unwrap();
     assert_eq!((bare.text("_key"), bare.json("_headers").as_deref()), (None, Some("{}")));
     assert_eq!(
         (bare.text("_correlation_id").as_deref(), bare.text("_causation_id").as_deref()),
@@ -124,7 +150,9 @@ fn ordinals_count_over_all_versions() {
     let (v1, v2) = (placed(""), placed(r#"{"name":"b","type":"int"}"#));
     let mut bench = Bench::of(&[&v1, &v2], &["SELECT 1 AS b FROM v1"]);
     let mut ordinals = Vec::new();
-    for (writer, datum) in [(&v1, string("a")), (&v2, [string("b"), long(1)].concat()), (&v1, string("c"))] {
+    for (writer, datum) in
+        [(&v1, string("a")), (&v2, [string("b"), long(1)].concat()), (&v1, string("c"))]
+    {
         bench.writer(writer);
         ordinals.push(bench.decode(&datum).unwrap().unwrap().columns["_ordinal"].clone().unwrap());
     }

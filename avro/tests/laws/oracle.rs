@@ -51,7 +51,13 @@ fn date(mut days: i64) -> String {
 
 fn clock(micros: i64) -> String {
     let seconds = micros / 1_000_000;
-    let text = format!("{:02}:{:02}:{:02}.{:06}", seconds / 3600, seconds / 60 % 60, seconds % 60, micros % 1_000_000);
+    let text = format!(
+        "{:02}:{:02}:{:02}.{:06}",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60,
+        micros % 1_000_000
+    );
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
@@ -82,8 +88,16 @@ fn scalars() -> impl Strategy<Value = Sample> {
         any::<bool>().prop_map(|v| sample(json!("boolean"), Value::Boolean(v), v.to_string())),
         any::<i32>().prop_map(|v| sample(json!("int"), Value::Int(v), v.to_string())),
         any::<i64>().prop_map(|v| sample(json!("long"), Value::Long(v), v.to_string())),
-        any::<f32>().prop_map(|v| sample(json!("float"), Value::Float(v), float(f64::from(v), v.to_string()))),
-        any::<f64>().prop_map(|v| sample(json!("double"), Value::Double(v), float(v, v.to_string()))),
+        any::<f32>().prop_map(|v| sample(
+            json!("float"),
+            Value::Float(v),
+            float(f64::from(v), v.to_string())
+        )),
+        any::<f64>().prop_map(|v| sample(
+            json!("double"),
+            Value::Double(v),
+            float(v, v.to_string())
+        )),
         any::<String>().prop_map(|v| sample(json!("string"), Value::String(v.clone()), quoted(&v))),
         prop::collection::vec(any::<u8>(), 0..20).prop_map(|v| {
             let hex = v.iter().fold(String::new(), |mut hex, byte| {
@@ -93,16 +107,29 @@ fn scalars() -> impl Strategy<Value = Sample> {
             sample(json!("bytes"), Value::Bytes(v), format!("\"\\\\x{hex}\""))
         }),
         (any::<i64>(), 0usize..9).prop_map(|(v, scale)| {
-            let schema = json!({"type": "bytes", "logicalType": "decimal", "precision": 20, "scale": scale});
-            sample(schema, Value::Decimal(Decimal::from(v.to_be_bytes())), decimal(i128::from(v), scale))
+            let schema =
+                json!({"type": "bytes", "logicalType": "decimal", "precision": 20, "scale": scale});
+            sample(
+                schema,
+                Value::Decimal(Decimal::from(v.to_be_bytes())),
+                decimal(i128::from(v), scale),
+            )
         }),
         any::<u128>().prop_map(|v| {
             let uuid = uuid::Uuid::from_u128(v);
             sample(logical("string", "uuid"), Value::Uuid(uuid), quoted(&uuid.to_string()))
         }),
-        (-50_000i32..100_000).prop_map(|v| sample(logical("int", "date"), Value::Date(v), quoted(&date(v.into())))),
+        (-50_000i32..100_000).prop_map(|v| sample(
+            logical("int", "date"),
+            Value::Date(v),
+            quoted(&date(v.into()))
+        )),
         (0i32..86_400_000).prop_map(|v| {
-            sample(logical("int", "time-millis"), Value::TimeMillis(v), quoted(&clock(i64::from(v) * 1000)))
+            sample(
+                logical("int", "time-millis"),
+                Value::TimeMillis(v),
+                quoted(&clock(i64::from(v) * 1000)),
+            )
         }),
         (0i64..86_400_000_000).prop_map(|v| sample(
             logical("long", "time-micros"),
@@ -111,16 +138,32 @@ fn scalars() -> impl Strategy<Value = Sample> {
         )),
         micros.clone().prop_map(|v| {
             let millis = v / 1000;
-            sample(logical("long", "timestamp-millis"), Value::TimestampMillis(millis), moment(millis * 1000, "+00:00"))
+            sample(
+                logical("long", "timestamp-millis"),
+                Value::TimestampMillis(millis),
+                moment(millis * 1000, "+00:00"),
+            )
         }),
         micros.clone().prop_map(|v| {
-            sample(logical("long", "timestamp-micros"), Value::TimestampMicros(v), moment(v, "+00:00"))
+            sample(
+                logical("long", "timestamp-micros"),
+                Value::TimestampMicros(v),
+                moment(v, "+00:00"),
+            )
         }),
         any::<i64>().prop_map(|v| {
-            sample(logical("long", "timestamp-nanos"), Value::TimestampNanos(v), moment(v.div_euclid(1000), "+00:00"))
+            sample(
+                logical("long", "timestamp-nanos"),
+                Value::TimestampNanos(v),
+                moment(v.div_euclid(1000), "+00:00"),
+            )
         }),
         micros.prop_map(|v| {
-            sample(logical("long", "local-timestamp-micros"), Value::LocalTimestampMicros(v), moment(v, ""))
+            sample(
+                logical("long", "local-timestamp-micros"),
+                Value::LocalTimestampMicros(v),
+                moment(v, ""),
+            )
         }),
     ]
 }
@@ -134,15 +177,22 @@ fn named() -> impl Strategy<Value = Sample> {
             sample(schema, Value::Enum(v as u32, symbols[v].to_owned()), quoted(symbols[v]))
         }),
         (0u32..40, 0u32..60, 0u32..2).prop_map(|(months, days, seconds)| {
-            let duration = Duration::new(Months::new(months), Days::new(days), Millis::new(seconds * 1000));
-            let schema = json!({"type": "fixed", "name": "N", "size": 12, "logicalType": "duration"});
+            let duration =
+                Duration::new(Months::new(months), Days::new(days), Millis::new(seconds * 1000));
+            let schema =
+                json!({"type": "fixed", "name": "N", "size": 12, "logicalType": "duration"});
             let unit = |count: u32, name: &str| match count {
                 0 => String::new(),
                 1 => format!("1 {name} "),
                 many => format!("{many} {name}s "),
             };
-            let text = [unit(months / 12, "year"), unit(months % 12, "mon"), unit(days, "day")].concat();
-            let time = if seconds > 0 || text.is_empty() { format!("00:00:0{seconds}") } else { String::new() };
+            let text =
+                [unit(months / 12, "year"), unit(months % 12, "mon"), unit(days, "day")].concat();
+            let time = if seconds > 0 || text.is_empty() {
+                format!("00:00:0{seconds}")
+            } else {
+                String::new()
+            };
             sample(schema, Value::Duration(duration), quoted(format!("{text}{time}").trim()))
         }),
     ]
@@ -161,32 +211,49 @@ fn values() -> impl Strategy<Value = Sample> {
             }),
             (inner.clone(), any::<String>()).prop_map(|(item, key)| {
                 let json = format!("{{{}:{}}}", quoted(&key), item.json);
-                sample(json!({"type": "map", "values": item.schema}), Value::Map([(key, item.value)].into()), json)
+                sample(
+                    json!({"type": "map", "values": item.schema}),
+                    Value::Map([(key, item.value)].into()),
+                    json,
+                )
             }),
             prop::collection::vec(inner.clone(), 0..4).prop_map(|fields| {
                 let name = |place: usize| format!("f{place}");
-                let schema =
-                    fields.iter().enumerate().map(|(place, field)| json!({"name": name(place), "type": field.schema}));
-                let json: Vec<String> =
-                    fields.iter().enumerate().map(|(place, field)| format!("\"f{place}\":{}", field.json)).collect();
+                let schema = fields
+                    .iter()
+                    .enumerate()
+                    .map(|(place, field)| json!({"name": name(place), "type": field.schema}));
+                let json: Vec<String> = fields
+                    .iter()
+                    .enumerate()
+                    .map(|(place, field)| format!("\"f{place}\":{}", field.json))
+                    .collect();
                 sample(
                     json!({"type": "record", "name": "N", "fields": schema.collect::<Vec<_>>()}),
                     Value::Record(
-                        fields.iter().enumerate().map(|(place, field)| (name(place), field.value.clone())).collect(),
+                        fields
+                            .iter()
+                            .enumerate()
+                            .map(|(place, field)| (name(place), field.value.clone()))
+                            .collect(),
                     ),
                     format!("{{{}}}", json.join(",")),
                 )
             }),
-            (inner, any::<bool>(), any::<bool>()).prop_filter_map("unions hold no unions", |(item, first, null)| {
-                let place = usize::from(first);
-                let mut branches = vec![item.schema.clone()];
-                branches.insert(place ^ 1, json!("null"));
-                let value = if null { Value::Null } else { item.value };
-                let branch = if null { place ^ 1 } else { place };
-                let json = if null { "null".to_owned() } else { item.json };
-                let schema = Json::Array(branches);
-                (!item.schema.is_array()).then(|| sample(schema, Value::Union(branch as u32, Box::new(value)), json))
-            }),
+            (inner, any::<bool>(), any::<bool>()).prop_filter_map(
+                "unions hold no unions",
+                |(item, first, null)| {
+                    let place = usize::from(first);
+                    let mut branches = vec![item.schema.clone()];
+                    branches.insert(place ^ 1, json!("null"));
+                    let value = if null { Value::Null } else { item.value };
+                    let branch = if null { place ^ 1 } else { place };
+                    let json = if null { "null".to_owned() } else { item.json };
+                    let schema = Json::Array(branches);
+                    (!item.schema.is_array())
+                        .then(|| sample(schema, Value::Union(branch as u32, Box::new(value)), json))
+                }
+            ),
         ]
     })
 }
@@ -227,8 +294,12 @@ fn read_column(schema: &Json, bytes: &[u8]) -> Option<String> {
         (_, Some("uuid")) => quoted(&uuid::Uuid::from_slice(bytes).unwrap().to_string()),
         (_, Some("date")) => quoted(&date(i64::from(i32::from_be_bytes(four())) + 10_957)),
         (_, Some("time-millis" | "time-micros")) => quoted(&clock(i64::from_be_bytes(eight()))),
-        (_, Some("local-timestamp-micros")) => moment(i64::from_be_bytes(eight()) + micros_2000, ""),
-        (_, Some(name)) if name.starts_with("timestamp") => moment(i64::from_be_bytes(eight()) + micros_2000, "+00:00"),
+        (_, Some("local-timestamp-micros")) => {
+            moment(i64::from_be_bytes(eight()) + micros_2000, "")
+        }
+        (_, Some(name)) if name.starts_with("timestamp") => {
+            moment(i64::from_be_bytes(eight()) + micros_2000, "+00:00")
+        }
         (_, Some("decimal" | "duration")) => return None,
         _ if schema.get("symbols").is_some() => quoted(std::str::from_utf8(bytes).unwrap()),
         (Some("bytes"), _) => return None,

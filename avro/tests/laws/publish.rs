@@ -45,7 +45,10 @@ fn what_is_left_out_is_the_default() {
     assert_eq!(row.columns["blob"], Some(vec![0xff]));
     assert_eq!(row.columns["day"], None);
     assert_eq!(row.json("items").as_deref(), Some("[]"));
-    assert_eq!(row.columns["qty"], Some([1u16, 0, 0, 3, 1].iter().flat_map(|part| part.to_be_bytes()).collect()));
+    assert_eq!(
+        row.columns["qty"],
+        Some([1u16, 0, 0, 3, 1].iter().flat_map(|part| part.to_be_bytes()).collect())
+    );
 }
 
 #[test]
@@ -62,7 +65,10 @@ fn values_are_written_as_people_write_them() {
     assert_eq!(row.columns["day"], Some(vec![0, 0, 0, 1]));
     assert_eq!(row.columns["blob"], Some(b"hi".to_vec()));
     assert_eq!(row.json("any").as_deref(), Some("1.5"));
-    assert_eq!(row.json("items").as_deref(), Some(r#"[{"sku":"a","price":1.5},{"sku":"b","price":2}]"#));
+    assert_eq!(
+        row.json("items").as_deref(),
+        Some(r#"[{"sku":"a","price":1.5},{"sku":"b","price":2}]"#)
+    );
     assert_eq!(row.columns["ref"].as_ref().unwrap()[..4], [0x0f, 0x4f, 0x2a, 0x3c]);
     assert_eq!(row.columns["took"].as_ref().unwrap()[8..], [0, 0, 0, 0, 0, 0, 0, 14]);
     let at = i64::from_be_bytes(row.columns["at"].as_ref().unwrap()[..].try_into().unwrap());
@@ -82,19 +88,31 @@ fn errors_name_the_field_and_what_is_due() {
     let contracts = shop();
     let version = contracts.contract("shop", "placed").unwrap().newest();
     for (extra, expected) in [
-        (json!({"amuont": 1}), "field amuont: shop.Placed has no such field, did you mean `amount`?"),
+        (
+            json!({"amuont": 1}),
+            "field amuont: shop.Placed has no such field, did you mean `amount`?",
+        ),
         (json!({"amount": "1.005"}), "field amount: 1.005 has more than 2 digits after the point"),
         (
             json!({"amount": "12345678901"}),
             "field amount: 12345678901 has more than 12 digits, 2 of them after the point",
         ),
         (json!({"amount": "ten"}), "field amount: \"ten\" is not a decimal"),
-        (json!({"qty": "9e15"}), "field qty: 9e15 has more than 18 digits, 3 of them after the point"),
-        (json!({"at": "noon"}), "field at: \"noon\" is not a timestamp in millis as \"2026-11-22T04:44:09.5Z\""),
+        (
+            json!({"qty": "9e15"}),
+            "field qty: 9e15 has more than 18 digits, 3 of them after the point",
+        ),
+        (
+            json!({"at": "noon"}),
+            "field at: \"noon\" is not a timestamp in millis as \"2026-11-22T04:44:09.5Z\"",
+        ),
         (json!({"day": "2026-02-30"}), "field day: \"2026-02-30\" is not a date as \"2026-11-22\""),
         (json!({"blob": "hi"}), "field blob: \"hi\" is not bytes in base64"),
         (json!({"any": []}), "field any: an array is none of null, boolean, long, double, string"),
-        (json!({"status": "CLOSE"}), "field status: \"CLOSE\" is not a symbol of shop.S, did you mean `CLOSED`?"),
+        (
+            json!({"status": "CLOSE"}),
+            "field status: \"CLOSE\" is not a symbol of shop.S, did you mean `CLOSED`?",
+        ),
         (json!({"items": [{"sku": "a"}, {"sku": 5}]}), "field items[1].sku: 5 is not string"),
         (json!({"items": [{}]}), "field items[0].sku: is missing and has no default"),
         (json!({"id": null}), "field id: null is not string"),
@@ -105,21 +123,29 @@ fn errors_name_the_field_and_what_is_due() {
         encode_json(version, &json!({"id": "a"})).unwrap_err().to_string(),
         "field amount: is missing and has no default"
     );
-    assert_eq!(encode_json(version, &json!([])).unwrap_err().to_string(), "an array is not record shop.Placed");
+    assert_eq!(
+        encode_json(version, &json!([])).unwrap_err().to_string(),
+        "an array is not record shop.Placed"
+    );
 }
 
 #[test]
 fn the_key_is_the_text_that_postgres_writes() {
     let key = |ty: &str, value: Json| {
-        let schema = format!(r#"{{"type":"record","name":"P","fields":[{{"name":"id","type":{ty}}}]}}"#);
-        let contracts = contracts(&[("shop/context.toml", CONTEXT), ("shop/placed/v1.avsc", &schema)]);
+        let schema =
+            format!(r#"{{"type":"record","name":"P","fields":[{{"name":"id","type":{ty}}}]}}"#);
+        let contracts =
+            contracts(&[("shop/context.toml", CONTEXT), ("shop/placed/v1.avsc", &schema)]);
         let contract = contracts.contract("shop", "placed").unwrap();
         key_text(&contracts.contexts["shop"], contract.newest(), &json!({"id": value}))
             .map_err(|error| error.to_string())
     };
     assert_eq!(key("\"string\"", json!("ö")), Ok("ö".into()));
     assert_eq!(key("[\"null\",\"long\"]", json!(-5)), Ok("-5".into()));
-    assert_eq!(key(r#"{"type":"bytes","logicalType":"decimal","precision":5,"scale":2}"#, json!(5)), Ok("5.00".into()));
+    assert_eq!(
+        key(r#"{"type":"bytes","logicalType":"decimal","precision":5,"scale":2}"#, json!(5)),
+        Ok("5.00".into())
+    );
     assert_eq!(
         key(r#"{"type":"string","logicalType":"uuid"}"#, json!("0F4F2A3C00004000800000000000000A")),
         Ok("0f4f2a3c-0000-4000-8000-00000000000a".into())

@@ -22,8 +22,13 @@ async fn serve(answers: Vec<(u16, String)>) -> (Registry, tokio::task::JoinHandl
                 let count = stream.read(&mut buffer).await.unwrap();
                 request.extend_from_slice(&buffer[..count]);
             }
-            asked.push(String::from_utf8_lossy(&request).lines().next().unwrap_or_default().to_owned());
-            let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            asked.push(
+                String::from_utf8_lossy(&request).lines().next().unwrap_or_default().to_owned(),
+            );
+            let head = format!(
+                "HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                body.len()
+            );
             stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
             stream.shutdown().await.unwrap();
         }
@@ -78,8 +83,11 @@ fn answers_are_judged() {
 fn nobody_there_is_away() {
     let outcome = block_on(async {
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let registry =
-            Registry::new(&RegistrySettings { url: format!("http://{free}"), ..Default::default() }).unwrap();
+        let registry = Registry::new(&RegistrySettings {
+            url: format!("http://{free}"),
+            ..Default::default()
+        })
+        .unwrap();
         registry.schema(&SchemaRef::Id(7)).await
     });
     assert!(matches!(outcome, Err(RegistryError::Away(_))), "{outcome:?}");
@@ -103,11 +111,16 @@ fn a_schema_registered_later_is_found_and_then_remembered() {
 fn references_are_put_in_and_guids_are_asked_for() {
     let asked = block_on(async {
         let line = json!({"type": "record", "name": "shop.Line", "fields": [{"name": "sku", "type": "string"}]});
-        let schema = placed(r#"{"name":"one","type":"shop.Line"},{"name":"two","type":["null","Line"]}"#);
+        let schema =
+            placed(r#"{"name":"one","type":"shop.Line"},{"name":"two","type":["null","Line"]}"#);
         let reference = json!([{"name": "shop.Line", "subject": "line", "version": 1}]);
         let answers = vec![
             (200, json!({"schema": schema, "references": reference}).to_string()),
-            (200, json!({"subject": "line", "version": 1, "id": 3, "schema": line.to_string()}).to_string()),
+            (
+                200,
+                json!({"subject": "line", "version": 1, "id": 3, "schema": line.to_string()})
+                    .to_string(),
+            ),
         ];
         let (registry, task) = serve(answers).await;
         let guid = SchemaRef::Guid(uuid::Uuid::from_u128(7));
@@ -115,7 +128,10 @@ fn references_are_put_in_and_guids_are_asked_for() {
         registry.schema(&guid).await.unwrap();
         task.await.unwrap()
     });
-    assert_eq!(asked[0], "GET /schemas/guids/00000000-0000-0000-0000-000000000007?deleted=true HTTP/1.1");
+    assert_eq!(
+        asked[0],
+        "GET /schemas/guids/00000000-0000-0000-0000-000000000007?deleted=true HTTP/1.1"
+    );
     assert_eq!(asked[1], "GET /subjects/line/versions/1 HTTP/1.1");
 }
 
@@ -128,7 +144,9 @@ fn registering_gives_the_id_or_says_why_not() {
         })
     };
     assert_eq!(outcome((200, json!({"id": 12}).to_string())), Ok(12));
-    assert!(matches!(outcome(error(409, 409)), Err(RegistryError::Refused(why)) if why.contains("said so")));
+    assert!(
+        matches!(outcome(error(409, 409)), Err(RegistryError::Refused(why)) if why.contains("said so"))
+    );
     assert!(matches!(outcome(error(404, 40401)), Err(RegistryError::Refused(_))));
     assert!(matches!(outcome(error(500, 50001)), Err(RegistryError::Away(_))));
 }

@@ -12,7 +12,9 @@ fn layout(schemas: &[&str], upcasts: &[&str], columns: &[&str]) -> Layout {
 }
 
 fn bound(layout: &Layout) -> Vec<Vec<String>> {
-    let names = |columns: &[vitrina_avro::Column]| columns.iter().map(|column| column.name.clone()).collect();
+    let names = |columns: &[vitrina_avro::Column]| {
+        columns.iter().map(|column| column.name.clone()).collect()
+    };
     layout.versions().iter().map(|version| names(&version.columns)).collect()
 }
 
@@ -20,7 +22,8 @@ const MONEY: &str = r#"{"type":"bytes","logicalType":"decimal","precision":12,"s
 
 #[test]
 fn one_version() {
-    let schema = placed(&format!(r#"{{"name":"amount","type":{MONEY}}},{{"name":"note","type":"string"}}"#));
+    let schema =
+        placed(&format!(r#"{{"name":"amount","type":{MONEY}}},{{"name":"note","type":"string"}}"#));
     let layout = layout(&[&schema], &[], &["amount", "_time"]);
     assert_eq!(
         layout.relation_sql(1),
@@ -31,7 +34,9 @@ fn one_version() {
 
 #[test]
 fn columns_are_worked_out_backwards_through_upcasts() {
-    let v1 = placed(&format!(r#"{{"name":"total_amount","type":{MONEY}}},{{"name":"note","type":"string"}}"#));
+    let v1 = placed(&format!(
+        r#"{{"name":"total_amount","type":{MONEY}}},{{"name":"note","type":"string"}}"#
+    ));
     let v2 = placed(&format!(
         r#"{{"name":"total_amount","type":{MONEY}}},{{"name":"currency","type":"string"}},{{"name":"seen","type":["null","string"]}}"#
     ));
@@ -39,7 +44,10 @@ fn columns_are_worked_out_backwards_through_upcasts() {
         r#"{{"name":"amount","type":{}}},{{"name":"currency","type":"string","default":"EUR"}},{{"name":"seen","type":["null","string"]}},{{"name":"lines","type":"long","default":1}}"#,
         MONEY.replace("12", "14")
     ));
-    let upcasts = ["SELECT 'USD' AS currency, v1._topic AS seen FROM v1;", "SELECT total_amount AS amount FROM v2;"];
+    let upcasts = [
+        "SELECT 'USD' AS currency, v1._topic AS seen FROM v1;",
+        "SELECT total_amount AS amount FROM v2;",
+    ];
     let layout = layout(&[&v1, &v2, &v3], &upcasts, &["amount", "currency", "seen", "lines"]);
     assert_eq!(
         bound(&layout),
@@ -71,7 +79,10 @@ fn columns_are_worked_out_backwards_through_upcasts() {
 #[test]
 fn nothing_wanted_is_still_a_relation() {
     let layout = layout(&[&placed("")], &[], &[]);
-    assert_eq!(layout.relation_sql(1), r#"(SELECT "_ordinal" FROM unnest($1::int8[]) AS "v1"("_ordinal"))"#);
+    assert_eq!(
+        layout.relation_sql(1),
+        r#"(SELECT "_ordinal" FROM unnest($1::int8[]) AS "v1"("_ordinal"))"#
+    );
 }
 
 /// What an unwritten field of v2 becomes.
@@ -110,7 +121,11 @@ fn defaults_are_literals_of_the_columns_type() {
         (r#""bytes""#, r#""hi\u00ff""#, r"'\x6869ff'::bytea"),
         (MONEY, r#""\u0004\u00e2""#, "'12.50'::numeric(12,2)"),
         (r#"{"type":"int","logicalType":"date"}"#, "0", "'1970-01-01'::date"),
-        (r#"{"type":"long","logicalType":"timestamp-millis"}"#, "1500", "'1970-01-01 00:00:01.5+00'::timestamptz"),
+        (
+            r#"{"type":"long","logicalType":"timestamp-millis"}"#,
+            "1500",
+            "'1970-01-01 00:00:01.5+00'::timestamptz",
+        ),
         (r#"{"type":"enum","name":"E","symbols":["A"]}"#, r#""A""#, "'A'::text"),
         (r#"{"type":"map","values":"int"}"#, "{}", "'{}'::jsonb"),
         (
@@ -119,7 +134,11 @@ fn defaults_are_literals_of_the_columns_type() {
             r#"'{"a":1,"b":null}'::jsonb"#,
         ),
     ] {
-        assert_eq!(carried("", &format!(r#"{{"name":"x","type":{ty},"default":{default}}}"#)), sql, "{ty}");
+        assert_eq!(
+            carried("", &format!(r#"{{"name":"x","type":{ty},"default":{default}}}"#)),
+            sql,
+            "{ty}"
+        );
     }
 }
 
@@ -131,11 +150,14 @@ fn nested_records_gain_their_defaults() {
         )
     };
     let old = lines(r#"{"name":"sku","type":"string"},{"name":"old","type":"int"}"#);
-    let new = lines(r#"{"name":"sku","type":"string"},{"name":"unit","type":"string","default":"kg"}"#);
+    let new =
+        lines(r#"{"name":"sku","type":"string"},{"name":"unit","type":"string","default":"kg"}"#);
     let array = r#"(SELECT coalesce(jsonb_agg(((i0.x - ARRAY['old']) || jsonb_build_object('unit', '"kg"'::jsonb)) ORDER BY i0.n), '[]') FROM jsonb_array_elements("x") WITH ORDINALITY AS i0(x, n))"#;
     assert_eq!(
         carried(&old, &new),
-        format!(r#"(CASE WHEN "x" IS NULL OR jsonb_typeof("x") = 'null' THEN "x" ELSE {array} END)::jsonb"#)
+        format!(
+            r#"(CASE WHEN "x" IS NULL OR jsonb_typeof("x") = 'null' THEN "x" ELSE {array} END)::jsonb"#
+        )
     );
     assert_eq!(carried(&old, &old), r#""x""#);
 }

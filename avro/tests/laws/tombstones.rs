@@ -49,7 +49,11 @@ fn what_would_be_in_a_field_comes_from_headers_and_the_record() {
     let known = |id: &str| Some(("tombstone".to_owned(), id.to_owned()));
     for settings in ["", FIELDS] {
         let row = row(settings, &envelope).unwrap();
-        assert_eq!((row.version, &row.identity, row.time_micros), (0, &known("t-1"), Some(2_000_000)), "{settings}");
+        assert_eq!(
+            (row.version, &row.identity, row.time_micros),
+            (0, &known("t-1"), Some(2_000_000)),
+            "{settings}"
+        );
         let text = |column: &str| row.text(column).unwrap();
         assert_eq!(
             (text("_key"), text("_event_id"), text("_correlation_id")),
@@ -61,7 +65,11 @@ fn what_would_be_in_a_field_comes_from_headers_and_the_record() {
     assert_eq!(row("event_id = \"header:x\"", &envelope).unwrap().identity, known("x-1"));
     let bare = Envelope { headers: &[], ..envelope };
     let bare = row(FIELDS, &bare).unwrap();
-    assert_eq!((bare.identity.clone(), bare.time_micros), (None, Some(9_000_000)), "never a duplicate");
+    assert_eq!(
+        (bare.identity.clone(), bare.time_micros),
+        (None, Some(9_000_000)),
+        "never a duplicate"
+    );
     assert_eq!(bare.text("_event_id").as_deref(), Some("shop.events/3/1842"));
     let keyless = row("", &Envelope::default()).unwrap();
     assert_eq!(keyless.text("_key"), None);
@@ -76,7 +84,10 @@ fn they_go_to_their_topics_relation_and_nowhere_else() {
     let datum = [string("o-1"), string("e-1"), string("")].concat();
     let mut events = Bench::with(&contracts, vec![layout(&contracts, "placed")]);
     assert_eq!(events.tombstone(&Envelope::default()), Ok(None), "no rule names them");
-    let mut both = Bench::with(&contracts, vec![layout(&contracts, "placed"), layout(&contracts, "tombstone")]);
+    let mut both = Bench::with(
+        &contracts,
+        vec![layout(&contracts, "placed"), layout(&contracts, "tombstone")],
+    );
     both.writer(&schema);
     assert_eq!(both.decode(&datum).unwrap().unwrap().text("id").as_deref(), Some("o-1"));
     assert!(both.tombstone(&Envelope::default()).unwrap().is_some());

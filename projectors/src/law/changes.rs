@@ -42,7 +42,8 @@ pub(super) fn update(dice: &mut Dice, table: &Table, relation: &str, place: Plac
         format!("{} = {text}", column.name)
     });
     let items: Vec<String> = items.collect();
-    let sql = format!("UPDATE {} AS t SET {}\nFROM {from}\nWHERE {found}", table.name, items.join(", "));
+    let sql =
+        format!("UPDATE {} AS t SET {}\nFROM {from}\nWHERE {found}", table.name, items.join(", "));
     Rule { sql, tags }
 }
 
@@ -65,7 +66,11 @@ fn is_fragile(table: &Table, column: Column) -> bool {
 }
 
 /// Columns to set; a tag where rows are told by them.
-fn settable(dice: &mut Dice, table: &Table, place: Place<'_>) -> Vec<(Column, Option<&'static str>)> {
+fn settable(
+    dice: &mut Dice,
+    table: &Table,
+    place: Place<'_>,
+) -> Vec<(Column, Option<&'static str>)> {
     let moves = |column: &Column| match column.name {
         "o" => Some("update: moves a column"),
         "u" => Some("update: sets a unique column"),
@@ -76,7 +81,8 @@ fn settable(dice: &mut Dice, table: &Table, place: Place<'_>) -> Vec<(Column, Op
         .into_iter()
         .filter(|column| moves(column).is_none() || dice.chance(if place.wild { 45 } else { 12 }))
         .collect();
-    let mut set: Vec<_> = dice.some(&others, 45).into_iter().map(|column| (column, moves(&column))).collect();
+    let mut set: Vec<_> =
+        dice.some(&others, 45).into_iter().map(|column| (column, moves(&column))).collect();
     if place.wild && dice.chance(8) {
         set.push((table.columns[0], Some("update: sets the key")));
     }
@@ -97,8 +103,13 @@ fn find(dice: &mut Dice, table: &Table, place: Place<'_>, tags: &mut Vec<&'stati
         }
         _ => format!("t.k = {key}"),
     };
-    let others: Vec<Column> = table.columns.iter().filter(|column| "ouxwzy".contains(column.name)).copied().collect();
-    if place.keyed || place.merging || others.is_empty() || dice.chance(if place.wild { 45 } else { 70 }) {
+    let others: Vec<Column> =
+        table.columns.iter().filter(|column| "ouxwzy".contains(column.name)).copied().collect();
+    if place.keyed
+        || place.merging
+        || others.is_empty()
+        || dice.chance(if place.wild { 45 } else { 70 })
+    {
         tags.push("found by key");
         return by_key;
     }

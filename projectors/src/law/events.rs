@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::dice::Dice;
 
 /// Event relations: context, event, number of versions.
-pub(super) const RELATIONS: [(&str, &str, usize); 3] = [("a", "up", 3), ("a", "off", 1), ("b", "tick", 2)];
+pub(super) const RELATIONS: [(&str, &str, usize); 3] =
+    [("a", "up", 3), ("a", "off", 1), ("b", "tick", 2)];
 
 /// One event of a version of a relation.
 #[derive(Debug, Clone)]
@@ -28,7 +29,10 @@ const G: &str = r#"{"name":"g","type":"long"}"#;
 const OK: &str = r#"{"name":"ok","type":"boolean","default":true}"#;
 
 fn schema(name: &str, fields: &[&str]) -> String {
-    format!(r#"{{"type":"record","name":"{name}","namespace":"law","fields":[{}]}}"#, fields.join(","))
+    format!(
+        r#"{{"type":"record","name":"{name}","namespace":"law","fields":[{}]}}"#,
+        fields.join(",")
+    )
 }
 
 /// The contracts' files. `up` renames a field and then computes another.
@@ -78,9 +82,19 @@ impl Event {
         } else {
             dice.pick(&["0.00", "1.00", "2.00", "1.50", "2.25", "-1.00"])
         };
-        let f: Value =
-            serde_json::from_str(dice.pick(&["0.0", "-0.0", "1.0", "2.0", "0.1", "0.2", "1e16", "-1e16"])).unwrap();
-        let word = [json!("a"), json!("A"), json!("b"), json!("ab"), json!("a "), json!("long"), Value::Null];
+        let f: Value = serde_json::from_str(
+            dice.pick(&["0.0", "-0.0", "1.0", "2.0", "0.1", "0.2", "1e16", "-1e16"]),
+        )
+        .unwrap();
+        let word = [
+            json!("a"),
+            json!("A"),
+            json!("b"),
+            json!("ab"),
+            json!("a "),
+            json!("long"),
+            Value::Null,
+        ];
         let word = word[dice.below(word.len())].clone();
         let tag = dice.pick(&["a", "A", "b", "", "a"]);
         let items: Vec<usize> = (0..dice.below(4)).map(|_| dice.below(4)).collect();

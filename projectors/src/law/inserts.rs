@@ -27,13 +27,20 @@ pub(super) fn draw(dice: &mut Dice, table: &Table, relation: &str, place: Place<
         // The list stands inside, where literals have no column's type.
         0..5 if source.group.is_empty() => {
             tags.push("insert: common table expression");
-            let list: Vec<String> = values.iter().enumerate().map(|(at, value)| format!("{value} AS c{at}")).collect();
+            let list: Vec<String> =
+                values.iter().enumerate().map(|(at, value)| format!("{value} AS c{at}")).collect();
             let all: Vec<String> = (0..values.len()).map(|at| format!("w.c{at}")).collect();
-            let literal = list.iter().any(|item| item.starts_with('\'') || item.starts_with("NULL"));
+            let literal =
+                list.iter().any(|item| item.starts_with('\'') || item.starts_with("NULL"));
             if literal {
                 format!("SELECT {}{}", values.join(", "), source.from)
             } else {
-                format!("WITH w AS (SELECT {}{}) SELECT {} FROM w", list.join(", "), source.from, all.join(", "))
+                format!(
+                    "WITH w AS (SELECT {}{}) SELECT {} FROM w",
+                    list.join(", "),
+                    source.from,
+                    all.join(", ")
+                )
             }
         }
         5..10 if source.group.is_empty() => {
@@ -48,11 +55,18 @@ pub(super) fn draw(dice: &mut Dice, table: &Table, relation: &str, place: Place<
         }
         _ => format!("SELECT {}{}{}", values.join(", "), source.from, source.group),
     };
-    let sql = format!("INSERT INTO {} AS t ({})\n{select}\n{conflict}", table.name, names.join(", "));
+    let sql =
+        format!("INSERT INTO {} AS t ({})\n{select}\n{conflict}", table.name, names.join(", "));
     Rule { sql: sql.trim_end().to_owned(), tags }
 }
 
-fn source(dice: &mut Dice, table: &Table, columns: &[Column], relation: &str, place: Place<'_>) -> Source {
+fn source(
+    dice: &mut Dice,
+    table: &Table,
+    columns: &[Column],
+    relation: &str,
+    place: Place<'_>,
+) -> Source {
     let several = table.key == 2;
     let mut tags = Vec::new();
     let first = key_value(dice, table);
@@ -131,8 +145,11 @@ fn listed(
 
 /// A table whose single key numbers the second key column.
 fn product<'a>(dice: &mut Dice, place: Place<'a>) -> Option<&'a Table> {
-    let fitting: Vec<&Table> =
-        place.tables.iter().filter(|table| table.key == 1 && table.columns[0].ty == Ty::Int8 && place.wild).collect();
+    let fitting: Vec<&Table> = place
+        .tables
+        .iter()
+        .filter(|table| table.key == 1 && table.columns[0].ty == Ty::Int8 && place.wild)
+        .collect();
     (!fitting.is_empty()).then(|| dice.pick(&fitting))
 }
 
@@ -144,7 +161,11 @@ fn join<'a>(dice: &mut Dice, place: Place<'a>) -> Option<(String, &'static str, 
     }
     let other = dice.pick(&single);
     let name = other.name;
-    let found = if place.keyed { "j.k = e.k".to_owned() } else { format!("j.k = {}", key_value(dice, other)) };
+    let found = if place.keyed {
+        "j.k = e.k".to_owned()
+    } else {
+        format!("j.k = {}", key_value(dice, other))
+    };
     let (text, tag) = match dice.below(4) {
         0 | 1 => (format!(" LEFT JOIN {name} AS j ON {found}"), "insert: left join"),
         2 => (format!(" JOIN {name} AS j ON {found}"), "insert: inner join"),
@@ -153,7 +174,12 @@ fn join<'a>(dice: &mut Dice, place: Place<'a>) -> Option<(String, &'static str, 
     Some((text, tag, other))
 }
 
-fn on_conflict(dice: &mut Dice, table: &Table, columns: &[Column], place: Place<'_>) -> (String, Vec<&'static str>) {
+fn on_conflict(
+    dice: &mut Dice,
+    table: &Table,
+    columns: &[Column],
+    place: Place<'_>,
+) -> (String, Vec<&'static str>) {
     let key: Vec<&str> = table.keys().iter().map(|column| column.name).collect();
     let target = key.join(", ");
     match dice.below(100) {
@@ -174,7 +200,11 @@ fn on_conflict(dice: &mut Dice, table: &Table, columns: &[Column], place: Place<
     let mut conflict = format!("ON CONFLICT ({target}) DO UPDATE SET {}", set.join(", "));
     if dice.chance(12) {
         tags.push("conflict: update with a condition");
-        conflict.push_str(dice.pick(&[" WHERE t.n < 5", " WHERE EXCLUDED.n > t.n", " WHERE t.k IS NOT NULL"]));
+        conflict.push_str(dice.pick(&[
+            " WHERE t.n < 5",
+            " WHERE EXCLUDED.n > t.n",
+            " WHERE t.k IS NOT NULL",
+        ]));
     }
     (conflict, tags)
 }

@@ -36,18 +36,38 @@ enum Style {
 
 impl Model {
     pub(super) fn draw(dice: &mut Dice) -> Self {
-        let style = dice.weigh(&[(35, Style::Merging), (15, Style::Keyed), (25, Style::Wild), (25, Style::Calm)]);
+        let style = dice.weigh(&[
+            (35, Style::Merging),
+            (15, Style::Keyed),
+            (25, Style::Wild),
+            (25, Style::Calm),
+        ]);
         let (keyed, merging) = (style == Style::Keyed, style == Style::Merging);
         let names = ["m", "h", "l"];
         let count = dice.weigh(&[(4, 1), (4, 2), (1, 3)]);
-        let tables: Vec<Table> = names[..count].iter().map(|name| Table::draw(dice, name, keyed, merging)).collect();
-        let relations =
-            dice.pick(if keyed { &[[0, 1, 1], [0, 1, 0]] } else { &[[0, 1, 1], [0, 1, 2], [0, 2, 2], [0, 0, 1]] });
-        let place = Place { tables: &tables, joined: None, keyed, merging, wild: style == Style::Wild, event: true };
+        let tables: Vec<Table> =
+            names[..count].iter().map(|name| Table::draw(dice, name, keyed, merging)).collect();
+        let relations = dice.pick(if keyed {
+            &[[0, 1, 1], [0, 1, 0]]
+        } else {
+            &[[0, 1, 1], [0, 1, 2], [0, 2, 2], [0, 0, 1]]
+        });
+        let place = Place {
+            tables: &tables,
+            joined: None,
+            keyed,
+            merging,
+            wild: style == Style::Wild,
+            event: true,
+        };
         let mut rules = Vec::new();
         for at in 0..2 + dice.below(4) {
             // The first rule fills the first table; without rows there is nothing to differ.
-            let table = if at == 0 || dice.chance(55) { &tables[0] } else { &tables[dice.below(tables.len())] };
+            let table = if at == 0 || dice.chance(55) {
+                &tables[0]
+            } else {
+                &tables[dice.below(tables.len())]
+            };
             let (context, event, _) = RELATIONS[dice.pick(&relations)];
             let relation = format!("{context}.{event}");
             rules.push(match dice.below(100) {
@@ -57,8 +77,11 @@ impl Model {
                 _ => changes::delete(dice, table, &relation, place),
             });
         }
-        let view =
-            dice.pick(&["SELECT k, n FROM m", "SELECT k FROM m WHERE n > 1", "SELECT n, count(*) FROM m GROUP BY n"]);
+        let view = dice.pick(&[
+            "SELECT k, n FROM m",
+            "SELECT k FROM m WHERE n > 1",
+            "SELECT n, count(*) FROM m GROUP BY n",
+        ]);
         let head: String = tables.iter().map(Table::sql).collect();
         let tags = tables.iter().flat_map(|table| table.tags.clone()).collect();
         Self { head: format!("{head}CREATE VIEW v AS {view};\n"), tags, rules }

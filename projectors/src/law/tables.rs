@@ -158,7 +158,8 @@ impl Table {
         let has = |name: &str| self.columns.iter().any(|column| column.name == name);
         let (o, x) = (has("o"), has("x"));
         if dice.chance(14) {
-            let check = if o && x && dice.chance(70) { "CHECK (x < o + 4)" } else { "CHECK (n < 9)" };
+            let check =
+                if o && x && dice.chance(70) { "CHECK (x < o + 4)" } else { "CHECK (n < 9)" };
             self.ties.push(check);
             self.tags.push("check");
         }
@@ -183,12 +184,18 @@ impl Table {
     }
 
     pub(super) fn sql(&self) -> String {
-        let columns = self.columns.iter().map(|column| format!("{} {} {}", column.name, column.ty.sql(), column.rest));
+        let columns = self
+            .columns
+            .iter()
+            .map(|column| format!("{} {} {}", column.name, column.ty.sql(), column.rest));
         let key: Vec<&str> = self.keys().iter().map(|column| column.name).collect();
         let key = format!("PRIMARY KEY ({})", key.join(", "));
         let ties = self.ties.iter().map(|tie| (*tie).to_owned());
         let all: Vec<String> = columns.chain([key]).chain(ties).collect();
-        let indexes = self.indexes.iter().map(|index| format!("CREATE UNIQUE INDEX ON {} {index};\n", self.name));
+        let indexes = self
+            .indexes
+            .iter()
+            .map(|index| format!("CREATE UNIQUE INDEX ON {} {index};\n", self.name));
         format!("CREATE TABLE {} ({});\n{}", self.name, all.join(", "), indexes.collect::<String>())
     }
 }

@@ -151,14 +151,23 @@ impl Tally {
         }
         let accesses: Vec<&Access> = waves.rules.iter().flat_map(|rule| &rule.accesses).collect();
         for one in &accesses {
-            accesses.iter().filter(|other| other.table == one.table).for_each(|other| self.pair(one, other));
+            accesses
+                .iter()
+                .filter(|other| other.table == one.table)
+                .for_each(|other| self.pair(one, other));
         }
     }
 
     fn pair(&mut self, one: &Access, other: &Access) {
         let mut conflicts = vec![
-            ("conflict: writes meet reads", one.writes.intersection(&other.reads).any(|at| *at != Column::Exists)),
-            ("conflict: writes meet writes", one.writes.intersection(&other.writes).next().is_some()),
+            (
+                "conflict: writes meet reads",
+                one.writes.intersection(&other.reads).any(|at| *at != Column::Exists),
+            ),
+            (
+                "conflict: writes meet writes",
+                one.writes.intersection(&other.writes).next().is_some(),
+            ),
             (
                 "conflict: a row comes or goes",
                 one.writes.contains(&Column::Exists) && other.reads.contains(&Column::Exists),
@@ -171,7 +180,9 @@ impl Tally {
         if conflicts.is_empty() {
             return;
         }
-        let columns = |access: &Access| access.rows.parts().iter().map(|part| part.column).collect::<Vec<_>>();
+        let columns = |access: &Access| {
+            access.rows.parts().iter().map(|part| part.column).collect::<Vec<_>>()
+        };
         let (own, others) = (columns(one), columns(other));
         self.count(match own.iter().filter(|column| others.contains(column)).count() {
             _ if one.new_row || other.new_row => "rows: a new one and one that is found",

@@ -30,8 +30,10 @@ impl Batch {
 
     fn draw(dice: &mut Dice, relations: &[usize], start: i64) -> Self {
         let count = 3 + dice.below(22) as i64;
-        let events = (start..start + count).map(|offset| Event::draw(dice, offset, relations)).collect();
-        let cuts = (0..1 + dice.below(3)).map(|_| start + dice.below(count as usize) as i64).collect();
+        let events =
+            (start..start + count).map(|offset| Event::draw(dice, offset, relations)).collect();
+        let cuts =
+            (0..1 + dice.below(3)).map(|_| start + dice.below(count as usize) as i64).collect();
         Self { events, cuts, on_empty_tables: dice.chance(40) }
     }
 
@@ -48,13 +50,18 @@ impl Batch {
 
     /// The halves by record key, each in pieces, one half's among the other's.
     fn halves(&self) -> Vec<Vec<Event>> {
-        let (even, odd): (Vec<Event>, Vec<Event>) = self.events.iter().cloned().partition(|event| event.key % 2 == 0);
+        let (even, odd): (Vec<Event>, Vec<Event>) =
+            self.events.iter().cloned().partition(|event| event.key % 2 == 0);
         let half = |events| Self { events, ..self.clone() }.pieces();
         let (mut even, mut odd) = (half(even), half(odd));
         let mut dice = Dice::new(self.events.len() as u64);
         let mut all = Vec::new();
         while !(even.is_empty() && odd.is_empty()) {
-            let from = if odd.is_empty() || (!even.is_empty() && dice.chance(50)) { &mut even } else { &mut odd };
+            let from = if odd.is_empty() || (!even.is_empty() && dice.chance(50)) {
+                &mut even
+            } else {
+                &mut odd
+            };
             all.push(from.remove(0));
         }
         all
@@ -78,7 +85,12 @@ pub(super) fn relations(definition: &Definition) -> Vec<usize> {
     (0..RELATIONS.len()).filter(named).collect()
 }
 
-pub(super) async fn run(options: &PgConnectOptions, text: &str, batches: &[Batch], tally: &mut Tally) -> Outcome {
+pub(super) async fn run(
+    options: &PgConnectOptions,
+    text: &str,
+    batches: &[Batch],
+    tally: &mut Tally,
+) -> Outcome {
     let definition = match models::load(text) {
         Ok(definition) => definition,
         Err(findings) => return Outcome::NoModel(findings),
@@ -94,8 +106,11 @@ pub(super) async fn run(options: &PgConnectOptions, text: &str, batches: &[Batch
     let named = relations(&definition);
     let mut outcome = Outcome::Lawful;
     for batch in batches {
-        let events = batch.events.iter().filter(|event| named.contains(&event.relation)).cloned().collect();
-        if let Err(difference) = worlds.apply(&definition, &Batch { events, ..batch.clone() }, tally).await {
+        let events =
+            batch.events.iter().filter(|event| named.contains(&event.relation)).cloned().collect();
+        if let Err(difference) =
+            worlds.apply(&definition, &Batch { events, ..batch.clone() }, tally).await
+        {
             outcome = Outcome::Broken(difference);
             break;
         }
@@ -123,10 +138,17 @@ impl Worlds {
         Ok(Self { waves, events, cut, split })
     }
 
-    async fn apply(&mut self, definition: &Definition, batch: &Batch, tally: &mut Tally) -> Result<(), String> {
+    async fn apply(
+        &mut self,
+        definition: &Definition,
+        batch: &Batch,
+        tally: &mut Tally,
+    ) -> Result<(), String> {
         let whole = [batch.events.clone()];
-        let mut ways: Vec<(&str, &mut World, Vec<Vec<Event>>)> =
-            vec![("in waves", &mut self.waves, whole.to_vec()), ("cut elsewhere", &mut self.cut, batch.pieces())];
+        let mut ways: Vec<(&str, &mut World, Vec<Vec<Event>>)> = vec![
+            ("in waves", &mut self.waves, whole.to_vec()),
+            ("cut elsewhere", &mut self.cut, batch.pieces()),
+        ];
         if let Some(split) = &mut self.split {
             ways.push(("split by the record key", split, batch.halves()));
         }
@@ -149,18 +171,26 @@ impl Worlds {
                 tally.waves(&written);
             }
             if found != refused {
-                return Err(format!("refused event by event: {refused:#?}\nrefused {way}: {found:#?}"));
+                return Err(format!(
+                    "refused event by event: {refused:#?}\nrefused {way}: {found:#?}"
+                ));
             }
             let own = world.rows(definition).await;
             if own != rows {
-                return Err(format!("event by event:\n  {}\n{way}:\n  {}", rows.join("\n  "), own.join("\n  ")));
+                return Err(format!(
+                    "event by event:\n  {}\n{way}:\n  {}",
+                    rows.join("\n  "),
+                    own.join("\n  ")
+                ));
             }
         }
         Ok(())
     }
 
     async fn close(self) {
-        for world in [Some(self.waves), Some(self.events), Some(self.cut), self.split].into_iter().flatten() {
+        for world in
+            [Some(self.waves), Some(self.events), Some(self.cut), self.split].into_iter().flatten()
+        {
             world.close().await;
         }
     }
@@ -179,7 +209,9 @@ pub(super) async fn shrink(
         for candidate in candidates(&smallest.0, &smallest.1) {
             budget -= 1;
             let (model, batches) = candidate;
-            if let Outcome::Broken(how) = run(options, &model.text(), &batches, &mut Tally::default()).await {
+            if let Outcome::Broken(how) =
+                run(options, &model.text(), &batches, &mut Tally::default()).await
+            {
                 smaller = Some((model, batches, how));
                 break;
             }
@@ -209,7 +241,9 @@ fn candidates(model: &Model, batches: &[Batch]) -> Vec<(Model, Vec<Batch>)> {
     }
     for (at, batch) in batches.iter().enumerate() {
         let half = batch.events.len() / 2;
-        let halves = [half..batch.events.len(), 0..half].into_iter().filter(|range| half > 1 && !range.is_empty());
+        let halves = [half..batch.events.len(), 0..half]
+            .into_iter()
+            .filter(|range| half > 1 && !range.is_empty());
         for range in halves.chain((0..batch.events.len()).map(|event| event..event + 1)) {
             let mut fewer = batches.to_vec();
             fewer[at].events.drain(range);

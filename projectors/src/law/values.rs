@@ -52,9 +52,15 @@ pub(super) fn of_event(dice: &mut Dice, ty: Ty) -> String {
         Ty::Exact => &["e.amount + 1", "1", "e.n", "e.amount / 3"],
         Ty::Numeric => &["1", "e.amount", "e.n", "1.00", "e.g"],
         Ty::Float => &["e.f + 1", "e.n", "1", "0.1"],
-        Ty::Text => {
-            &["upper(e.word)", "coalesce(e.word, 'none')", "e.k::text", "'a'", "NULL", "e.tag || e.k", "e.tag::char(2)"]
-        }
+        Ty::Text => &[
+            "upper(e.word)",
+            "coalesce(e.word, 'none')",
+            "e.k::text",
+            "'a'",
+            "NULL",
+            "e.tag || e.k",
+            "e.tag::char(2)",
+        ],
         Ty::Blind => &["upper(e.tag)", "'a'", "'A'", "e.k::text"],
         Ty::Char | Ty::Varchar => &["'a'", "'a '", "e.k::text", "NULL", "lower(e.tag)"],
         Ty::Jsonb => &["to_jsonb(e.n)", "to_jsonb(e.amount)", "jsonb_build_object('a', e.ok)"],
@@ -77,13 +83,19 @@ pub(super) fn compared(dice: &mut Dice, ty: Ty) -> String {
 
 /// `column = value` for the key's first column, mostly by the table's favourite field.
 pub(super) fn key_value(dice: &mut Dice, table: &Table) -> String {
-    if table.field.is_empty() || dice.chance(8) { compared(dice, table.columns[0].ty) } else { table.field.to_owned() }
+    if table.field.is_empty() || dice.chance(8) {
+        compared(dice, table.columns[0].ty)
+    } else {
+        table.field.to_owned()
+    }
 }
 
 /// A column of a table that may stand where the type is wanted.
 fn fitting(dice: &mut Dice, table: &Table, ty: Ty) -> Option<Column> {
     let fits = |column: &&Column| {
-        (ty.is_number() && column.ty.is_number()) || (ty.is_text() && column.ty.is_text()) || ty == column.ty
+        (ty.is_number() && column.ty.is_number())
+            || (ty.is_text() && column.ty.is_text())
+            || ty == column.ty
     };
     let all: Vec<Column> = table.columns.iter().filter(fits).copied().collect();
     (!all.is_empty()).then(|| dice.pick(&all))
@@ -115,7 +127,8 @@ fn sub_select(dice: &mut Dice, place: Place<'_>) -> (String, &'static str) {
     let key = if place.keyed { "e.k".to_owned() } else { key_value(dice, table) };
     let (name, first) = (table.name, table.columns[0].name);
     if !place.event || (place.wild && !place.keyed && dice.chance(15)) {
-        let all = ["(SELECT count(*) FROM v)".to_owned(), format!("(SELECT max(q.n) FROM {name} AS q)")];
+        let all =
+            ["(SELECT count(*) FROM v)".to_owned(), format!("(SELECT max(q.n) FROM {name} AS q)")];
         return (all[dice.below(2)].clone(), "value: of all rows");
     }
     let by_key = format!("FROM {name} AS q WHERE q.{first} = {key}");
@@ -127,13 +140,22 @@ fn sub_select(dice: &mut Dice, place: Place<'_>) -> (String, &'static str) {
         0 => (format!("(SELECT count(*) FROM {name})"), "value: of all rows"),
         1 => (format!("(SELECT max(q.n) {by_key})"), "value: sub-select by key"),
         2 => (format!("(SELECT count(*) {by_key})"), "value: sub-select by key"),
-        3 => (format!("CASE WHEN NOT EXISTS (SELECT {by_key}) THEN 1 ELSE 2 END"), "value: not exists"),
+        3 => (
+            format!("CASE WHEN NOT EXISTS (SELECT {by_key}) THEN 1 ELSE 2 END"),
+            "value: not exists",
+        ),
         _ => ("(SELECT count(*) FROM v)".to_owned(), "value: of a view"),
     }
 }
 
 /// What a `SET` gives a column, and what kind of step it is; `new` is what the event brings for this very column.
-fn any_step(dice: &mut Dice, table: &Table, column: Column, new: &str, place: Place<'_>) -> (String, &'static str) {
+fn any_step(
+    dice: &mut Dice,
+    table: &Table,
+    column: Column,
+    new: &str,
+    place: Place<'_>,
+) -> (String, &'static str) {
     let old = format!("t.{}", column.name);
     let merged = dice.chance(70);
     if merged && column.ty.is_number() {
@@ -162,7 +184,9 @@ fn any_step(dice: &mut Dice, table: &Table, column: Column, new: &str, place: Pl
             Some(other) => (format!("t.{}", other.name), "step: another column"),
             None => (new.to_owned(), "step: last"),
         },
-        3 if column.ty.is_number() && column.ty != Ty::Float && (place.event || place.wild) => sub_select(dice, place),
+        3 if column.ty.is_number() && column.ty != Ty::Float && (place.event || place.wild) => {
+            sub_select(dice, place)
+        }
         _ if column.ty == Ty::Text => (format!("concat({old}, {new})"), "step: no merge"),
         _ => (new.to_owned(), "step: last"),
     }

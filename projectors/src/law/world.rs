@@ -41,17 +41,25 @@ impl World {
         waves: bool,
     ) -> Result<Self, String> {
         let schema = generation_schema("law", number);
-        let mut connection = session::writer(options, &schema, 0, session::STATEMENT).await.unwrap();
+        let mut connection =
+            session::writer(options, &schema, 0, session::STATEMENT).await.unwrap();
         let name = quote(&schema);
-        connection.execute(AssertSqlSafe(format!("DROP SCHEMA IF EXISTS {name} CASCADE; BEGIN"))).await.unwrap();
+        connection
+            .execute(AssertSqlSafe(format!("DROP SCHEMA IF EXISTS {name} CASCADE; BEGIN")))
+            .await
+            .unwrap();
         let created = create_tables(&mut connection, &definition.model, &schema).await;
         created.map_err(|fault| format!("{fault:?}"))?;
         connection.execute("COMMIT").await.unwrap();
         let mut rules = Rules::new(&mut connection, definition, &schema).await.unwrap();
         for rule in &rules.rules {
-            (&mut connection).prepare(rule.single.sql()).await.map_err(|error| format!("{}: {error}", rule.place))?;
+            (&mut connection)
+                .prepare(rule.single.sql())
+                .await
+                .map_err(|error| format!("{}: {error}", rule.place))?;
         }
-        let types = StoredTypes::read(&mut connection, &definition.contracts, &schema).await.unwrap();
+        let types =
+            StoredTypes::read(&mut connection, &definition.contracts, &schema).await.unwrap();
         let analysis = definition.model.waves(&types);
         let unfit = rules.cutting.is_none();
         if !waves {
@@ -76,10 +84,15 @@ impl World {
         written: &mut Written,
     ) -> Vec<Refused> {
         let batch = self.decode(definition, events);
-        let (mut search, mut done, mut culprit, mut refused) = (Search::default(), 0, None, Vec::new());
+        let (mut search, mut done, mut culprit, mut refused) =
+            (Search::default(), 0, None, Vec::new());
         while done < events.len() {
             let end = culprit.take().unwrap_or_else(|| search.end(done, events.len()));
-            let part = Part { range: done..end, apply: (done as u32..end as u32).collect(), ..Part::default() };
+            let part = Part {
+                range: done..end,
+                apply: (done as u32..end as u32).collect(),
+                ..Part::default()
+            };
             match self.writer.write(&batch, &part).await {
                 Ok(run) => {
                     written.push((end - done, run.waves));
@@ -89,7 +102,8 @@ impl World {
                 Err(Fault::Record { event: Some(event), blame, .. }) if event == done => {
                     let state = blame.sqlstate.unwrap_or_default();
                     let rule = blame.rule.unwrap_or_default();
-                    refused.push((events[event].offset, format!("{state} {rule}: {}", blame.reason)));
+                    refused
+                        .push((events[event].offset, format!("{state} {rule}: {}", blame.reason)));
                     done += 1;
                     search.reset();
                 }
@@ -106,7 +120,8 @@ impl World {
         let mut batch = Decoded { rows: self.decoder.rows(), ..Decoded::default() };
         for event in events {
             let (context, name, _) = RELATIONS[event.relation];
-            let version = &definition.contracts.contract(context, name).unwrap().versions[event.version];
+            let version =
+                &definition.contracts.contract(context, name).unwrap().versions[event.version];
             let schema = SchemaRef::Id((event.relation * 10 + event.version) as u32);
             if !self.decoder.knows(&schema) {
                 self.decoder.add_schema(schema, &version.schema);
@@ -145,9 +160,14 @@ impl World {
         let mut all = Vec::new();
         for table in &definition.model.tables {
             let name = format!("{}.{}", quote(&self.schema), quote(&table.name));
-            let sql = format!("SELECT '{}: ' || t::text FROM {name} t ORDER BY t::text COLLATE \"C\"", table.name);
-            let rows: Vec<String> =
-                sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut self.connection).await.unwrap();
+            let sql = format!(
+                "SELECT '{}: ' || t::text FROM {name} t ORDER BY t::text COLLATE \"C\"",
+                table.name
+            );
+            let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql))
+                .fetch_all(&mut self.connection)
+                .await
+                .unwrap();
             all.extend(rows);
         }
         all
@@ -155,8 +175,11 @@ impl World {
 
     /// Forgets all rows.
     pub(super) async fn empty(&mut self, definition: &Definition) {
-        let names =
-            definition.model.tables.iter().map(|table| format!("{}.{}", quote(&self.schema), quote(&table.name)));
+        let names = definition
+            .model
+            .tables
+            .iter()
+            .map(|table| format!("{}.{}", quote(&self.schema), quote(&table.name)));
         let sql = format!("TRUNCATE {}", names.collect::<Vec<_>>().join(", "));
         self.connection.execute(AssertSqlSafe(sql)).await.unwrap();
     }

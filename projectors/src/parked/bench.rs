@@ -57,9 +57,11 @@ impl Bench {
     /// # Errors
     /// [`Refusal`].
     pub(crate) async fn new(desk: &Desk, model: &str, generation: i32) -> Result<Self, Refusal> {
-        let (definition, duplicate_window) = generation::stored(&desk.pool, model, generation).await?;
+        let (definition, duplicate_window) =
+            generation::stored(&desk.pool, model, generation).await?;
         let schema = crate::generation_schema(model, generation);
-        let mut connection = session::writer(&desk.postgres, &schema, 0, session::STATEMENT).await?;
+        let mut connection =
+            session::writer(&desk.postgres, &schema, 0, session::STATEMENT).await?;
         let rules = Rules::new(&mut connection, &definition, &schema).await?;
         Ok(Self {
             model: model.to_owned(),
@@ -86,9 +88,14 @@ impl Bench {
             Ok(fetched) => self.decoder.add_schema(schema, &fetched),
             Err(error @ (RegistryError::Unknown(_) | RegistryError::Unusable(_))) => {
                 let Fault::Record { blame, .. } = Fault::of_registry(&error) else { return Ok(()) };
-                self.refused.insert(schema, Blame { reason: format!("schema {schema}: {}", blame.reason), ..blame });
+                self.refused.insert(
+                    schema,
+                    Blame { reason: format!("schema {schema}: {}", blame.reason), ..blame },
+                );
             }
-            Err(error) => return Err(Refusal::World(format!("{error}; nothing of this key was changed"))),
+            Err(error) => {
+                return Err(Refusal::World(format!("{error}; nothing of this key was changed")));
+            }
         }
         Ok(())
     }

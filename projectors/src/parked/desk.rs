@@ -155,7 +155,9 @@ impl Desk {
     /// [`Refusal`]; then none was removed.
     pub async fn discard(&self, ids: &[i64], reason: &str, by: &str) -> Result<u64, Refusal> {
         if reason.trim().is_empty() {
-            return Err(Refusal::Wrong("a discard needs a reason, which is kept: --reason TEXT".into()));
+            return Err(Refusal::Wrong(
+                "a discard needs a reason, which is kept: --reason TEXT".into(),
+            ));
         }
         let named = list::by_ids(&self.pool, ids).await?;
         let mut by_generation: BTreeMap<(String, i32), Vec<i64>> = BTreeMap::new();
@@ -179,7 +181,9 @@ impl Desk {
             .fetch_all(&mut *transaction)
             .await?;
             if topics.len() != ids.len() {
-                return Err(Refusal::Wrong("some of these records were retried or discarded just now".into()));
+                return Err(Refusal::Wrong(
+                    "some of these records were retried or discarded just now".into(),
+                ));
             }
             queues::raise_versions(&mut transaction, (model, *generation), &topics).await?;
             window::forget_kept(&mut transaction, (model, *generation)).await?;
@@ -228,12 +232,16 @@ impl Desk {
 /// # Errors
 /// There is no such model: the names of those that there are.
 pub(crate) async fn known(pool: &PgPool, model: &str) -> Result<(), Refusal> {
-    let names: Vec<String> =
-        sqlx::query_scalar("SELECT model FROM vitrina.model ORDER BY model").fetch_all(pool).await?;
+    let names: Vec<String> = sqlx::query_scalar("SELECT model FROM vitrina.model ORDER BY model")
+        .fetch_all(pool)
+        .await?;
     if names.iter().any(|name| name == model) {
         return Ok(());
     }
-    let known =
-        if names.is_empty() { "there are none yet".to_owned() } else { format!("there are {}", names.join(", ")) };
+    let known = if names.is_empty() {
+        "there are none yet".to_owned()
+    } else {
+        format!("there are {}", names.join(", "))
+    };
     Err(Refusal::Unknown(format!("there is no model {model}: {known}")))
 }

@@ -68,12 +68,24 @@ const LISTED: &str = r#"
 ///
 /// # Errors
 /// Postgres's; a model that does not exist, with the names of those that do.
-pub async fn list(pool: &PgPool, model: Option<&str>, after: i64, limit: i64) -> Result<Vec<Parked>, Refusal> {
+pub async fn list(
+    pool: &PgPool,
+    model: Option<&str>,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Parked>, Refusal> {
     if let Some(model) = model {
         super::desk::known(pool, model).await?;
     }
-    let sql = format!("{LISTED} WHERE p.id > $1 AND ($2::text IS NULL OR p.model = $2) ORDER BY p.id LIMIT $3");
-    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(after).bind(model).bind(limit).fetch_all(pool).await?)
+    let sql = format!(
+        "{LISTED} WHERE p.id > $1 AND ($2::text IS NULL OR p.model = $2) ORDER BY p.id LIMIT $3"
+    );
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(after)
+        .bind(model)
+        .bind(limit)
+        .fetch_all(pool)
+        .await?)
 }
 
 /// The parked records of these ids, by id.
@@ -82,13 +94,17 @@ pub async fn list(pool: &PgPool, model: Option<&str>, after: i64, limit: i64) ->
 /// Postgres's; ids that are not parked, with some that are.
 pub(crate) async fn by_ids(pool: &PgPool, ids: &[i64]) -> Result<Vec<Parked>, Refusal> {
     let found = still_parked(pool, ids).await?;
-    let missing: Vec<String> =
-        ids.iter().filter(|id| !found.iter().any(|parked| parked.id == **id)).map(ToString::to_string).collect();
+    let missing: Vec<String> = ids
+        .iter()
+        .filter(|id| !found.iter().any(|parked| parked.id == **id))
+        .map(ToString::to_string)
+        .collect();
     if missing.is_empty() {
         return Ok(found);
     }
     let some = list(pool, None, 0, 10).await?;
-    let some: Vec<String> = some.iter().map(|parked| format!("{} ({})", parked.id, parked.model)).collect();
+    let some: Vec<String> =
+        some.iter().map(|parked| format!("{} ({})", parked.id, parked.model)).collect();
     let known = match some.len() {
         0 => "nothing is parked".to_owned(),
         _ => format!("parked are {}{}", some.join(", "), if some.len() == 10 { ", …" } else { "" }),

@@ -51,8 +51,13 @@ impl Queues {
     }
 
     /// Whether what is known is what these positions say.
-    pub(crate) fn knows<'a>(&self, versions: impl IntoIterator<Item = &'a (TopicPartition, i64)>) -> bool {
-        versions.into_iter().all(|(partition, version)| self.versions.get(partition) == Some(version))
+    pub(crate) fn knows<'a>(
+        &self,
+        versions: impl IntoIterator<Item = &'a (TopicPartition, i64)>,
+    ) -> bool {
+        versions
+            .into_iter()
+            .all(|(partition, version)| self.versions.get(partition) == Some(version))
     }
 
     /// The answer to a COMMIT was lost: what it did is read again.
@@ -140,7 +145,10 @@ impl Queues {
             }
         }
         for (_, count, queue) in &came {
-            self.add(queue.as_deref().and_then(from_bytes), u32::try_from(*count).unwrap_or(u32::MAX));
+            self.add(
+                queue.as_deref().and_then(from_bytes),
+                u32::try_from(*count).unwrap_or(u32::MAX),
+            );
         }
         let newest = |ids: &mut dyn Iterator<Item = i64>, before: i64| ids.fold(before, i64::max);
         self.newest = Some((
@@ -174,7 +182,10 @@ where
     .bind(topics)
     .fetch_all(connection)
     .await?;
-    Ok(versions.into_iter().map(|(topic, partition, version)| ((topic.into(), partition), version)).collect())
+    Ok(versions
+        .into_iter()
+        .map(|(topic, partition, version)| ((topic.into(), partition), version))
+        .collect())
 }
 
 fn from_bytes(queue: &[u8]) -> Option<u128> {

@@ -50,8 +50,12 @@ impl Bench {
     pub(crate) async fn replay(&mut self, queue: &Queue) -> Result<Replayed, Refusal> {
         let mut applied = 0;
         loop {
-            let begin = format!("BEGIN; SELECT pg_advisory_xact_lock({})", lock_key((&self.model, self.generation)));
-            let begun = within(session::STATEMENT * 2, self.connection.execute(AssertSqlSafe(begin))).await;
+            let begin = format!(
+                "BEGIN; SELECT pg_advisory_xact_lock({})",
+                lock_key((&self.model, self.generation))
+            );
+            let begun =
+                within(session::STATEMENT * 2, self.connection.execute(AssertSqlSafe(begin))).await;
             begun?;
             let replayed = self.replay_locked(queue).await;
             if let Ok(Some(replayed)) = replayed {
@@ -110,7 +114,11 @@ impl Bench {
                         Some(identity) => self.was_seen(&stored, identity).await?,
                         None => false,
                     };
-                    if known { Verdict::Leaves("duplicate", late) } else { self.apply(&rows, row, late).await? }
+                    if known {
+                        Verdict::Leaves("duplicate", late)
+                    } else {
+                        self.apply(&rows, row, late).await?
+                    }
                 }
             };
             match verdict {
@@ -137,26 +145,35 @@ impl Bench {
         let decoded = match Decoder::frame(record) {
             _ if record.value.is_none() => self.decoder.tombstone(record, rows),
             Err(error) => Err(error),
-            Ok(framed) => match (self.refused.get(&framed.schema), self.decoder.knows(&framed.schema)) {
-                (Some(blame), _) => return Some(Now::Refused(blame.clone())),
-                (None, false) => return None,
-                (None, true) => self.decoder.decode(record, &framed, rows),
-            },
+            Ok(framed) => {
+                match (self.refused.get(&framed.schema), self.decoder.knows(&framed.schema)) {
+                    (Some(blame), _) => return Some(Now::Refused(blame.clone())),
+                    (None, false) => return None,
+                    (None, true) => self.decoder.decode(record, &framed, rows),
+                }
+            }
         };
         Some(match decoded {
             Ok(Outcome::Ignored { .. }) => Now::Ignored,
             Ok(Outcome::Event { layout, version, row, identity, .. }) => {
                 let value = record.value.unwrap_or_default();
-                let identity = identity.map(|one| Identity::new(one.record, record.key, one.id, value));
+                let identity =
+                    identity.map(|one| Identity::new(one.record, record.key, one.id, value));
                 Now::Event(Row { layout, version, row }, identity)
             }
             Err(error) => Now::Refused(Blame::from(&error)),
         })
     }
 
-    async fn apply(&mut self, rows: &[Vec<Rows>], row: Row, late: Option<Identity>) -> Result<Verdict, Refusal> {
+    async fn apply(
+        &mut self,
+        rows: &[Vec<Rows>],
+        row: Row,
+        late: Option<Identity>,
+    ) -> Result<Verdict, Refusal> {
         self.connection.execute("SAVEPOINT one").await?;
-        let mut running = Bounded { connection: &mut self.connection, patience: session::STATEMENT * 2 };
+        let mut running =
+            Bounded { connection: &mut self.connection, patience: session::STATEMENT * 2 };
         match running.run_event(&self.rules, rows, 0, row).await {
             Ok(_) => {
                 self.connection.execute("RELEASE SAVEPOINT one").await?;
@@ -191,7 +208,8 @@ impl Bench {
         .fetch_all(&mut self.connection)
         .await?;
         let offsets = near.iter().flat_map(|identities| identity.offsets_among(identities));
-        let near = offsets.filter(|offset| *offset != stored.offset && (offset - stored.offset).abs() <= length);
+        let near = offsets
+            .filter(|offset| *offset != stored.offset && (offset - stored.offset).abs() <= length);
         let offsets: Vec<i64> = near.collect();
         // What is parked itself, or was discarded, was not taken for the first.
         sqlx::query_scalar(
@@ -235,7 +253,12 @@ impl Bench {
         Ok(())
     }
 
-    async fn leave(&mut self, stored: &Stored, verdict: &str, identity: Option<Identity>) -> sqlx::Result<()> {
+    async fn leave(
+        &mut self,
+        stored: &Stored,
+        verdict: &str,
+        identity: Option<Identity>,
+    ) -> sqlx::Result<()> {
         let identity = identity.map(|identity| identity.bytes(stored.offset));
         sqlx::query(
             r#"WITH gone AS (DELETE FROM vitrina.parked WHERE id = $1 RETURNING *), known AS (

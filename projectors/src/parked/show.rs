@@ -45,7 +45,10 @@ impl Desk {
 impl Bench {
     async fn show(&mut self, desk: &Desk, parked: Parked) -> Result<Record, Refusal> {
         let sql = format!("{STORED} WHERE id = $1");
-        let stored: Stored = sqlx::query_as(AssertSqlSafe(sql)).bind(parked.id).fetch_one(&mut self.connection).await?;
+        let stored: Stored = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(parked.id)
+            .fetch_one(&mut self.connection)
+            .await?;
         let headers = stored.header_bytes();
         let record = stored.record(&headers);
         let mut shown = Record {
@@ -62,15 +65,26 @@ impl Bench {
         shown.schema = Some(framed.schema.to_string());
         let Ok(schema) = desk.registry.schema(&framed.schema).await else { return Ok(shown) };
         shown.writer_schema = Some(Value::String(schema.describe()));
-        for contract in self.definition.layouts.iter().map(|layout| layout.contract.clone()).collect::<Vec<_>>() {
+        for contract in
+            self.definition.layouts.iter().map(|layout| layout.contract.clone()).collect::<Vec<_>>()
+        {
             for newest in 1..=contract.versions.len() {
-                let until = Contract { versions: contract.versions[..newest].to_vec(), ..(*contract).clone() };
+                let until = Contract {
+                    versions: contract.versions[..newest].to_vec(),
+                    ..(*contract).clone()
+                };
                 let layout = Layout::new(&Arc::new(until), None);
                 let mut decoder = Decoder::new(&self.definition.contracts, vec![layout.clone()]);
                 decoder.add_schema(framed.schema, &schema);
                 let mut rows = decoder.rows();
-                let Ok(Outcome::Event { version, .. }) = decoder.decode(&record, &framed, &mut rows) else { continue };
-                shown.event.get_or_insert_with(|| format!("{}@v{}", contract.relation(), version + 1));
+                let Ok(Outcome::Event { version, .. }) =
+                    decoder.decode(&record, &framed, &mut rows)
+                else {
+                    continue;
+                };
+                shown
+                    .event
+                    .get_or_insert_with(|| format!("{}@v{}", contract.relation(), version + 1));
                 let fields = self.fields(&layout, &rows[0], version).await?;
                 shown.versions.push((format!("v{newest}"), fields));
             }
@@ -79,15 +93,26 @@ impl Bench {
     }
 
     /// The event relation's columns; where an upcast refuses the event, what Postgres says.
-    async fn fields(&mut self, layout: &Layout, rows: &[vitrina_avro::Rows], version: usize) -> Result<Value, Refusal> {
-        let statement =
-            Statement::new(layout, None, false, |relation| format!("SELECT to_jsonb(e) FROM {relation} AS e"));
+    async fn fields(
+        &mut self,
+        layout: &Layout,
+        rows: &[vitrina_avro::Rows],
+        version: usize,
+    ) -> Result<Value, Refusal> {
+        let statement = Statement::new(layout, None, false, |relation| {
+            format!("SELECT to_jsonb(e) FROM {relation} AS e")
+        });
         let mut picked: Vec<&[u32]> = vec![&[]; rows.len()];
         picked[version] = &[0];
         let arguments = statement.arguments(rows, &picked).map_err(sqlx::Error::Encode)?;
-        match sqlx::query_scalar_with(statement.sql(), arguments).fetch_one(&mut self.connection).await {
+        match sqlx::query_scalar_with(statement.sql(), arguments)
+            .fetch_one(&mut self.connection)
+            .await
+        {
             Ok(fields) => Ok(fields),
-            Err(sqlx::Error::Database(refused)) => Ok(Value::String(format!("refused: {}", refused.message()))),
+            Err(sqlx::Error::Database(refused)) => {
+                Ok(Value::String(format!("refused: {}", refused.message())))
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -63,7 +63,12 @@ pub(crate) async fn park(
 
 impl<'a> Columns<'a> {
     /// Adds the record of an event; its queue.
-    fn push(&mut self, layouts: &[Layout], batch: &'a Decoded, index: usize) -> Option<Option<u128>> {
+    fn push(
+        &mut self,
+        layouts: &[Layout],
+        batch: &'a Decoded,
+        index: usize,
+    ) -> Option<Option<u128>> {
         let event = &batch.events[index];
         let span = &batch.spans[event.span];
         let record = batch.records.get(event.record)?;
@@ -79,7 +84,9 @@ impl<'a> Columns<'a> {
         self.schemas.push(schema(&record));
         let blame = event.blame().map(|blame| &batch.blames[blame]);
         let row = event.row();
-        self.events.push(row.map(|row| format!("{}@v{}", layouts[row.layout].contract.relation(), row.version + 1)));
+        self.events.push(row.map(|row| {
+            format!("{}@v{}", layouts[row.layout].contract.relation(), row.version + 1)
+        }));
         self.identities.push(event.identity.map(|identity| identity.bytes(event.offset)));
         self.duplicates.push(event.duplicate);
         self.reasons.push(blame.map(|blame| without_nul(&blame.reason)));
@@ -89,7 +96,12 @@ impl<'a> Columns<'a> {
         Some(queue)
     }
 
-    async fn insert(&self, connection: &mut PgConnection, model: &str, generation: i32) -> sqlx::Result<Vec<i64>> {
+    async fn insert(
+        &self,
+        connection: &mut PgConnection,
+        model: &str,
+        generation: i32,
+    ) -> sqlx::Result<Vec<i64>> {
         sqlx::query_scalar(
             r#"INSERT INTO vitrina.parked (model, generation, topic, partition, "offset", queue, key, value, headers,
                    timestamp_ms, schema, event, identity, duplicate, reason, error_type, sqlstate, rule)
@@ -132,7 +144,10 @@ fn schema(record: &Record<'_>) -> Option<String> {
 }
 
 fn headers(headers: Headers<'_>) -> Value {
-    headers.iter().map(|(name, value)| json!([name, value.map(|value| BASE64_STANDARD.encode(value))])).collect()
+    headers
+        .iter()
+        .map(|(name, value)| json!([name, value.map(|value| BASE64_STANDARD.encode(value))]))
+        .collect()
 }
 
 /// What [`headers`] has written.

@@ -57,11 +57,15 @@ impl Worker {
             Fault::TimedOut { reason, .. } => {
                 self.timeouts += 1;
                 if self.timeouts >= TIMEOUTS {
-                    return Err(Some(End::Stop(format!("{reason}, {TIMEOUTS} times for one event alone"))));
+                    return Err(Some(End::Stop(format!(
+                        "{reason}, {TIMEOUTS} times for one event alone"
+                    ))));
                 }
                 self.wait_for_world(Trouble::Timeout, reason).await?;
             }
-            Fault::Record { blame, .. } if self.probing => self.open_breaker(&format!("still refused: {blame}")),
+            Fault::Record { blame, .. } if self.probing => {
+                self.open_breaker(&format!("still refused: {blame}"))
+            }
             Fault::Record { event: Some(event), blame, .. } => {
                 search.reset();
                 batch.blame(event, blame);
@@ -90,13 +94,20 @@ impl Worker {
         }
     }
 
-    async fn wait_for_world(&mut self, trouble: Trouble, reason: String) -> Result<(), Option<End>> {
+    async fn wait_for_world(
+        &mut self,
+        trouble: Trouble,
+        reason: String,
+    ) -> Result<(), Option<End>> {
         self.attempts += 1;
         metrics::world(&self.model);
         metrics::retry(&self.model, trouble.name());
         self.board.failed(&self.model, trouble.error_type());
         let Some(pause) = trouble.pause(&self.settings().retry, self.attempts) else {
-            return Err(Some(End::Stop(format!("{reason} (retry.{}.strategy is none)", trouble.name()))));
+            return Err(Some(End::Stop(format!(
+                "{reason} (retry.{}.strategy is none)",
+                trouble.name()
+            ))));
         };
         self.board.set(&self.model, State::Waiting, Some(reason));
         self.shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.ok_or(None)
@@ -106,7 +117,8 @@ impl Worker {
     async fn fence(&mut self, batch: &mut Decoded, partitions: Vec<TopicPartition>) {
         metrics::fenced(&self.model, partitions.len());
         tracing::warn!(model = %self.model, ?partitions, "fenced: another instance has claimed these partitions");
-        let claims = batch.spans.iter().map(|span| ((span.topic.clone(), span.partition), span.epoch));
+        let claims =
+            batch.spans.iter().map(|span| ((span.topic.clone(), span.partition), span.epoch));
         let claims = claims.filter(|(partition, _)| partitions.contains(partition)).collect();
         Backoff::new(Duration::from_millis(500), Duration::from_millis(500)).wait().await;
         self.give_up(claims);

@@ -75,14 +75,22 @@ impl Cutter {
         let mut wave = 0;
         for probe in &self.probes[relation] {
             let view = &self.views[probe.view];
-            let Some(start) = combine(&probe.keys, keys).and_then(|hash| view.index.get(&hash)) else { continue };
+            let Some(start) = combine(&probe.keys, keys).and_then(|hash| view.index.get(&hash))
+            else {
+                continue;
+            };
             let last = &view.last[*start..start + view.marks];
             wave = probe.after.iter().fold(wave, |wave, mark| wave.max(last[*mark]));
-            wave = probe.not_before.iter().fold(wave, |wave, mark| wave.max(last[*mark].saturating_sub(1)));
+            wave = probe
+                .not_before
+                .iter()
+                .fold(wave, |wave, mark| wave.max(last[*mark].saturating_sub(1)));
         }
         for probe in &self.probes[relation] {
             let view = &mut self.views[probe.view];
-            let Some(hash) = combine(&probe.keys, keys).filter(|_| !probe.leaves.is_empty()) else { continue };
+            let Some(hash) = combine(&probe.keys, keys).filter(|_| !probe.leaves.is_empty()) else {
+                continue;
+            };
             let start = *view.index.entry(hash).or_insert_with(|| {
                 view.last.resize(view.last.len() + view.marks, 0);
                 view.last.len() - view.marks
@@ -98,7 +106,9 @@ impl Cutter {
 
 /// One number for several of an event's hashed keys; `None` where one of them is NULL, which equals nothing.
 pub fn combine(chosen: &[usize], keys: &[Option<u64>]) -> Option<u64> {
-    chosen.iter().try_fold(0u64, |hash, key| Some((hash.rotate_left(25) ^ keys[*key]?).wrapping_mul(SPREAD)))
+    chosen
+        .iter()
+        .try_fold(0u64, |hash, key| Some((hash.rotate_left(25) ^ keys[*key]?).wrapping_mul(SPREAD)))
 }
 
 /// An odd number without a pattern in its bits.
@@ -119,7 +129,9 @@ impl Hasher for Hashed {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.0 = (self.0.rotate_left(8) ^ u64::from(*byte)).wrapping_mul(SPREAD));
+        bytes.iter().for_each(|byte| {
+            self.0 = (self.0.rotate_left(8) ^ u64::from(*byte)).wrapping_mul(SPREAD)
+        });
     }
 }
 
@@ -137,8 +149,9 @@ struct Plan<'a> {
 impl<'a> Plan<'a> {
     fn new(waves: &'a Waves) -> Self {
         let rules = waves.rules.iter().enumerate();
-        let accesses =
-            rules.flat_map(|(index, rule)| rule.accesses.iter().map(move |access| (rule.relation, index, access)));
+        let accesses = rules.flat_map(|(index, rule)| {
+            rule.accesses.iter().map(move |access| (rule.relation, index, access))
+        });
         Self {
             accesses: accesses.collect(),
             merged: waves.rules.iter().map(|rule| rule.merge().is_some()).collect(),
@@ -151,10 +164,12 @@ impl<'a> Plan<'a> {
     fn pair(&mut self) {
         for one in 0..self.accesses.len() {
             for other in 0..self.accesses.len() {
-                let ((_, rule, left), (_, other_rule, right)) = (self.accesses[one], self.accesses[other]);
+                let ((_, rule, left), (_, other_rule, right)) =
+                    (self.accesses[one], self.accesses[other]);
                 let order = Order::between(left, right, rule == other_rule && self.merged[rule]);
                 if order != Order::Free {
-                    let columns = common(left, right).map(|(part, _): (&KeyPart, _)| part.column).collect();
+                    let columns =
+                        common(left, right).map(|(part, _): (&KeyPart, _)| part.column).collect();
                     let view = self.view(left.table, columns);
                     self.heeds.entry((one, view)).or_default().push((other, order));
                 }
@@ -163,7 +178,8 @@ impl<'a> Plan<'a> {
     }
 
     fn view(&mut self, table: usize, columns: Vec<usize>) -> usize {
-        let known = self.views.iter().position(|view| view.table == table && view.columns == columns);
+        let known =
+            self.views.iter().position(|view| view.table == table && view.columns == columns);
         known.unwrap_or_else(|| {
             let (index, last) = (HashMap::default(), Vec::new());
             self.views.push(View { table, columns, marks: 0, index, last });
@@ -180,14 +196,22 @@ impl<'a> Plan<'a> {
                 let (relation, _, found) = self.accesses[*access];
                 let keys = self.keys(view, found);
                 let own = &mut probes[relation];
-                let probe = match own.iter_mut().position(|probe| probe.view == view && probe.keys == keys) {
-                    Some(index) => &mut own[index],
-                    None => {
-                        own.push(Probe { view, keys, after: vec![], not_before: vec![], leaves: vec![] });
-                        let last = own.len() - 1;
-                        &mut own[last]
-                    }
-                };
+                let probe =
+                    match own.iter_mut().position(|probe| probe.view == view && probe.keys == keys)
+                    {
+                        Some(index) => &mut own[index],
+                        None => {
+                            own.push(Probe {
+                                view,
+                                keys,
+                                after: vec![],
+                                not_before: vec![],
+                                leaves: vec![],
+                            });
+                            let last = own.len() - 1;
+                            &mut own[last]
+                        }
+                    };
                 add(&mut probe.leaves, *mark);
                 for (other, order) in &self.heeds[&(*access, view)] {
                     match order {
@@ -209,7 +233,9 @@ impl<'a> Plan<'a> {
         let mut heeded: HashMap<usize, Vec<(usize, Order)>> = HashMap::new();
         for ((access, own), others) in &self.heeds {
             if *own == view {
-                others.iter().for_each(|(other, order)| heeded.entry(*other).or_default().push((*access, *order)));
+                others.iter().for_each(|(other, order)| {
+                    heeded.entry(*other).or_default().push((*access, *order))
+                });
             }
         }
         let mut kinds: Vec<Vec<(usize, Order)>> = Vec::new();
@@ -229,7 +255,10 @@ impl<'a> Plan<'a> {
     fn keys(&self, view: usize, access: &Access) -> Vec<usize> {
         let parts = access.rows.parts();
         let columns = self.views[view].columns.iter();
-        columns.filter_map(|column| parts.iter().find(|part| part.column == *column)).map(|part| part.key).collect()
+        columns
+            .filter_map(|column| parts.iter().find(|part| part.column == *column))
+            .map(|part| part.key)
+            .collect()
     }
 }
 

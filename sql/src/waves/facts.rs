@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use sqlparser::ast::{
-    ColumnOption, CreateIndex, Expr, IndexColumn, NullsDistinctOption, TableConstraint, Value, ValueWithSpan, Visit,
+    ColumnOption, CreateIndex, Expr, IndexColumn, NullsDistinctOption, TableConstraint, Value,
+    ValueWithSpan, Visit,
 };
 
 use super::access::{Column, ColumnSet};
@@ -49,12 +50,15 @@ impl Facts {
             types: Vec::new(),
         };
         for (at, column) in table.ast.columns.iter().enumerate() {
-            let collated = column.options.iter().any(|option| matches!(option.option, ColumnOption::Collation(_)));
+            let collated = column
+                .options
+                .iter()
+                .any(|option| matches!(option.option, ColumnOption::Collation(_)));
             facts.types.push(match types.table(&table.name, &fold(&column.name)) {
-                Some(stored) => {
-                    SqlType::read(&stored.sql).filter(|_| stored.deterministic || left_out(Line::Collations))
-                }
-                None => SqlType::read(&table.columns[at].ty).filter(|_| !collated || left_out(Line::Collations)),
+                Some(stored) => SqlType::read(&stored.sql)
+                    .filter(|_| stored.deterministic || left_out(Line::Collations)),
+                None => SqlType::read(&table.columns[at].ty)
+                    .filter(|_| !collated || left_out(Line::Collations)),
             });
             for option in &column.options {
                 facts.read_option(at, &option.option, table);
@@ -62,7 +66,9 @@ impl Facts {
         }
         for constraint in &table.ast.constraints {
             match constraint {
-                TableConstraint::PrimaryKey(key) => facts.unique.push(Unique::of(&key.columns, false, table)),
+                TableConstraint::PrimaryKey(key) => {
+                    facts.unique.push(Unique::of(&key.columns, false, table))
+                }
                 TableConstraint::Unique(unique) => {
                     let nulls_equal = unique.nulls_distinct == NullsDistinctOption::NotDistinct;
                     facts.unique.push(Unique::of(&unique.columns, nulls_equal, table));
@@ -105,7 +111,8 @@ impl Facts {
 
     /// The columns, and the generated ones that change with them.
     pub(crate) fn with_generated(&self, mut columns: ColumnSet) -> ColumnSet {
-        let touched = self.generated.iter().filter(|(_, named)| meets(named, &columns)).map(|(own, _)| *own);
+        let touched =
+            self.generated.iter().filter(|(_, named)| meets(named, &columns)).map(|(own, _)| *own);
         let touched: Vec<_> = touched.filter(|_| !left_out(Line::GeneratedColumns)).collect();
         columns.extend(touched.into_iter().map(Column::At));
         columns
@@ -149,7 +156,12 @@ impl Unique {
             all.append(&mut named(&column.column.expr, table));
         }
         let whole = plain.iter().all(Option::is_some);
-        Self { columns: plain.into_iter().flatten().collect(), named: all, plain: whole, nulls_equal }
+        Self {
+            columns: plain.into_iter().flatten().collect(),
+            named: all,
+            plain: whole,
+            nulls_equal,
+        }
     }
 
     fn of_index(index: &CreateIndex, table: &Table) -> Self {

@@ -1,7 +1,9 @@
 //! Effects on a column that are merges: many of them, one after another, are one of the same kind.
 
 use super::sabotage::{Line, left_out};
-use sqlparser::ast::{BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident};
+use sqlparser::ast::{
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
+};
 
 use crate::name::{fold as folded, single};
 
@@ -37,9 +39,15 @@ impl<'a> Step<'a> {
     pub(crate) fn read(expr: &'a Expr, is_old: &dyn Fn(&Expr) -> bool) -> Self {
         let (fold, value, negated) = match expr {
             Expr::Nested(inner) => return Self::read(inner, is_old),
-            Expr::BinaryOp { left, op: BinaryOperator::Plus, right } if is_old(left) => (Fold::Sum, &**right, false),
-            Expr::BinaryOp { left, op: BinaryOperator::Plus, right } if is_old(right) => (Fold::Sum, &**left, false),
-            Expr::BinaryOp { left, op: BinaryOperator::Minus, right } if is_old(left) => (Fold::Sum, &**right, true),
+            Expr::BinaryOp { left, op: BinaryOperator::Plus, right } if is_old(left) => {
+                (Fold::Sum, &**right, false)
+            }
+            Expr::BinaryOp { left, op: BinaryOperator::Plus, right } if is_old(right) => {
+                (Fold::Sum, &**left, false)
+            }
+            Expr::BinaryOp { left, op: BinaryOperator::Minus, right } if is_old(left) => {
+                (Fold::Sum, &**right, true)
+            }
             Expr::Function(function) => match Self::call(function, is_old) {
                 Some((fold, value)) => (fold, value, false),
                 None => (Fold::Last, expr, false),
@@ -88,7 +96,9 @@ impl Fold {
     /// The aggregate over the events of one key. A NULL among values that may not be NULL makes it NULL, so that
     /// Postgres refuses it as it would have refused that event.
     pub(crate) fn aggregate(self, value: &str, ordinal: &str, not_null: bool) -> String {
-        let pick = |order: &str, filter: &str| format!("(array_agg({value} ORDER BY {ordinal}{order}){filter})[1]");
+        let pick = |order: &str, filter: &str| {
+            format!("(array_agg({value} ORDER BY {ordinal}{order}){filter})[1]")
+        };
         let known = format!(" FILTER (WHERE {value} IS NOT NULL)");
         let merged = match self {
             Self::First => pick("", ""),

@@ -71,8 +71,9 @@ impl EventKeys {
     pub fn asked(&self, derived_table: &str) -> Option<String> {
         let list: Vec<&str> = self.asked_keys().map(|(sql, _)| sql).collect();
         let ordinal = quoted(ORDINAL);
-        (!list.is_empty())
-            .then(|| format!("SELECT {BATCH}.{ordinal}, {} FROM {derived_table} AS {BATCH}", list.join(", ")))
+        (!list.is_empty()).then(|| {
+            format!("SELECT {BATCH}.{ordinal}, {} FROM {derived_table} AS {BATCH}", list.join(", "))
+        })
     }
 
     fn asked_keys(&self) -> impl Iterator<Item = (&str, &BTreeSet<String>)> {

@@ -1,7 +1,9 @@
 //! One `FROM` with its conditions: which columns of its tables must equal a value of the event, or the row has no effect
 //! there. Only equalities that stand by themselves count, joined by `AND`.
 
-use sqlparser::ast::{BinaryOperator, Expr, Ident, JoinConstraint, JoinOperator, TableFactor, TableWithJoins, Value};
+use sqlparser::ast::{
+    BinaryOperator, Expr, Ident, JoinConstraint, JoinOperator, TableFactor, TableWithJoins, Value,
+};
 
 use super::access::KeyPart;
 use super::keys::{EventKeys, KeyValue};
@@ -66,7 +68,8 @@ impl<'a> Keyed<'a, '_> {
         let renamed = matches!(item.factor, TableFactor::Table { alias: Some(alias), .. } if !alias.columns.is_empty());
         let table = item.table().filter(|_| !renamed);
         let tables = &self.names.model.tables;
-        let source = match table.and_then(|name| tables.iter().position(|table| table.name == name)) {
+        let source = match table.and_then(|name| tables.iter().position(|table| table.name == name))
+        {
             _ if item.is_event() => Source::Event,
             Some(table) => Source::Table(table),
             None => Source::Opaque,
@@ -75,7 +78,13 @@ impl<'a> Keyed<'a, '_> {
     }
 
     /// The merged column of USING equals the event's where the event is the only item before that has it.
-    fn using(&mut self, column: &str, before: std::ops::Range<usize>, item: usize, level: &mut Level) {
+    fn using(
+        &mut self,
+        column: &str,
+        before: std::ops::Range<usize>,
+        item: usize,
+        level: &mut Level,
+    ) {
         let holding: Vec<Expr> = before
             .map(|index| {
                 let relation = Ident::with_quote('"', &level.own[index].called);
@@ -96,7 +105,9 @@ impl<'a> Keyed<'a, '_> {
             if let Expr::BinaryOp { left, op: BinaryOperator::Eq, right } = conjunct {
                 match (left.as_ref(), right.as_ref()) {
                     (Expr::Tuple(left), Expr::Tuple(right)) if left.len() == right.len() => {
-                        left.iter().zip(right).for_each(|(left, right)| self.equate(left, right, only, level));
+                        left.iter()
+                            .zip(right)
+                            .for_each(|(left, right)| self.equate(left, right, only, level));
                     }
                     (left, right) => self.equate(left, right, only, level),
                 }
@@ -106,7 +117,10 @@ impl<'a> Keyed<'a, '_> {
 
     fn equate(&mut self, left: &Expr, right: &Expr, only: Option<usize>, level: &mut Level) {
         for (side, value) in [(left, right), (right, left)] {
-            let Some(Referent::Column { item, column }) = self.names.resolve(side, &level.own) else { continue };
+            let Some(Referent::Column { item, column }) = self.names.resolve(side, &level.own)
+            else {
+                continue;
+            };
             let Source::Table(table) = level.own[item].source else { continue };
             let known = level.parts[item].iter().any(|part| part.column == column);
             if known || only.is_some_and(|only| only != item) {
@@ -151,7 +165,8 @@ impl<'a> Keyed<'a, '_> {
         }
         // A float would convert the column, and so equal numbers that the column tells apart.
         let exact = own_type.is_some_and(|own| own.is_exact_number());
-        if used == Use::Compared && ty.is_exact_number() && !exact && !left_out(Line::FloatCompared) {
+        if used == Use::Compared && ty.is_exact_number() && !exact && !left_out(Line::FloatCompared)
+        {
             return None;
         }
         let fields = self.names.event_only(expr, own).filter(|fields| !fields.is_empty())?;
@@ -178,7 +193,8 @@ pub(crate) fn conjuncts(condition: &Expr) -> Vec<&Expr> {
     match condition {
         Expr::Nested(inner) => conjuncts(inner),
         Expr::BinaryOp { left, op, right }
-            if *op == BinaryOperator::And || (*op == BinaryOperator::Or && left_out(Line::TopLevelAnd)) =>
+            if *op == BinaryOperator::And
+                || (*op == BinaryOperator::Or && left_out(Line::TopLevelAnd)) =>
         {
             let mut all = conjuncts(left);
             all.extend(conjuncts(right));
@@ -193,9 +209,15 @@ fn constant(value: &Value, ty: &SqlType) -> Option<KeyValue> {
     let bytes = match (value, ty.kind) {
         (Value::Null, _) => return Some(KeyValue::Null),
         (Value::SingleQuotedString(text), Kind::Text) => text.clone().into_bytes(),
-        (Value::Number(digits, _), Kind::Int2) => digits.parse::<i16>().ok()?.to_be_bytes().to_vec(),
-        (Value::Number(digits, _), Kind::Int4) => digits.parse::<i32>().ok()?.to_be_bytes().to_vec(),
-        (Value::Number(digits, _), Kind::Int8) => digits.parse::<i64>().ok()?.to_be_bytes().to_vec(),
+        (Value::Number(digits, _), Kind::Int2) => {
+            digits.parse::<i16>().ok()?.to_be_bytes().to_vec()
+        }
+        (Value::Number(digits, _), Kind::Int4) => {
+            digits.parse::<i32>().ok()?.to_be_bytes().to_vec()
+        }
+        (Value::Number(digits, _), Kind::Int8) => {
+            digits.parse::<i64>().ok()?.to_be_bytes().to_vec()
+        }
         (Value::Boolean(truth), Kind::Bool) => vec![u8::from(*truth)],
         _ => return None,
     };

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use sqlparser::ast::{
-    Assignment, AssignmentTarget, ConflictTarget, Expr, Insert, OnConflict, OnConflictAction, OnInsert, Statement,
-    Value,
+    Assignment, AssignmentTarget, ConflictTarget, Expr, Insert, OnConflict, OnConflictAction,
+    OnInsert, Statement, Value,
 };
 
 use super::access::{Access, Column};
@@ -43,13 +43,24 @@ impl Merge {
     /// neither, where the rows that all such rules make differ in nothing else.
     pub(crate) fn mark_sums(&self, accesses: &mut [Access], table: &Table, facts: &Facts) {
         let at = |name: &String| position(table, name);
-        let sums = self.folds.iter().filter(|(_, fold)| *fold == Fold::Sum).filter_map(|(name, _)| at(name));
+        let sums = self
+            .folds
+            .iter()
+            .filter(|(_, fold)| *fold == Fold::Sum)
+            .filter_map(|(name, _)| at(name));
         let sums: BTreeSet<usize> = sums.collect();
         let inserts = accesses.iter().any(|access| access.new_row);
-        let named: BTreeSet<usize> = self.key.iter().filter_map(at).chain(sums.iter().copied()).collect();
-        let zero = (0..table.columns.len())
-            .all(|column| named.contains(&column) || facts.defaults_to_zero(column) || left_out(Line::ZeroDefaults));
-        let only_adds = inserts && self.folds.iter().all(|(_, fold)| *fold == Fold::Sum) && !sums.is_empty() && zero;
+        let named: BTreeSet<usize> =
+            self.key.iter().filter_map(at).chain(sums.iter().copied()).collect();
+        let zero = (0..table.columns.len()).all(|column| {
+            named.contains(&column)
+                || facts.defaults_to_zero(column)
+                || left_out(Line::ZeroDefaults)
+        });
+        let only_adds = inserts
+            && self.folds.iter().all(|(_, fold)| *fold == Fold::Sum)
+            && !sums.is_empty()
+            && zero;
         for access in accesses {
             let mut added: BTreeSet<Column> = sums.iter().copied().map(Column::At).collect();
             if only_adds {
@@ -68,9 +79,16 @@ impl Merge {
 }
 
 pub(crate) fn of(study: &Study<'_>, read: &Read<'_>, keys: &[KeyValue]) -> Option<Merge> {
-    let found = Finding { study, read, table: &study.model.tables[read.table], facts: &study.facts[read.table] };
+    let found = Finding {
+        study,
+        read,
+        table: &study.model.tables[read.table],
+        facts: &study.facts[read.table],
+    };
     match (&read.rule.ast, read.rule.kind) {
-        _ if (read.reads_target && !left_out(Line::MergedReads)) || read.rule.columns.is_none() => None,
+        _ if (read.reads_target && !left_out(Line::MergedReads)) || read.rule.columns.is_none() => {
+            None
+        }
         (Statement::Insert(insert), _) => found.insert(insert),
         (Statement::Update(update), _) => found.update(update, keys),
         (_, RuleKind::Delete) => {
@@ -100,16 +118,20 @@ impl Finding<'_> {
         let tied = (ties && !left_out(Line::MergedTies)) || !key.plain;
         let Some(OnInsert::OnConflict(on)) = &insert.on else { return None };
         let several = !self.makes_one_row() && !left_out(Line::OneRow);
-        if tied || several || self.read.rule.shape != Shape::Inlined || !self.is_arbiter(on, &key.columns) {
+        if tied
+            || several
+            || self.read.rule.shape != Shape::Inlined
+            || !self.is_arbiter(on, &key.columns)
+        {
             return None;
         }
         let row = inserted(insert, self.table)?;
         let set = assignments(&self.read.rule.ast);
         let mut pieces = Vec::with_capacity(row.len());
         for (column, value) in &row {
-            let ty = self
-                .stored_type(*column)
-                .filter(|ty| !key.columns.contains(column) || ty.has_one_form() || left_out(Line::OneForm))?;
+            let ty = self.stored_type(*column).filter(|ty| {
+                !key.columns.contains(column) || ty.has_one_form() || left_out(Line::OneForm)
+            })?;
             let fold = match set.iter().find(|item| self.target(item) == Some(*column)) {
                 Some(item) => Some(self.step(item, *column, value)?),
                 None => (!key.columns.contains(column)).then_some(Fold::First),
@@ -117,11 +139,16 @@ impl Finding<'_> {
             pieces.push(Piece { column: *column, ty, fold, value: String::new() });
         }
         let named: BTreeSet<usize> = row.iter().map(|(column, _)| *column).collect();
-        let all_set = set.iter().all(|item| self.target(item).is_some_and(|column| named.contains(&column)));
+        let all_set =
+            set.iter().all(|item| self.target(item).is_some_and(|column| named.contains(&column)));
         if !all_set || !key.columns.is_subset(&named) || named.len() < row.len() {
             return None;
         }
-        let statement = merged::Insertion { form: self.form(&pieces), rule: self.read.rule, updates: !set.is_empty() };
+        let statement = merged::Insertion {
+            form: self.form(&pieces),
+            rule: self.read.rule,
+            updates: !set.is_empty(),
+        };
         let (before, after) = statement.sql(insert)?;
         Some(self.merge(&pieces, before, after))
     }
@@ -130,7 +157,9 @@ impl Finding<'_> {
     fn is_arbiter(&self, on: &OnConflict, key: &BTreeSet<usize>) -> bool {
         let unconditional = match &on.action {
             OnConflictAction::DoNothing => true,
-            OnConflictAction::DoUpdate(update) => update.selection.is_none() || left_out(Line::ConflictCondition),
+            OnConflictAction::DoUpdate(update) => {
+                update.selection.is_none() || left_out(Line::ConflictCondition)
+            }
         };
         let arbiter = match &on.conflict_target {
             None | Some(ConflictTarget::OnConstraint(_)) => true,
@@ -148,9 +177,8 @@ impl Finding<'_> {
         let Some(level) = &self.read.level else { return false };
         level.own.iter().zip(&level.parts).all(|(mention, parts)| match mention.source {
             Source::Event => true,
-            Source::Table(table) => {
-                self.study.facts[table].pins(&parts.iter().map(|part| part.column).collect::<BTreeSet<_>>())
-            }
+            Source::Table(table) => self.study.facts[table]
+                .pins(&parts.iter().map(|part| part.column).collect::<BTreeSet<_>>()),
             Source::Opaque => false,
         })
     }
@@ -192,17 +220,25 @@ impl Finding<'_> {
 
     /// The column's type, where a cast to it does what storing a value there does.
     pub(crate) fn stored_type(&self, column: usize) -> Option<SqlType> {
-        self.facts.types[column].clone().filter(|ty| ty.casts_as_it_stores() || left_out(Line::StoredCasts))
+        self.facts.types[column]
+            .clone()
+            .filter(|ty| ty.casts_as_it_stores() || left_out(Line::StoredCasts))
     }
 
     pub(crate) fn form<'p>(&'p self, pieces: &'p [Piece]) -> merged::Form<'p> {
-        let adders = |column: usize| self.study.set.get(&(self.read.table, column)).map_or(1, Vec::len);
+        let adders =
+            |column: usize| self.study.set.get(&(self.read.table, column)).map_or(1, Vec::len);
         let factors = pieces.iter().map(|piece| match adders(piece.column) {
             0 | 1 => 1,
             _ if left_out(Line::RoomForSeveral) => 1,
             several => several + 1,
         });
-        merged::Form { table: self.table, called: &self.read.called, factors: factors.collect(), pieces }
+        merged::Form {
+            table: self.table,
+            called: &self.read.called,
+            factors: factors.collect(),
+            pieces,
+        }
     }
 
     pub(crate) fn merge(&self, pieces: &[Piece], before: String, after: String) -> Merge {

@@ -31,7 +31,10 @@ impl Finding<'_> {
         }
         let mut pieces = Vec::new();
         for item in &update.assignments {
-            pieces.push(self.update_piece(item).filter(|piece| key.iter().all(|part| part.column != piece.column))?);
+            pieces.push(
+                self.update_piece(item)
+                    .filter(|piece| key.iter().all(|part| part.column != piece.column))?,
+            );
         }
         key.sort_by_key(|piece| piece.column);
         key.dedup_by_key(|piece| piece.column);
@@ -39,7 +42,8 @@ impl Finding<'_> {
         if pieces.first()?.fold.is_some() {
             return None;
         }
-        let statement = merged::Updating { form: self.form(&pieces), event: event.called(), conditions };
+        let statement =
+            merged::Updating { form: self.form(&pieces), event: event.called(), conditions };
         let (before, after) = statement.sql()?;
         Some(self.merge(&pieces, before, after))
     }
@@ -54,13 +58,23 @@ impl Finding<'_> {
         let Expr::BinaryOp { left, op: BinaryOperator::Eq, right } = conjunct else { return None };
         let (target, parts) = (level.own.len() - 1, level.parts.last()?);
         for (side, value) in [(left, right), (right, left)] {
-            let Some(Referent::Column { item, column }) = self.read.names.resolve(side, &level.own) else { continue };
-            let Some(Referent::Field(field)) = self.read.names.resolve(value, &level.own) else { continue };
+            let Some(Referent::Column { item, column }) = self.read.names.resolve(side, &level.own)
+            else {
+                continue;
+            };
+            let Some(Referent::Field(field)) = self.read.names.resolve(value, &level.own) else {
+                continue;
+            };
             let known = |part: &&KeyPart| part.column == column;
             let key = parts.iter().find(known).map(|part| &keys[part.key]);
             if item == target && key == Some(&KeyValue::Field(field)) {
                 let ty = self.facts.types[column].clone()?;
-                return Some(Piece { column, ty, fold: None, value: original(self.read.rule, value)? });
+                return Some(Piece {
+                    column,
+                    ty,
+                    fold: None,
+                    value: original(self.read.rule, value)?,
+                });
             }
         }
         None
@@ -82,13 +96,17 @@ impl Finding<'_> {
         let fits = match step.fold {
             Fold::Last => true,
             Fold::Sum => value_type.is_some_and(|value| ty.adds_exactly(&value)),
-            Fold::Greatest | Fold::Least => {
-                value_type.is_some_and(|value| value.kind == ty.kind && value.modifier == ty.modifier)
-            }
+            Fold::Greatest | Fold::Least => value_type
+                .is_some_and(|value| value.kind == ty.kind && value.modifier == ty.modifier),
             _ => false,
         };
         let text = original(self.read.rule, step.value)?;
         let value = if step.negated { format!("-({text})") } else { text };
-        (fits && self.allows(step.fold, column, &ty)).then_some(Piece { column, ty, fold: Some(step.fold), value })
+        (fits && self.allows(step.fold, column, &ty)).then_some(Piece {
+            column,
+            ty,
+            fold: Some(step.fold),
+            value,
+        })
     }
 }

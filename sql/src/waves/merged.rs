@@ -88,7 +88,8 @@ impl Insertion<'_> {
         let called = from::items(&select.from).iter().find(|item| item.is_event())?.called();
         let form = &self.form;
         let columns: Vec<String> = (0..form.pieces.len()).map(|at| format!("c{at}")).collect();
-        let values: Vec<String> = form.pieces.iter().enumerate().map(|(at, piece)| self.value(at, piece)).collect();
+        let values: Vec<String> =
+            form.pieces.iter().enumerate().map(|(at, piece)| self.value(at, piece)).collect();
         let closing = format!(
             ") AS {ROWS}({}, o) GROUP BY {} ON CONFLICT {}",
             columns.join(", "),
@@ -108,14 +109,19 @@ impl Insertion<'_> {
     }
 
     /// Every item cast to its column's type, and the ordinal after the last.
-    fn select_list(&self, items: &[SelectItem], event: &str) -> Option<Vec<(std::ops::Range<usize>, String)>> {
+    fn select_list(
+        &self,
+        items: &[SelectItem],
+        event: &str,
+    ) -> Option<Vec<(std::ops::Range<usize>, String)>> {
         let text = Text::new(&self.rule.sql).ok()?;
         let places = list::places(&text.statements().first()?.part(&self.rule.query)?, items)?;
         if items.len() != self.form.pieces.len() {
             return None;
         }
         let edits = places.into_iter().enumerate().map(|(at, place)| {
-            let mut cast = format!("({})::{}", &self.rule.sql[place.value], self.form.pieces[at].ty.sql);
+            let mut cast =
+                format!("({})::{}", &self.rule.sql[place.value], self.form.pieces[at].ty.sql);
             if at + 1 == items.len() {
                 cast.push_str(&format!(", {}.{}", quoted(event), quoted(ORDINAL)));
             }
@@ -130,7 +136,10 @@ impl Insertion<'_> {
             return merged;
         }
         let form = &self.form;
-        let same = form.keys().into_iter().map(|(key, part)| format!("{TARGET}.{} = {ROWS}.c{key}", form.column(part)));
+        let same = form
+            .keys()
+            .into_iter()
+            .map(|(key, part)| format!("{TARGET}.{} = {ROWS}.c{key}", form.column(part)));
         let old = format!(
             "COALESCE((SELECT abs({TARGET}.{}::numeric) FROM {} AS {TARGET} WHERE {}), 0)",
             form.column(piece),
@@ -145,11 +154,15 @@ impl Insertion<'_> {
         if !self.updates {
             return "DO NOTHING".to_owned();
         }
-        let key: Vec<String> = self.form.keys().iter().map(|(_, piece)| self.form.column(piece)).collect();
+        let key: Vec<String> =
+            self.form.keys().iter().map(|(_, piece)| self.form.column(piece)).collect();
         let set = self.form.pieces.iter().filter_map(|piece| {
             let fold = piece.fold.filter(|fold| *fold != Fold::First)?;
             let column = self.form.column(piece);
-            Some(format!("{column} = {}", fold.step(&self.form.old(piece), &format!("EXCLUDED.{column}"))))
+            Some(format!(
+                "{column} = {}",
+                fold.step(&self.form.old(piece), &format!("EXCLUDED.{column}"))
+            ))
         });
         format!("({}) DO UPDATE SET {}", key.join(", "), set.collect::<Vec<_>>().join(", "))
     }
@@ -168,7 +181,8 @@ impl Updating<'_> {
     /// The text before and after the derived table.
     pub(crate) fn sql(&self) -> Option<(String, String)> {
         let form = &self.form;
-        let (mut set, mut same, mut rows, mut events) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut set, mut same, mut rows, mut events) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (at, piece) in form.pieces.iter().enumerate() {
             let (old, new) = (form.old(piece), format!("_vitrina_merged.m{at}"));
             rows.push(format!("{} AS m{at}", form.aggregate(at, piece)));
@@ -177,14 +191,24 @@ impl Updating<'_> {
                 None => same.push(format!("{old} = {new}")),
                 Some(Fold::Sum) => {
                     rows.push(format!("sum(abs({ROWS}.c{at}::numeric)) AS a{at}"));
-                    let room = form.room(at, &format!("abs({old}::numeric)"), &format!("_vitrina_merged.a{at}"));
+                    let room = form.room(
+                        at,
+                        &format!("abs({old}::numeric)"),
+                        &format!("_vitrina_merged.a{at}"),
+                    );
                     let sum = Fold::Sum.step(&old, &new);
-                    set.push(format!("{} = CASE WHEN {room} IS NOT NULL THEN {sum} END", form.column(piece)));
+                    set.push(format!(
+                        "{} = CASE WHEN {room} IS NOT NULL THEN {sum} END",
+                        form.column(piece)
+                    ));
                 }
-                Some(fold) => set.push(format!("{} = {}", form.column(piece), fold.step(&old, &new))),
+                Some(fold) => {
+                    set.push(format!("{} = {}", form.column(piece), fold.step(&old, &new)))
+                }
             }
         }
-        let conditions: String = self.conditions.iter().map(|condition| format!(" AND ({condition})")).collect();
+        let conditions: String =
+            self.conditions.iter().map(|condition| format!(" AND ({condition})")).collect();
         let event = quoted(&self.event);
         split(|derived| {
             format!(
@@ -206,7 +230,8 @@ impl Updating<'_> {
 /// A statement's text before and after its derived table, of which there is one.
 pub(crate) fn split(statement: impl Fn(&str) -> String) -> Option<(String, String)> {
     // No statement holds this: Postgres takes no zero bytes.
-    let (before, after) =
-        statement("\0").split_once('\0').map(|(before, after)| (before.to_owned(), after.to_owned()))?;
+    let (before, after) = statement("\0")
+        .split_once('\0')
+        .map(|(before, after)| (before.to_owned(), after.to_owned()))?;
     Some((before, after))
 }

@@ -71,7 +71,8 @@ impl Names<'_> {
     }
 
     fn bare(&self, column: &str, own: &[Mention]) -> Option<Referent> {
-        let holders: Vec<usize> = (0..own.len()).filter(|item| self.holds(own[*item].source, column)).collect();
+        let holders: Vec<usize> =
+            (0..own.len()).filter(|item| self.holds(own[*item].source, column)).collect();
         // From around, a name that says no relation could be anything's.
         let [item] = holders[..] else { return None };
         self.column_of(item, own[item].source, column)
@@ -80,9 +81,10 @@ impl Names<'_> {
     fn column_of(&self, item: usize, source: Source, column: &str) -> Option<Referent> {
         match source {
             Source::Event => self.field(column),
-            Source::Table(table) => {
-                Some(Referent::Column { item, column: position(&self.model.tables[table], column)? })
-            }
+            Source::Table(table) => Some(Referent::Column {
+                item,
+                column: position(&self.model.tables[table], column)?,
+            }),
             Source::Opaque => None,
         }
     }
@@ -111,16 +113,20 @@ impl Names<'_> {
     /// The type of an expression of the event's, where its text shows it.
     pub(crate) fn type_of(&self, expr: &Expr, own: &[Mention]) -> Option<SqlType> {
         match expr {
-            Expr::Nested(inner) | Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner } => self.type_of(inner, own),
+            Expr::Nested(inner) | Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner } => {
+                self.type_of(inner, own)
+            }
             Expr::Cast { data_type, .. } => SqlType::read(&data_type.to_string()),
             Expr::Value(value) => match &value.value {
                 Value::Number(digits, _) if digits.parse::<i64>().is_ok() => SqlType::read("int8"),
                 _ => None,
             },
             _ => match self.resolve(expr, own)? {
-                Referent::Field(field) => {
-                    SqlType::read(&self.types.event(&self.rule.context, &self.rule.event, &field)?)
-                }
+                Referent::Field(field) => SqlType::read(&self.types.event(
+                    &self.rule.context,
+                    &self.rule.event,
+                    &field,
+                )?),
                 Referent::Column { .. } => None,
             },
         }
@@ -142,14 +148,18 @@ impl Visitor for Fields<'_, '_> {
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         match expr {
-            Expr::Identifier(_) | Expr::CompoundIdentifier(_) => match self.names.resolve(expr, self.own) {
-                Some(Referent::Field(field)) => {
-                    self.found.insert(field);
-                    ControlFlow::Continue(())
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) => {
+                match self.names.resolve(expr, self.own) {
+                    Some(Referent::Field(field)) => {
+                        self.found.insert(field);
+                        ControlFlow::Continue(())
+                    }
+                    _ => ControlFlow::Break(()),
                 }
-                _ => ControlFlow::Break(()),
-            },
-            Expr::Collate { .. } | Expr::Wildcard(_) | Expr::QualifiedWildcard(..) => ControlFlow::Break(()),
+            }
+            Expr::Collate { .. } | Expr::Wildcard(_) | Expr::QualifiedWildcard(..) => {
+                ControlFlow::Break(())
+            }
             _ => ControlFlow::Continue(()),
         }
     }
@@ -163,7 +173,9 @@ pub(crate) fn original(rule: &Rule, expr: &Expr) -> Option<String> {
     let wanted: Vec<&Lexeme> = printed.significant().collect();
     let words: Vec<&Lexeme> = text.significant().collect();
     let same = |(one, other): (&&Lexeme, &&Lexeme)| match (&one.token.token, &other.token.token) {
-        (Token::Word(one), Token::Word(other)) if one.quote_style.is_none() && other.quote_style.is_none() => {
+        (Token::Word(one), Token::Word(other))
+            if one.quote_style.is_none() && other.quote_style.is_none() =>
+        {
             one.value.eq_ignore_ascii_case(&other.value)
         }
         (one, other) => one == other,
@@ -175,11 +187,19 @@ pub(crate) fn original(rule: &Rule, expr: &Expr) -> Option<String> {
 /// The name by which an expression calls the event; `None`: by several.
 pub(crate) fn event_called(expr: &Expr, rule: &Names<'_>) -> Option<String> {
     let survey = Survey::of(expr);
-    let mut called: BTreeSet<String> =
-        survey.dotted.iter().filter_map(|name| name.first()).map(|name: &Ident| fold(name)).collect();
+    let mut called: BTreeSet<String> = survey
+        .dotted
+        .iter()
+        .filter_map(|name| name.first())
+        .map(|name: &Ident| fold(name))
+        .collect();
     if called.is_empty() {
-        called
-            .extend(rule.all.iter().find(|mention| mention.source == Source::Event).map(|event| event.called.clone()));
+        called.extend(
+            rule.all
+                .iter()
+                .find(|mention| mention.source == Source::Event)
+                .map(|event| event.called.clone()),
+        );
     }
     if called.len() == 1 { called.pop_first() } else { None }
 }

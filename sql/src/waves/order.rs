@@ -39,7 +39,10 @@ impl Order {
 }
 
 /// The columns that are known of the rows of both: where these differ, the rows do.
-pub(crate) fn common<'a>(one: &'a Access, other: &'a Access) -> impl Iterator<Item = (&'a KeyPart, &'a KeyPart)> {
+pub(crate) fn common<'a>(
+    one: &'a Access,
+    other: &'a Access,
+) -> impl Iterator<Item = (&'a KeyPart, &'a KeyPart)> {
     one.rows.parts().iter().filter_map(|part| {
         let same = other.rows.parts().iter().find(|candidate| candidate.column == part.column)?;
         Some((part, same))

@@ -35,7 +35,11 @@ impl Waves {
     ///
     /// # Errors
     /// The first access in the way.
-    pub fn parallel(&self, model: &Model, record_key: &dyn Fn(&EventKeys) -> RecordKey) -> Result<Parallel, Obstacle> {
+    pub fn parallel(
+        &self,
+        model: &Model,
+        record_key: &dyn Fn(&EventKeys) -> RecordKey,
+    ) -> Result<Parallel, Obstacle> {
         let records: Vec<RecordKey> = self.relations.iter().map(record_key).collect();
         let judgement = Judgement { waves: self, model, records: &records };
         let topic = judgement.one_topic()?;
@@ -73,7 +77,8 @@ impl<'a> Judgement<'a> {
                     return Err(Obstacle {
                         because: format!("its events come from the topics `{first}` and `{own}`"),
                         line: self.model.rules[rule].line,
-                        help: "only what comes from one topic can be split by its record key".into(),
+                        help: "only what comes from one topic can be split by its record key"
+                            .into(),
                     });
                 }
                 _ => topic = Some(own),
@@ -85,7 +90,9 @@ impl<'a> Judgement<'a> {
     /// For each relation, which of its keys is the record's: the key's field, or else the key itself.
     fn keys(&self) -> Vec<Option<usize>> {
         let place = |keys: &EventKeys, column: &str| {
-            keys.keys.iter().position(|key| matches!(key, KeyValue::Field(field) if field == column))
+            keys.keys
+                .iter()
+                .position(|key| matches!(key, KeyValue::Field(field) if field == column))
         };
         let relations = self.waves.relations.iter().zip(self.records);
         relations
@@ -99,12 +106,18 @@ impl<'a> Judgement<'a> {
     /// A new row's columns are also known of the row that its unique index may hold already: that access speaks for both.
     fn accesses(&self) -> impl Iterator<Item = (usize, &'a Access)> {
         let rules = self.waves.rules.iter().enumerate();
-        let all = rules.flat_map(|(rule, waves)| waves.accesses.iter().map(move |access| (rule, access)));
+        let all =
+            rules.flat_map(|(rule, waves)| waves.accesses.iter().map(move |access| (rule, access)));
         all.filter(|(_, access)| !access.new_row)
     }
 
     /// The columns that equal the record key in all rows of an access.
-    fn columns(&self, rule: usize, access: &Access, keys: &[Option<usize>]) -> Result<BTreeSet<usize>, Obstacle> {
+    fn columns(
+        &self,
+        rule: usize,
+        access: &Access,
+        keys: &[Option<usize>],
+    ) -> Result<BTreeSet<usize>, Obstacle> {
         let key = keys[self.waves.rules[rule].relation];
         let parts = access.rows.parts().iter().filter(|part| Some(part.key) == key);
         let columns: BTreeSet<usize> = parts.map(|part| part.column).collect();
@@ -117,7 +130,8 @@ impl<'a> Judgement<'a> {
         }
         let table = &self.model.tables[access.table];
         let relation = self.waves.rules[rule].relation;
-        let found = |part: &KeyPart| format!("`{} = {}`", table.columns[part.column].name, part.text);
+        let found =
+            |part: &KeyPart| format!("`{} = {}`", table.columns[part.column].name, part.text);
         let found: Vec<String> = access.rows.parts().iter().map(found).collect();
         let wanted = match key.map(|key| &self.waves.relations[relation].keys[key]) {
             Some(KeyValue::Field(field)) => field,
@@ -125,16 +139,23 @@ impl<'a> Judgement<'a> {
         };
         let found = found.join(" and ");
         Obstacle {
-            because: format!("rows of `{}` are told by {found}, not by the record key `{wanted}`", table.name),
+            because: format!(
+                "rows of `{}` are told by {found}, not by the record key `{wanted}`",
+                table.name
+            ),
             line: self.model.rules[rule].line,
-            help: format!("tell them by `column = e.{wanted}` in every rule, the column being of the field's own type"),
+            help: format!(
+                "tell them by `column = e.{wanted}` in every rule, the column being of the field's own type"
+            ),
         }
     }
 
     fn two_columns(&self, line: usize, since: usize, table: usize) -> Obstacle {
         let table = &self.model.tables[table].name;
         Obstacle {
-            because: format!("the record key tells rows of `{table}` by another column than in line {since}"),
+            because: format!(
+                "the record key tells rows of `{table}` by another column than in line {since}"
+            ),
             line,
             help: "tell a table's rows by one and the same column in every rule".into(),
         }

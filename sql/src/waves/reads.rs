@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{Expr, Select, Statement, TableFactor, TableWithJoins, UpdateTableFromKind, Visit, Visitor};
+use sqlparser::ast::{
+    Expr, Select, Statement, TableFactor, TableWithJoins, UpdateTableFromKind, Visit, Visitor,
+};
 use sqlparser::tokenizer::Location;
 
 use super::access::{Column, ColumnSet, KeyPart};
@@ -34,7 +36,11 @@ impl Named {
             [relation, column] => Some((fold(relation), fold(column))),
             _ => None,
         });
-        Self { dotted: dotted.collect(), bare: survey.bare.iter().map(fold).collect(), all: survey.stars }
+        Self {
+            dotted: dotted.collect(),
+            bare: survey.bare.iter().map(fold).collect(),
+            all: survey.stars,
+        }
     }
 
     pub(crate) fn name(&mut self, column: String) {
@@ -44,7 +50,8 @@ impl Named {
     /// What is read of `table`, which goes by the name `called`. A name that is no column's may be a function of the
     /// whole row, so it reads all of it.
     pub(crate) fn columns(&self, called: &str, table: &Table) -> ColumnSet {
-        let dotted: Vec<_> = self.dotted.iter().filter(|(relation, _)| relation == called).collect();
+        let dotted: Vec<_> =
+            self.dotted.iter().filter(|(relation, _)| relation == called).collect();
         let strange = dotted.iter().any(|(_, column)| !table.has(column));
         let mut columns: ColumnSet = [Column::Exists].into();
         columns.retain(|_| !left_out(Line::Exists));
@@ -70,22 +77,28 @@ pub(crate) struct Reader<'a, 'k> {
 
 impl<'a, 'k> Reader<'a, 'k> {
     pub(crate) fn new(keyed: Keyed<'a, 'k>, statement: &Statement, target: Mention) -> Self {
-        let mut reader = Self { keyed, parts: BTreeMap::new(), named: Named::of(statement), outermost: None };
+        let mut reader =
+            Self { keyed, parts: BTreeMap::new(), named: Named::of(statement), outermost: None };
         match statement {
             Statement::Update(update) => {
                 let from = match &update.from {
                     Some(UpdateTableFromKind::AfterSet(from)) => from.as_slice(),
                     _ => &[],
                 };
-                reader.outermost = Some(reader.level(from, update.selection.as_ref(), Some(target)));
+                reader.outermost =
+                    Some(reader.level(from, update.selection.as_ref(), Some(target)));
             }
             Statement::Delete(delete) => {
                 let using = delete.using.as_deref().unwrap_or_default();
-                reader.outermost = Some(reader.level(using, delete.selection.as_ref(), Some(target)));
+                reader.outermost =
+                    Some(reader.level(using, delete.selection.as_ref(), Some(target)));
             }
             Statement::Insert(insert) => {
-                if let Some(select) = insert.source.as_deref().and_then(|query| query.body.as_select()) {
-                    reader.outermost = Some(reader.level(&select.from, select.selection.as_ref(), None));
+                if let Some(select) =
+                    insert.source.as_deref().and_then(|query| query.body.as_select())
+                {
+                    reader.outermost =
+                        Some(reader.level(&select.from, select.selection.as_ref(), None));
                 }
             }
             _ => {}
@@ -94,7 +107,12 @@ impl<'a, 'k> Reader<'a, 'k> {
         reader
     }
 
-    fn level(&mut self, from: &[TableWithJoins], selection: Option<&Expr>, target: Option<Mention>) -> Level {
+    fn level(
+        &mut self,
+        from: &[TableWithJoins],
+        selection: Option<&Expr>,
+        target: Option<Mention>,
+    ) -> Level {
         self.named.all |= is_natural(from);
         let level = self.keyed.level(from, selection, target);
         for (item, parts_of_item) in from::items(from).iter().zip(&level.parts) {

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sqlparser::ast::{
-    Assignment, AssignmentTarget, Expr, GroupByExpr, Insert, OnConflict, OnConflictAction, OnInsert, SelectItem,
-    Statement,
+    Assignment, AssignmentTarget, Expr, GroupByExpr, Insert, OnConflict, OnConflictAction,
+    OnInsert, SelectItem, Statement,
 };
 
 use super::access::{Access, Column, ColumnSet, KeyPart};
@@ -55,7 +55,8 @@ impl<'a> Study<'a> {
         let mut study = Self { model, facts, types, set: BTreeMap::new() };
         for rule in &model.rules {
             let Some(table) = study.table(&rule.target) else { continue };
-            for column in facts[table].with_generated(study.written(table, assignments(&rule.ast))) {
+            for column in facts[table].with_generated(study.written(table, assignments(&rule.ast)))
+            {
                 if let Column::At(at) = column {
                     study.set.entry((table, at)).or_default().push(rule.line);
                 }
@@ -76,11 +77,16 @@ impl<'a> Study<'a> {
         });
         // `c[1]` and `c.field` write a part of `c`.
         let first = targets.filter_map(|name| name.0.first()?.as_ident());
-        first.filter_map(|name| position(&self.model.tables[table], &fold(name))).map(Column::At).collect()
+        first
+            .filter_map(|name| position(&self.model.tables[table], &fold(name)))
+            .map(Column::At)
+            .collect()
     }
 
     pub(crate) fn draft(&self, rule: &'a Rule, keys: &mut EventKeys) -> Draft {
-        let Some(table) = self.table(&rule.target) else { return Draft { accesses: Vec::new(), merge: None } };
+        let Some(table) = self.table(&rule.target) else {
+            return Draft { accesses: Vec::new(), merge: None };
+        };
         let called = called(&rule.ast).unwrap_or_else(|| rule.target.clone());
         let target = Mention { called: called.clone(), source: Source::Table(table) };
         let all = self.mentions(rule, &target);
@@ -90,7 +96,9 @@ impl<'a> Study<'a> {
         let mut reader = Reader::new(keyed, &rule.ast, target);
         let level = reader.outermost.take();
         let row = match &rule.ast {
-            Statement::Insert(insert) => self.new_row(insert, table, level.as_ref(), &mut reader.keyed),
+            Statement::Insert(insert) => {
+                self.new_row(insert, table, level.as_ref(), &mut reader.keyed)
+            }
             _ => Vec::new(),
         };
         let mut accesses = self.reads(&reader, rule);
@@ -101,7 +109,11 @@ impl<'a> Study<'a> {
         let mut own = match &rule.ast {
             Statement::Insert(insert) => self.insert(insert, &called, change, &row),
             _ => {
-                let parts = level.as_ref().and_then(|level| level.parts.last()).cloned().unwrap_or_default();
+                let parts = level
+                    .as_ref()
+                    .and_then(|level| level.parts.last())
+                    .cloned()
+                    .unwrap_or_default();
                 vec![self.change(change, parts, named, matches!(rule.ast, Statement::Delete(_)))]
             }
         };
@@ -129,7 +141,8 @@ impl<'a> Study<'a> {
             };
             all.push(Mention { called: named.called(), source });
         }
-        let opaque = survey.others.iter().chain(&survey.ctes).cloned().chain(["excluded".to_owned()]);
+        let opaque =
+            survey.others.iter().chain(&survey.ctes).cloned().chain(["excluded".to_owned()]);
         all.extend(opaque.map(|called| Mention { called, source: Source::Opaque }));
         if !matches!(rule.ast, Statement::Insert(_)) {
             // An UPDATE and a DELETE name their target first, and have no proposed row.
@@ -140,7 +153,13 @@ impl<'a> Study<'a> {
     }
 
     /// What the event alone gives of an INSERT's row.
-    fn new_row(&self, insert: &Insert, table: usize, level: Option<&Level>, keyed: &mut Keyed<'_, '_>) -> Vec<KeyPart> {
+    fn new_row(
+        &self,
+        insert: &Insert,
+        table: usize,
+        level: Option<&Level>,
+        keyed: &mut Keyed<'_, '_>,
+    ) -> Vec<KeyPart> {
         let columns = &self.model.tables[table].columns;
         let own = level.map_or(&[][..], |level| &level.own);
         let mut row = Vec::new();
@@ -149,11 +168,16 @@ impl<'a> Study<'a> {
         }
         let listed: BTreeSet<String> = insert.columns.iter().filter_map(single).collect();
         for (at, column) in columns.iter().enumerate() {
-            let left_out = !listed.is_empty() && !listed.contains(&column.name) && !column.generated;
+            let left_out =
+                !listed.is_empty() && !listed.contains(&column.name) && !column.generated;
             match &self.facts[table].defaults[at] {
                 _ if !left_out => {}
                 Some(default) => row.extend(keyed.part(table, at, default, Use::Stored, &[])),
-                None => row.push(KeyPart { column: at, key: keyed.keys.slot(KeyValue::Null), text: "NULL".into() }),
+                None => row.push(KeyPart {
+                    column: at,
+                    key: keyed.keys.slot(KeyValue::Null),
+                    text: "NULL".into(),
+                }),
             }
         }
         row
@@ -165,9 +189,10 @@ pub(crate) fn assignments(ast: &Statement) -> &[Assignment] {
     match ast {
         Statement::Update(update) => &update.assignments,
         Statement::Insert(insert) => match &insert.on {
-            Some(OnInsert::OnConflict(OnConflict { action: OnConflictAction::DoUpdate(update), .. })) => {
-                &update.assignments
-            }
+            Some(OnInsert::OnConflict(OnConflict {
+                action: OnConflictAction::DoUpdate(update),
+                ..
+            })) => &update.assignments,
             _ => &[],
         },
         _ => &[],
@@ -182,7 +207,10 @@ fn called(ast: &Statement) -> Option<String> {
 }
 
 /// The columns that an INSERT names and the expressions for them; `None` where they cannot be paired.
-pub(crate) fn inserted<'s>(insert: &'s Insert, table: &crate::Table) -> Option<Vec<(usize, &'s Expr)>> {
+pub(crate) fn inserted<'s>(
+    insert: &'s Insert,
+    table: &crate::Table,
+) -> Option<Vec<(usize, &'s Expr)>> {
     let select = insert.source.as_deref()?.body.as_select()?;
     let values: Option<Vec<&Expr>> = select
         .projection

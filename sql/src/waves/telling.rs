@@ -18,9 +18,12 @@ pub(crate) fn touches(access: &Access, table: &Table) -> String {
             None => "all rows".to_owned(),
         },
         RowSet::Key(parts) => {
-            let columns: Vec<&String> = parts.iter().map(|part| &table.columns[part.column].name).collect();
+            let columns: Vec<&String> =
+                parts.iter().map(|part| &table.columns[part.column].name).collect();
             let whole = table.keys().any(|key| key.iter().all(|column| columns.contains(&column)));
-            let pairs = parts.iter().map(|part| format!("{} = {}", table.columns[part.column].name, part.text));
+            let pairs = parts
+                .iter()
+                .map(|part| format!("{} = {}", table.columns[part.column].name, part.text));
             let kind = if access.new_row {
                 "new row"
             } else if whole {
@@ -33,7 +36,8 @@ pub(crate) fn touches(access: &Access, table: &Table) -> String {
     };
     let does = [("reads", &access.reads), ("writes", &access.writes), ("adds to", &access.adds)];
     let does = does.iter().filter(|(_, columns)| !columns.is_empty());
-    let does: Vec<String> = does.map(|(verb, columns)| format!("{verb} {}", list(columns, table))).collect();
+    let does: Vec<String> =
+        does.map(|(verb, columns)| format!("{verb} {}", list(columns, table))).collect();
     format!("{}: {rows}: {}", table.name, does.join(", "))
 }
 
@@ -60,20 +64,26 @@ pub(crate) fn obstacle(
     let mut culprits = std::iter::once(rule).chain(others);
     let mut obstacle = culprits.find_map(|culprit| own_obstacle(culprit, drafts, keys, model))?;
     if obstacle.line != model.rules[rule].line {
-        obstacle.because = format!("its events also run the rule in line {}: {}", obstacle.line, obstacle.because);
+        obstacle.because =
+            format!("its events also run the rule in line {}: {}", obstacle.line, obstacle.because);
     }
     Some(obstacle)
 }
 
-fn own_obstacle(rule: usize, drafts: &BTreeMap<usize, &Draft>, keys: &[KeyValue], model: &Model) -> Option<Obstacle> {
+fn own_obstacle(
+    rule: usize,
+    drafts: &BTreeMap<usize, &Draft>,
+    keys: &[KeyValue],
+    model: &Model,
+) -> Option<Obstacle> {
     let own = drafts.get(&rule)?;
     for access in &own.accesses {
         for (other, draft) in drafts {
             let merged = *other == rule && draft.merge.is_some();
-            let found = draft
-                .accesses
-                .iter()
-                .find(|met| Order::between(access, met, merged) == Order::After && always_meet(access, met, keys));
+            let found = draft.accesses.iter().find(|met| {
+                Order::between(access, met, merged) == Order::After
+                    && always_meet(access, met, keys)
+            });
             if let Some(met) = found {
                 return Some(explain((rule, access), (*other, met), model));
             }
@@ -90,7 +100,11 @@ fn always_meet(one: &Access, other: &Access, keys: &[KeyValue]) -> bool {
     })
 }
 
-fn explain((rule, access): (usize, &Access), (other, met): (usize, &Access), model: &Model) -> Obstacle {
+fn explain(
+    (rule, access): (usize, &Access),
+    (other, met): (usize, &Access),
+    model: &Model,
+) -> Obstacle {
     let (line, there) = (model.rules[rule].line, model.rules[other].line);
     let table = &model.tables[access.table].name;
     if let Some(obstacle) = &access.obstacle {

@@ -41,7 +41,9 @@ impl Study<'_> {
     }
 
     fn read_view(&self, name: &str, line: usize, accesses: &mut Vec<Access>) {
-        for view in self.model.views.iter().filter(|view| view.name == name && !left_out(Line::Views)) {
+        for view in
+            self.model.views.iter().filter(|view| view.name == name && !left_out(Line::Views))
+        {
             for read in &view.reads {
                 if let Some(table) = self.table(read) {
                     let obstacle = Obstacle {
@@ -63,9 +65,19 @@ impl Study<'_> {
     }
 
     /// An access that reads; rows are not told by columns that a rule of the model moves.
-    fn access(&self, table: usize, mut parts: Vec<KeyPart>, reads: ColumnSet, line: usize) -> Access {
-        let moved = parts.iter().find_map(|part| Some((part.column, *self.set.get(&(table, part.column))?.first()?)));
-        parts.retain(|part| !self.set.contains_key(&(table, part.column)) || left_out(Line::MovedColumns));
+    fn access(
+        &self,
+        table: usize,
+        mut parts: Vec<KeyPart>,
+        reads: ColumnSet,
+        line: usize,
+    ) -> Access {
+        let moved = parts
+            .iter()
+            .find_map(|part| Some((part.column, *self.set.get(&(table, part.column))?.first()?)));
+        parts.retain(|part| {
+            !self.set.contains_key(&(table, part.column)) || left_out(Line::MovedColumns)
+        });
         let rows = RowSet::of(parts);
         let obstacle = (rows == RowSet::All).then(|| self.untold(table, moved, line));
         let (writes, adds) = (ColumnSet::new(), ColumnSet::new());
@@ -75,11 +87,9 @@ impl Study<'_> {
     /// Why no key tells the rows; `moved` is a column that would, and the line of a rule that changes it.
     fn untold(&self, table: usize, moved: Option<(usize, usize)>, line: usize) -> Obstacle {
         let table = &self.model.tables[table];
-        let inserts = self
-            .model
-            .rules
-            .iter()
-            .any(|rule| rule.line == line && rule.target == table.name && rule.kind == RuleKind::Insert);
+        let inserts = self.model.rules.iter().any(|rule| {
+            rule.line == line && rule.target == table.name && rule.kind == RuleKind::Insert
+        });
         let (because, help) = match moved {
             Some((column, setter)) => (
                 format!(
@@ -93,7 +103,10 @@ impl Study<'_> {
                 "give the key's columns fields of the event, of the columns' own types".to_owned(),
             ),
             None => (
-                format!("no column of `{}` is compared with the event by `=`, so all its rows count", table.name),
+                format!(
+                    "no column of `{}` is compared with the event by `=`, so all its rows count",
+                    table.name
+                ),
                 format!(
                     "add `column = e.field` to the conditions on `{}`, joined by AND, with a field of the column's own \
                      type",
@@ -105,7 +118,13 @@ impl Study<'_> {
     }
 
     /// The access of an UPDATE or DELETE, or of what is changed on a conflict.
-    pub(crate) fn change(&self, change: Change, parts: Vec<KeyPart>, reads: ColumnSet, deletes: bool) -> Access {
+    pub(crate) fn change(
+        &self,
+        change: Change,
+        parts: Vec<KeyPart>,
+        reads: ColumnSet,
+        deletes: bool,
+    ) -> Access {
         let Change { table, written, line } = change;
         let unique = written.iter().copied().find(|column| self.facts[table].is_unique(*column));
         let mut access = self.access(table, parts, reads, line);
@@ -131,7 +150,13 @@ impl Study<'_> {
     }
 
     /// The new row, and for each unique index the row that may be there already.
-    pub(crate) fn insert(&self, insert: &Insert, called: &str, change: Change, row: &[KeyPart]) -> Vec<Access> {
+    pub(crate) fn insert(
+        &self,
+        insert: &Insert,
+        called: &str,
+        change: Change,
+        row: &[KeyPart],
+    ) -> Vec<Access> {
         let Change { table, written, line } = change;
         let facts = &self.facts[table];
         let exists: ColumnSet = [Column::Exists].into();
@@ -145,7 +170,8 @@ impl Study<'_> {
         let mut accesses = vec![new];
         for unique in facts.unique.iter().filter(|_| !left_out(Line::SecondAccess)) {
             let nulls_equal = unique.nulls_equal && !left_out(Line::EqualNulls);
-            let known = row.iter().filter(|part| unique.columns.contains(&part.column) && !nulls_equal);
+            let known =
+                row.iter().filter(|part| unique.columns.contains(&part.column) && !nulls_equal);
             let change = Change { table, written: written.clone(), line };
             accesses.push(self.change(change, known.cloned().collect(), reads.clone(), false));
         }

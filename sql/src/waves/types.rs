@@ -90,7 +90,10 @@ impl SqlType {
 
     /// Whether a value of type `other` is stored in this one unchanged, and equal values have equal bytes.
     pub(crate) fn compares_bytewise_with(&self, other: &Self) -> bool {
-        self.hash_function().is_none() && self.kind == other.kind && self.modifier.is_none() && other.modifier.is_none()
+        self.hash_function().is_none()
+            && self.kind == other.kind
+            && self.modifier.is_none()
+            && other.modifier.is_none()
     }
 
     /// The function of Postgres's that gives equal values of this type equal numbers; `None` where their bytes do.
@@ -141,7 +144,8 @@ impl SqlType {
         }
         match (self.kind, other.kind) {
             (Numeric, Numeric) => {
-                self.modifier.is_none() || (other.modifier.is_some() && other.scale() <= self.scale())
+                self.modifier.is_none()
+                    || (other.modifier.is_some() && other.scale() <= self.scale())
             }
             (Numeric, _) => true,
             (_, Numeric) => false,
@@ -170,14 +174,27 @@ mod tests {
         assert_eq!(ty("timestamp(3) with time zone").modifier.as_deref(), Some("3"));
         assert_eq!(ty("NUMERIC(12, 2)").modifier.as_deref(), Some("12,2"));
         assert_eq!(ty("character varying(3)").kind, Varchar);
-        for unknown in ["text[]", "citext", "json", "box", "int4range", "interval day to second", "my.text"] {
+        for unknown in
+            ["text[]", "citext", "json", "box", "int4range", "interval day to second", "my.text"]
+        {
             assert_eq!(SqlType::read(unknown), None, "{unknown}");
         }
     }
 
     #[test]
     fn bytes_decide_only_where_rules_say_so() {
-        let same = ["bool", "int2", "int4", "int8", "uuid", "date", "timestamp", "timestamptz", "bytea", "text"];
+        let same = [
+            "bool",
+            "int2",
+            "int4",
+            "int8",
+            "uuid",
+            "date",
+            "timestamp",
+            "timestamptz",
+            "bytea",
+            "text",
+        ];
         assert!(same.iter().all(|name| ty(name).compares_bytewise_with(&ty(name))));
         for (column, field) in [
             ("int8", "int4"),

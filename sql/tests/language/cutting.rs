@@ -4,7 +4,8 @@ use crate::waves::waves;
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 use vitrina_sql::waves::{
-    Access, Column, ColumnSet, Cutter, EventKeys, KeyPart, KeyValue, Merge, RowSet, RuleWaves, Runs, Waves,
+    Access, Column, ColumnSet, Cutter, EventKeys, KeyPart, KeyValue, Merge, RowSet, RuleWaves,
+    Runs, Waves,
 };
 
 const KEYS: usize = 3;
@@ -19,7 +20,8 @@ fn columns() -> impl Strategy<Value = ColumnSet> {
 fn rows() -> impl Strategy<Value = RowSet> {
     let parts = vec(proptest::option::weighted(0.5, 0..KEYS), 3).prop_map(|keys| {
         let parts = keys.into_iter().enumerate();
-        let parts = parts.filter_map(|(column, key)| Some(KeyPart { column, key: key?, text: String::new() }));
+        let parts = parts
+            .filter_map(|(column, key)| Some(KeyPart { column, key: key?, text: String::new() }));
         match parts.collect::<Vec<_>>() {
             none if none.is_empty() => RowSet::All,
             parts => RowSet::Key(parts),
@@ -71,7 +73,10 @@ fn analysis() -> impl Strategy<Value = Waves> {
 
 fn events() -> impl Strategy<Value = Vec<(usize, Keys)>> {
     // Hashes as they are: without a pattern.
-    let key = proptest::option::weighted(0.9, (1u64..4).prop_map(|key| key.wrapping_mul(0xd6e8_feb8_6659_fd93)));
+    let key = proptest::option::weighted(
+        0.9,
+        (1u64..4).prop_map(|key| key.wrapping_mul(0xd6e8_feb8_6659_fd93)),
+    );
     vec((0usize..3, [key.clone(), key.clone(), key]), 0..40)
 }
 
@@ -92,7 +97,8 @@ fn meet(one: (&Access, &Keys), other: (&Access, &Keys)) -> bool {
 fn conflict(one: &Access, other: &Access) -> (bool, bool) {
     let all = |access: &Access| &(&access.reads | &access.writes) | &access.adds;
     let disturbs = |one: &Access, other: &Access| {
-        !one.writes.is_disjoint(&all(other)) || !one.adds.is_disjoint(&(&other.reads | &other.writes))
+        !one.writes.is_disjoint(&all(other))
+            || !one.adds.is_disjoint(&(&other.reads | &other.writes))
     };
     (disturbs(one, other) || disturbs(other, one), !one.adds.is_disjoint(&other.adds))
 }
@@ -127,7 +133,8 @@ fn naive(analysis: &Waves, events: &[(usize, Keys)]) -> Vec<u32> {
 
 fn cut(cutter: &mut Cutter, events: &[(usize, Keys)]) -> (Vec<u32>, u32) {
     let mut waves = Vec::new();
-    let count = cutter.cut(events.iter().map(|(relation, keys)| (*relation, keys.as_slice())), &mut waves);
+    let count =
+        cutter.cut(events.iter().map(|(relation, keys)| (*relation, keys.as_slice())), &mut waves);
     (waves, count)
 }
 
@@ -159,7 +166,9 @@ fn cut_of(rules: &str, keys: &[Option<u64>]) -> Vec<u32> {
 #[test]
 fn events_of_one_key_wait_for_each_other_unless_they_are_merged() {
     let keys = [Some(1), Some(2), Some(1), None, Some(1), None];
-    let set = |value: &str| format!("UPDATE o SET n = {value} FROM orders.order_placed e WHERE o.id = e.order_id");
+    let set = |value: &str| {
+        format!("UPDATE o SET n = {value} FROM orders.order_placed e WHERE o.id = e.order_id")
+    };
     assert_eq!(cut_of(&set("o.n * 2"), &keys), [0, 0, 1, 0, 2, 0]);
     assert_eq!(cut_of(&set("o.n + 2"), &keys), [0; 6]);
     assert_eq!(cut_of(&set("7"), &keys), [0; 6]);
@@ -172,7 +181,10 @@ fn a_merged_event_never_runs_before_an_earlier_one_of_its_key() {
         "UPDATE c SET name = c.name || 'x' FROM orders.order_placed e WHERE c.id = e.customer_id;
          UPDATE o SET n = 1, st = e.currency FROM orders.order_placed e WHERE o.id = e.order_id",
     );
-    assert_eq!(analysis.relations[0].keys, [KeyValue::Field("customer_id".into()), KeyValue::Field("order_id".into())]);
+    assert_eq!(
+        analysis.relations[0].keys,
+        [KeyValue::Field("customer_id".into()), KeyValue::Field("order_id".into())]
+    );
     let events = [[Some(1), Some(10)], [Some(1), Some(20)], [Some(2), Some(20)]];
     let mut waves = Vec::new();
     Cutter::new(&analysis).cut(events.iter().map(|keys| (0, keys.as_slice())), &mut waves);
@@ -200,8 +212,10 @@ fn a_tombstone_stands_between_the_records_of_its_key() {
     );
     assert_eq!(analysis.relations[1].keys, [KeyValue::Field("_key".into())]);
     let (placed, tombstone) = (|key| (0, [Some(key)]), |key| (1, [Some(key)]));
-    let events = [placed(1), tombstone(1), tombstone(2), placed(2), placed(1), tombstone(1), tombstone(1)];
+    let events =
+        [placed(1), tombstone(1), tombstone(2), placed(2), placed(1), tombstone(1), tombstone(1)];
     let mut waves = Vec::new();
-    Cutter::new(&analysis).cut(events.iter().map(|(relation, keys)| (*relation, keys.as_slice())), &mut waves);
+    Cutter::new(&analysis)
+        .cut(events.iter().map(|(relation, keys)| (*relation, keys.as_slice())), &mut waves);
     assert_eq!(waves, [0, 1, 0, 1, 2, 3, 3]);
 }

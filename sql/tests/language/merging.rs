@@ -1,7 +1,9 @@
 //! Which effects are merges, and which only look like them.
 
 use crate::waves::waves;
-use vitrina_sql::waves::Fold::{self, First, FirstNotNull, Greatest, Last, LastNotNull, Least, Sum};
+use vitrina_sql::waves::Fold::{
+    self, First, FirstNotNull, Greatest, Last, LastNotNull, Least, Sum,
+};
 use vitrina_sql::waves::{Merge, Waves};
 
 const TABLES: &str = "
@@ -49,11 +51,13 @@ fn every_form_of_the_contract_merges() {
     }
     let first = folds(&upsert("x, y", "e.currency, 1", "y = EXCLUDED.y"));
     assert_eq!(first, Some(vec![("x".into(), First), ("y".into(), Last)]));
-    let nothing =
-        "INSERT INTO s (id, x) SELECT e.order_id, e.currency FROM orders.order_placed e ON CONFLICT (id) DO NOTHING";
+    let nothing = "INSERT INTO s (id, x) SELECT e.order_id, e.currency FROM orders.order_placed e ON CONFLICT (id) DO NOTHING";
     assert_eq!(merge(nothing).unwrap().key, ["id"]);
     assert_eq!(folds(nothing), Some(vec![("x".into(), First)]));
-    assert_eq!(folds("DELETE FROM s USING orders.order_cancelled e WHERE s.id = e.order_id"), Some(vec![]));
+    assert_eq!(
+        folds("DELETE FROM s USING orders.order_cancelled e WHERE s.id = e.order_id"),
+        Some(vec![])
+    );
     for (set, folded) in [
         ("x = upper(e.currency)", Last),
         ("n = t.n + e._partition", Sum),
@@ -63,7 +67,9 @@ fn every_form_of_the_contract_merges() {
         ("y = GREATEST(t.y, e._partition)", Greatest),
         ("y = LEAST(e._partition, y)", Least),
     ] {
-        let rule = format!("UPDATE s t SET {set} FROM orders.order_placed e WHERE t.id = e.order_id AND e.amount > 0");
+        let rule = format!(
+            "UPDATE s t SET {set} FROM orders.order_placed e WHERE t.id = e.order_id AND e.amount > 0"
+        );
         assert_eq!(folds(&rule), Some(vec![(set[..1].to_owned(), folded)]), "{set}");
     }
 }
@@ -141,14 +147,20 @@ fn rules_that_only_add_do_not_disturb_each_other() {
     // The row's other columns come from whoever makes it.
     let kept = "INSERT INTO s AS t (id, n) SELECT e.customer_id, 1 FROM orders.order_placed e ON CONFLICT (id) DO UPDATE SET n = t.n + 1";
     assert_eq!(last_lines(kept)[1], "s: row (id = e.customer_id): reads exists, adds to n");
-    assert_eq!(last_lines(kept)[0], "s: new row (id = e.customer_id): reads exists, writes the whole row");
+    assert_eq!(
+        last_lines(kept)[0],
+        "s: new row (id = e.customer_id): reads exists, writes the whole row"
+    );
 }
 
 #[test]
 fn sums_leave_room_for_every_order_of_additions() {
     let one = "UPDATE a SET n = n + 1 FROM orders.order_placed e WHERE id = e.order_id;";
-    assert!(merge(one).unwrap().statement("B").contains("+ _vitrina_merged.a1) * 1)::int IS NOT NULL"));
-    let two = format!("{one} UPDATE a SET n = n - 1 FROM orders.order_cancelled e WHERE id = e.order_id");
+    assert!(
+        merge(one).unwrap().statement("B").contains("+ _vitrina_merged.a1) * 1)::int IS NOT NULL")
+    );
+    let two =
+        format!("{one} UPDATE a SET n = n - 1 FROM orders.order_cancelled e WHERE id = e.order_id");
     assert!(merge(&two).unwrap().statement("B").contains("* 3)::int IS NOT NULL"));
 }
 

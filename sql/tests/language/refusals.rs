@@ -24,7 +24,11 @@ fn all_findings_come_at_once_with_their_lines() {
                 INSERT INTO t SELECT\n now()::text FROM orders.order_placed";
     let (model, findings) = parse(text);
     assert!(model.is_none());
-    assert_eq!(findings.iter().map(|finding| finding.line).collect::<Vec<_>>(), [2, 3, 5, 7], "{findings:#?}");
+    assert_eq!(
+        findings.iter().map(|finding| finding.line).collect::<Vec<_>>(),
+        [2, 3, 5, 7],
+        "{findings:#?}"
+    );
     assert!(findings[2].help.contains("did you mean `orders.order_placed`?"));
     assert!(findings[3].help.contains("_time"));
 }
@@ -35,7 +39,10 @@ fn statements_that_are_no_part_of_a_model() {
         ("CREATE TABLE a (id serial PRIMARY KEY)", "sequence"),
         ("CREATE TABLE a (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY)", "identity"),
         ("CREATE TABLE a (id int PRIMARY KEY, b text REFERENCES t)", "foreign key"),
-        ("CREATE TABLE a (id int PRIMARY KEY, b text, FOREIGN KEY (b) REFERENCES t (id))", "foreign key"),
+        (
+            "CREATE TABLE a (id int PRIMARY KEY, b text, FOREIGN KEY (b) REFERENCES t (id))",
+            "foreign key",
+        ),
         ("CREATE TABLE a (id int PRIMARY KEY, EXCLUDE USING gist (id WITH =))", "EXCLUDE"),
         ("CREATE TABLE a (id int PRIMARY KEY DEFERRABLE)", "deferrable"),
         ("CREATE TABLE a (id int PRIMARY KEY, b int, UNIQUE (b) INITIALLY DEFERRED)", "deferrable"),
@@ -69,7 +76,10 @@ fn statements_that_are_no_part_of_a_model() {
         ("CREATE INDEX v ON t (n)", "created in line"),
         ("CREATE VIEW w AS SELECT * FROM orders.order_placed", "event relation"),
         ("CREATE VIEW w AS SELECT * FROM pg_catalog.pg_class", "no event relation"),
-        ("CREATE VIEW w AS SELECT * FROM w2; CREATE VIEW w2 AS SELECT * FROM t", "no table or view `w2`"),
+        (
+            "CREATE VIEW w AS SELECT * FROM w2; CREATE VIEW w2 AS SELECT * FROM t",
+            "no table or view `w2`",
+        ),
         ("CREATE VIEW w AS SELECT nextval('s')", "sequence"),
         ("COMMENT ON FUNCTION f IS 'x'", "COMMENT"),
         ("COMMENT ON COLUMN t.nothing IS 'x'", "no column `t.nothing`"),
@@ -84,15 +94,24 @@ fn rules_that_are_refused() {
     for (statement, named) in [
         ("INSERT INTO t SELECT 'a'", "no event relation"),
         ("INSERT INTO t VALUES ('a')", "fixed values"),
-        ("INSERT INTO t SELECT e.order_id FROM orders.order_placed e, orders.order_shipped s", "2 event relations"),
+        (
+            "INSERT INTO t SELECT e.order_id FROM orders.order_placed e, orders.order_shipped s",
+            "2 event relations",
+        ),
         ("INSERT INTO v SELECT e.order_id FROM orders.order_placed e", "is a view"),
         ("INSERT INTO s.t SELECT e.order_id FROM orders.order_placed e", "cannot be written"),
         ("INSERT INTO tt SELECT e.order_id FROM orders.order_placed e", "did you mean `t`?"),
         ("INSERT INTO t SELECT e.order_id FROM orders.order_placed e RETURNING id", "RETURNING"),
         ("INSERT INTO t SELECT e.ordr_id FROM orders.order_placed e", "did you mean `order_id`?"),
-        ("INSERT INTO t SELECT orders.order_placed.order_id FROM orders.order_placed", "too many parts"),
+        (
+            "INSERT INTO t SELECT orders.order_placed.order_id FROM orders.order_placed",
+            "too many parts",
+        ),
         ("INSERT INTO t SELECT e.a FROM orders.order_placed AS e (a)", "renames columns"),
-        ("INSERT INTO t SELECT e.order_id FROM orders.order_placed e TABLESAMPLE SYSTEM (10)", "TABLESAMPLE"),
+        (
+            "INSERT INTO t SELECT e.order_id FROM orders.order_placed e TABLESAMPLE SYSTEM (10)",
+            "TABLESAMPLE",
+        ),
         ("INSERT INTO t SELECT e.order_id FROM orders.order_placed e FOR UPDATE", "FOR UPDATE"),
         (
             "CREATE VIEW a AS SELECT now() AS n; CREATE VIEW b AS SELECT n FROM a; \
@@ -107,16 +126,28 @@ fn rules_that_are_refused() {
             "DELETE FROM t USING ordres.tombstone e WHERE id = e._key",
             "no context `ordres`, whose tombstones `ordres.tombstone` would be: did you mean `orders`? the contexts are",
         ),
-        ("DELETE FROM t USING orders.tombstone e WHERE id = e.order_id", "`orders.tombstone` has no column `order_id`"),
-        ("INSERT INTO t SELECT e.order_id, m.n FROM orders.order_placed e, other_model.t m", "other models' tables"),
-        ("INSERT INTO t SELECT relname FROM pg_class, orders.order_placed e", "no table or view `pg_class`"),
+        (
+            "DELETE FROM t USING orders.tombstone e WHERE id = e.order_id",
+            "`orders.tombstone` has no column `order_id`",
+        ),
+        (
+            "INSERT INTO t SELECT e.order_id, m.n FROM orders.order_placed e, other_model.t m",
+            "other models' tables",
+        ),
+        (
+            "INSERT INTO t SELECT relname FROM pg_class, orders.order_placed e",
+            "no table or view `pg_class`",
+        ),
         ("INSERT INTO t SELECT t.ctid FROM orders.order_placed e, t", "system column"),
         ("INSERT INTO t SELECT $1 FROM orders.order_placed e", "parameter"),
         (
             "INSERT INTO t WITH d AS (DELETE FROM _l RETURNING *) SELECT d.order_id FROM d, orders.order_placed",
             "changes data",
         ),
-        ("WITH d AS (SELECT 1) INSERT INTO t SELECT e.order_id FROM orders.order_placed e", "WITH before"),
+        (
+            "WITH d AS (SELECT 1) INSERT INTO t SELECT e.order_id FROM orders.order_placed e",
+            "WITH before",
+        ),
         (
             "INSERT INTO t SELECT e.order_id FROM orders.order_placed e \
           ON CONFLICT (id) DO UPDATE SET n = (SELECT count(*) FROM orders.order_placed)",
@@ -130,10 +161,19 @@ fn rules_that_are_refused() {
             "INSERT INTO t SELECT e.order_id FROM orders.order_placed e ON CONFLICT (id) WHERE n > 0 DO NOTHING",
             "not supported",
         ),
-        ("INSERT INTO t SELECT x FROM orders.order_placed e, ROWS FROM (unnest(e.items)) x", "ROWS FROM"),
+        (
+            "INSERT INTO t SELECT x FROM orders.order_placed e, ROWS FROM (unnest(e.items)) x",
+            "ROWS FROM",
+        ),
         ("UPDATE ONLY t SET n = 1 FROM orders.order_shipped e WHERE id = e.order_id", "ONLY"),
-        ("UPDATE t SET n = 1 WHERE id IN (SELECT order_id FROM orders.order_shipped)", "plain item of FROM"),
-        ("UPDATE t SET n = 1 FROM (SELECT * FROM orders.order_shipped) e WHERE id = e.order_id", "plain item of FROM"),
+        (
+            "UPDATE t SET n = 1 WHERE id IN (SELECT order_id FROM orders.order_shipped)",
+            "plain item of FROM",
+        ),
+        (
+            "UPDATE t SET n = 1 FROM (SELECT * FROM orders.order_shipped) e WHERE id = e.order_id",
+            "plain item of FROM",
+        ),
         (
             "UPDATE t SET n = 1 FROM _c RIGHT JOIN orders.order_shipped e ON true WHERE id = e.order_id",
             "plain item of FROM",
@@ -195,13 +235,23 @@ fn what_reads_clock_session_catalogue_or_sequence() {
         "coalesce(e.placed_at, now())",
         "'{now}'::date[]",
     ] {
-        let findings =
-            refused_rule(&format!("INSERT INTO t SELECT e.order_id, {expression} FROM orders.order_placed e"));
-        let named =
-            ["clock", "session", "catalogue", "sequence", "random", "outside of the model", "not a function's name"];
+        let findings = refused_rule(&format!(
+            "INSERT INTO t SELECT e.order_id, {expression} FROM orders.order_placed e"
+        ));
+        let named = [
+            "clock",
+            "session",
+            "catalogue",
+            "sequence",
+            "random",
+            "outside of the model",
+            "not a function's name",
+        ];
         assert!(named.iter().any(|named| findings.contains(named)), "{expression}: {findings}");
     }
-    model(&format!("{TABLES}CREATE VIEW w AS SELECT now(), current_date, age(n::text::date), 'now'::date FROM t"));
+    model(&format!(
+        "{TABLES}CREATE VIEW w AS SELECT now(), current_date, age(n::text::date), 'now'::date FROM t"
+    ));
     for expression in [
         "age(e.placed_at, e._time)",
         "date_trunc('day', e.placed_at)",
@@ -214,7 +264,9 @@ fn what_reads_clock_session_catalogue_or_sequence() {
         "extract(epoch FROM e.placed_at)",
         "$x$now$x$",
     ] {
-        model(&format!("{TABLES}INSERT INTO t SELECT e.order_id, {expression} FROM orders.order_placed e"));
+        model(&format!(
+            "{TABLES}INSERT INTO t SELECT e.order_id, {expression} FROM orders.order_placed e"
+        ));
     }
 }
 
@@ -236,7 +288,11 @@ fn literals_that_only_postgres_can_judge_are_listed_and_can_be_replaced() {
 fn a_broken_table_hides_no_finding_and_makes_none() {
     let text = "CREATE TABLE t (id text PRIMARY KEY,,);\nINSERT INTO t SELECT e.order_id, random() FROM orders.order_placed e;";
     let (_, findings) = parse(text);
-    assert_eq!(findings.iter().map(|finding| finding.line).collect::<Vec<_>>(), [1, 2], "{findings:#?}");
+    assert_eq!(
+        findings.iter().map(|finding| finding.line).collect::<Vec<_>>(),
+        [1, 2],
+        "{findings:#?}"
+    );
     assert!(findings[0].what.contains("cannot read"), "{findings:#?}");
     assert!(refused("SELECT 'open").contains("close what was opened"));
 }
@@ -244,7 +300,10 @@ fn a_broken_table_hides_no_finding_and_makes_none() {
 #[test]
 fn names_are_bounded() {
     let long = "x".repeat(64);
-    assert!(refused_rule(&format!("CREATE TABLE {long} (id int PRIMARY KEY)")).contains("longer than 63 bytes"));
+    assert!(
+        refused_rule(&format!("CREATE TABLE {long} (id int PRIMARY KEY)"))
+            .contains("longer than 63 bytes")
+    );
     assert!(Model::parse("pg_x", "pg_x.sql", TABLES, &Shop).0.is_none());
     assert!(Model::parse("x", "x.sql", TABLES, &Shop).0.is_some());
 }

@@ -61,7 +61,11 @@ fn an_update_finds_at_most_one_source_row() {
         "FROM orders.order_placed e, _l l, _c c WHERE l.order_id = e.order_id AND l.line = 1 AND (c.customer_id = l.product_id)",
         "FROM orders.order_placed e, _l WHERE line = 1 AND _l.order_id = e.order_id AND id = e.order_id",
     ] {
-        assert_eq!(rule(&format!("UPDATE t SET n = 1 {pinned}")).kind, RuleKind::Update, "{pinned}");
+        assert_eq!(
+            rule(&format!("UPDATE t SET n = 1 {pinned}")).kind,
+            RuleKind::Update,
+            "{pinned}"
+        );
     }
     let by_index = "CREATE UNIQUE INDEX ON _c (name); UPDATE t SET n = 1 FROM orders.order_placed e, _c c WHERE c.name = e.currency";
     rule(by_index);
@@ -90,19 +94,27 @@ fn an_update_that_may_find_several_is_refused() {
     let partial = "CREATE UNIQUE INDEX ON _c (name) WHERE part IS NULL; \
                    UPDATE t SET n = 1 FROM orders.order_placed e, _c c WHERE c.name = e.currency";
     assert!(refused_rule(partial).contains("several rows of `c`"));
-    rule("DELETE FROM t USING orders.order_placed e, jsonb_array_elements(e.items) i WHERE t.id = i ->> 'id'");
+    rule(
+        "DELETE FROM t USING orders.order_placed e, jsonb_array_elements(e.items) i WHERE t.id = i ->> 'id'",
+    );
 }
 
 #[test]
 fn columns_are_never_missed() {
-    let some = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
-    assert_eq!(columns("INSERT INTO t SELECT E.Order_Id, count(*) FROM orders.order_placed e"), some(&["order_id"]));
+    let some =
+        |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+    assert_eq!(
+        columns("INSERT INTO t SELECT E.Order_Id, count(*) FROM orders.order_placed e"),
+        some(&["order_id"])
+    );
     assert_eq!(
         columns("INSERT INTO t SELECT order_id FROM orders.order_placed WHERE \"amount\" > 0"),
         some(&["amount", "order_id"])
     );
     assert_eq!(
-        columns("UPDATE t SET n = 1 FROM orders.order_placed e JOIN _c USING (customer_id) WHERE t.id = 'x'"),
+        columns(
+            "UPDATE t SET n = 1 FROM orders.order_placed e JOIN _c USING (customer_id) WHERE t.id = 'x'"
+        ),
         some(&["customer_id"])
     );
     for all in [
@@ -123,14 +135,21 @@ fn columns_are_never_missed() {
 #[test]
 fn rules_that_wait_for_another_topic_are_warned_of() {
     let with = |text: &str| warnings(&format!("{TABLES}{text}"));
-    let placed = "INSERT INTO t SELECT e.order_id FROM orders.order_placed e ON CONFLICT DO NOTHING;";
+    let placed =
+        "INSERT INTO t SELECT e.order_id FROM orders.order_placed e ON CONFLICT DO NOTHING;";
     let registered = "INSERT INTO _c SELECT e.user_id, e.email FROM users.user_registered e ON CONFLICT DO NOTHING;";
     let update = "UPDATE t SET x = e.email FROM users.user_registered e WHERE t.x = e.user_id;";
     assert_eq!(with(placed), [""; 0]);
     assert_eq!(with(&format!("{placed}{update}")).len(), 1);
-    assert_eq!(with(&format!("{placed}DELETE FROM t USING users.user_registered e WHERE t.x = e.user_id")).len(), 1);
     assert_eq!(
-        with(&format!("{placed}UPDATE t SET n = 1 FROM orders.order_shipped e WHERE t.id = e.order_id")),
+        with(&format!("{placed}DELETE FROM t USING users.user_registered e WHERE t.x = e.user_id"))
+            .len(),
+        1
+    );
+    assert_eq!(
+        with(&format!(
+            "{placed}UPDATE t SET n = 1 FROM orders.order_shipped e WHERE t.id = e.order_id"
+        )),
         [""; 0]
     );
     let joined = |join: &str| {
@@ -163,14 +182,19 @@ fn unnesting_without_grouping_is_warned_of() {
 fn meaning_is_what_rows_depend_on() {
     let meaning = |text: &str| model(text).meaning();
     let original = meaning(ORDER_SUMMARY);
-    let formatted =
-        ORDER_SUMMARY.replace('\n', " \n /* ö; */ ").replace("SELECT", "select").replace("e.items", "e . items");
+    let formatted = ORDER_SUMMARY
+        .replace('\n', " \n /* ö; */ ")
+        .replace("SELECT", "select")
+        .replace("e.items", "e . items");
     assert_eq!(meaning(&formatted), original);
     let around = "CREATE INDEX i ON order_summary (status); COMMENT ON TABLE order_summary IS 'Orders'; CREATE VIEW open AS SELECT 1;";
     assert_eq!(meaning(&format!("{ORDER_SUMMARY}{around}")), original);
     assert_ne!(meaning(&ORDER_SUMMARY.replace("'SHIPPED'", "'Shipped'")), original);
     assert_ne!(meaning(&ORDER_SUMMARY.replace("int NOT", "bigint NOT")), original);
-    assert_ne!(meaning(&format!("{ORDER_SUMMARY}CREATE UNIQUE INDEX ON order_summary (placed_at)")), original);
+    assert_ne!(
+        meaning(&format!("{ORDER_SUMMARY}CREATE UNIQUE INDEX ON order_summary (placed_at)")),
+        original
+    );
     // A view that a rule reads, directly or through another view, decides about rows.
     let read = |inner: &str| {
         format!(

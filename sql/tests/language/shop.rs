@@ -4,7 +4,8 @@ use vitrina_sql::{Finding, Model, Relations, Rule};
 
 pub(crate) struct Shop;
 
-const METADATA: &str = "_event_id _time _key _topic _partition _offset _headers _correlation_id _causation_id";
+const METADATA: &str =
+    "_event_id _time _key _topic _partition _offset _headers _correlation_id _causation_id";
 
 const RELATIONS: [(&str, &str, &str); 6] = [
     ("orders", "order_placed", "order_id customer_id amount currency items placed_at"),
@@ -17,7 +18,9 @@ const RELATIONS: [(&str, &str, &str); 6] = [
 
 impl Relations for Shop {
     fn columns(&self, context: &str, event: &str) -> Option<Vec<String>> {
-        let known = RELATIONS.iter().find(|(c, e, _)| *c == context && (*e == event || event == "tombstone"))?;
+        let known = RELATIONS
+            .iter()
+            .find(|(c, e, _)| *c == context && (*e == event || event == "tombstone"))?;
         let fields = if event == "tombstone" { "" } else { known.2 };
         Some(fields.split_whitespace().chain(METADATA.split(' ')).map(str::to_owned).collect())
     }

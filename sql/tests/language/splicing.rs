@@ -19,7 +19,9 @@ fn the_text_around_mentions_survives() {
         "INSERT INTO t SELECT 'ñ;é', @ -5, $q$ orders.order_placed $q$, E'\\'' -- orders.order_placed\nFROM (SELECT * FROM b)e"
     );
     assert_eq!(
-        spliced("INSERT INTO t SELECT order_placed.order_id FROM orders.order_placed WHERE amount > 0"),
+        spliced(
+            "INSERT INTO t SELECT order_placed.order_id FROM orders.order_placed WHERE amount > 0"
+        ),
         "INSERT INTO t SELECT order_placed.order_id FROM (SELECT * FROM b) AS \"order_placed\" WHERE amount > 0"
     );
     assert_eq!(
@@ -74,8 +76,7 @@ fn the_query_of_an_insert_is_found_wherever_it_begins() {
 #[test]
 fn bare_literals_keep_their_columns_types_in_a_batch() {
     let inside = |head: &str, list: &str| {
-        let columns =
-            "CREATE TABLE w (n int8, at timestamptz, t text, v varchar(3), d numeric(4,1), a int[], PRIMARY KEY (n));";
+        let columns = "CREATE TABLE w (n int8, at timestamptz, t text, v varchar(3), d numeric(4,1), a int[], PRIMARY KEY (n));";
         let rest = "FROM orders.order_placed e GROUP BY e.order_id";
         let rules = model(&format!("{TABLES}{columns}INSERT INTO w {head} {list} {rest}")).rules;
         let text = rules[0].with_batch("B");
@@ -83,11 +84,23 @@ fn bare_literals_keep_their_columns_types_in_a_batch() {
         inside.split_once(" FROM (SELECT").unwrap().0.to_owned()
     };
     for (head, list, batch) in [
-        ("", "SELECT NULL, '2026-01-01', NULL", "SELECT (NULL)::int8, ('2026-01-01')::timestamptz, NULL"),
-        ("(at, n)", "SELECT/*,*/ NULL AS x, ('5') k", "SELECT/*,*/ (NULL)::timestamptz AS x, (('5'))::int8 k"),
+        (
+            "",
+            "SELECT NULL, '2026-01-01', NULL",
+            "SELECT (NULL)::int8, ('2026-01-01')::timestamptz, NULL",
+        ),
+        (
+            "(at, n)",
+            "SELECT/*,*/ NULL AS x, ('5') k",
+            "SELECT/*,*/ (NULL)::timestamptz AS x, (('5'))::int8 k",
+        ),
         // Storing rounds a number and refuses a text that is too long; a cast would cut it.
         ("(n, d, v)", "SELECT 1, '1.25', 'long'", "SELECT 1, ('1.25')::numeric, 'long'"),
-        ("(n, a)", "WITH q AS (SELECT NULL) SELECT 1, '{1,2}'", "WITH q AS (SELECT NULL) SELECT 1, ('{1,2}')::int[]"),
+        (
+            "(n, a)",
+            "WITH q AS (SELECT NULL) SELECT 1, '{1,2}'",
+            "WITH q AS (SELECT NULL) SELECT 1, ('{1,2}')::int[]",
+        ),
         // What is made of literals has a type of its own, and so have those of a DISTINCT list.
         ("(n, t)", "SELECT 1, NULL || 'x'", "SELECT 1, NULL || 'x'"),
         ("(n, at)", "SELECT DISTINCT 1, NULL", "SELECT DISTINCT 1, NULL"),
@@ -144,7 +157,22 @@ const STATEMENTS: [&[&str]; 4] = [
         "=",
         "\"É\".order_id",
     ],
-    &["DELETE", "FROM", "t", "USING", "@", "e", "WHERE", "x", "=", "E'\\'ö'", "AND", "id", "=", "e.order_id"],
+    &[
+        "DELETE",
+        "FROM",
+        "t",
+        "USING",
+        "@",
+        "e",
+        "WHERE",
+        "x",
+        "=",
+        "E'\\'ö'",
+        "AND",
+        "id",
+        "=",
+        "e.order_id",
+    ],
 ];
 
 proptest! {

@@ -18,7 +18,8 @@ fn items_keep_the_users_text() {
          (email IS DISTINCT FROM /* ö */ 'é') AS \"Known\", CASE WHEN _time IS NULL THEN 0 ELSE 1 END n, \
          (SELECT jsonb_agg(i || '{}') FROM jsonb_array_elements(items) i) AS items FROM v1;\n",
     );
-    let read: Vec<_> = items.iter().map(|item| (item.name.as_str(), item.expr.as_str(), item.line)).collect();
+    let read: Vec<_> =
+        items.iter().map(|item| (item.name.as_str(), item.expr.as_str(), item.line)).collect();
     assert_eq!(
         read,
         [
@@ -34,9 +35,15 @@ fn items_keep_the_users_text() {
     assert_eq!(items[3].columns, ["orderid".to_owned()].into());
     assert_eq!(items[0].columns, [].into());
     assert_eq!(crate::upcasts::items("SELECT to_jsonb(v1) AS x FROM v1")[0].columns.len(), 5);
-    assert_eq!(crate::upcasts::items("SELECT email IS DISTINCT FROM 'x' AS x FROM v1")[0].columns.len(), 1);
+    assert_eq!(
+        crate::upcasts::items("SELECT email IS DISTINCT FROM 'x' AS x FROM v1")[0].columns.len(),
+        1
+    );
     assert!(crate::upcasts::items("SELECT FROM v1").is_empty());
-    assert_eq!(crate::upcasts::items("SELECT coalesce(_time, 'today') AS x FROM v1")[0].literals[0].span, 16..23);
+    assert_eq!(
+        crate::upcasts::items("SELECT coalesce(_time, 'today') AS x FROM v1")[0].literals[0].span,
+        16..23
+    );
 }
 
 #[test]
