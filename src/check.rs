@@ -11,8 +11,9 @@ use vitrina_sql::waves::{RuleWaves, Runs};
 use vitrina_sql::{Finding, Severity};
 
 use crate::config::Config;
+use crate::failure::Failure;
 use crate::output::{say, say_json};
-use crate::{Failure, definitions, postgres_words};
+use crate::{definitions, postgres_words};
 
 /// How long services may take to answer, and how soon they are asked again.
 const PATIENCE: Duration = Duration::from_secs(10);

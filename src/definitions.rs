@@ -6,8 +6,8 @@ use include_dir::{Dir, DirEntry, include_dir};
 use vitrina_projectors::{Definitions, Roots};
 use vitrina_sql::{Files, Finding};
 
-use crate::Failure;
 use crate::config::Config;
+use crate::failure::Failure;
 
 static CONTRACTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/avro/contracts");
 static MODELS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/projectors/models");

@@ -9,7 +9,8 @@ use vitrina_projectors::parked::{Desk, Refusal};
 use vitrina_projectors::session;
 
 use crate::config::Config;
-use crate::{Failure, postgres_words};
+use crate::failure::Failure;
+use crate::postgres_words;
 
 /// How long Postgres may take to answer a verb.
 const PATIENCE: Duration = Duration::from_secs(10);

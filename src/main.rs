@@ -1,12 +1,11 @@
-//! The one binary: each verb in its own file, its exit status decided here. 0: done · 1: the answer is no · 2: wrong use
-//! or configuration.
+//! The one binary: each verb in its own file.
 
 mod check;
 mod config;
 mod definitions;
 mod demo;
 mod desk;
-mod feed;
+mod failure;
 mod kafka;
 mod output;
 mod parked;
@@ -18,11 +17,12 @@ mod status;
 mod telemetry;
 mod webhook;
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use failure::Failure;
 
 /// Turns Avro events on Kafka into Postgres read models, exactly once, and serves them over HTTP.
 #[derive(Parser)]
@@ -70,31 +70,19 @@ struct Later {
     _rest: Vec<String>,
 }
 
-/// Why a verb does not end with status 0.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// Status 1, with a sentence on standard error, if any.
-    No(String),
-    /// Status 2.
-    Usage(String),
-}
-
-impl<E: Into<anyhow::Error>> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self::No(format!("{:#}", error.into()))
-    }
-}
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return report(Err(error.into())),
+        Err(error) => return Failure::from(error).report(),
     };
     let done = runtime.block_on(run(cli));
     // A consumer that could not leave its group in time must not hold the process.
     runtime.shutdown_background();
-    report(done)
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
 }
 
 async fn run(cli: Cli) -> Result<(), Failure> {
@@ -115,19 +103,6 @@ async fn run(cli: Cli) -> Result<(), Failure> {
             Err(Failure::Usage("this verb is not built yet in this version of Vitrina".into()))
         }
     }
-}
-
-fn report(done: Result<(), Failure>) -> ExitCode {
-    let (text, status) = match done {
-        Ok(()) => return ExitCode::SUCCESS,
-        Err(Failure::No(text)) => (text, 1),
-        Err(Failure::Usage(text)) => (text, 2),
-    };
-    if !text.is_empty() {
-        // Nobody is left to be told that standard error is closed.
-        let _ = writeln!(std::io::stderr(), "{text}");
-    }
-    ExitCode::from(status)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Write as _};
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// Writes `text` as a line, or as lines.
 ///

@@ -5,8 +5,9 @@ use vitrina_api::admin::{ParkedList, RecordAnswer, VersionAnswer};
 use vitrina_projectors::parked::{self, Desk, Parked, Retried};
 
 use crate::config::Config;
+use crate::desk;
+use crate::failure::Failure;
 use crate::output::{say, say_json};
-use crate::{Failure, desk};
 
 /// Records read at a time.
 const PAGE: i64 = 1000;

@@ -2,8 +2,9 @@
 //! or two.
 
 use crate::config::Config;
+use crate::desk;
+use crate::failure::Failure;
 use crate::output::say;
-use crate::{Failure, desk};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

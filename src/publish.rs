@@ -7,9 +7,10 @@ use serde_json::Value;
 use vitrina_avro::{Context, Contract, Registry, Version, encode_json, key_text};
 
 use crate::config::Config;
+use crate::definitions;
+use crate::failure::Failure;
 use crate::kafka::{Outgoing, Publisher, complete};
 use crate::output::say;
-use crate::{Failure, definitions};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

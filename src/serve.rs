@@ -19,7 +19,8 @@ use vitrina_projectors::{
 };
 
 use crate::config::Config;
-use crate::{Failure, definitions, desk, postgres_words, telemetry, webhook};
+use crate::failure::Failure;
+use crate::{definitions, desk, postgres_words, telemetry, webhook};
 
 /// How long a shutdown may take, short of the 30 seconds after which orchestrators kill.
 const SHUTDOWN: Duration = Duration::from_secs(25);

@@ -7,8 +7,9 @@ use vitrina_api::admin::{ModelStatus, PartitionStatus, Status};
 use vitrina_projectors::session;
 
 use crate::config::Config;
+use crate::failure::Failure;
 use crate::output::{say, say_json};
-use crate::{Failure, postgres_words};
+use crate::postgres_words;
 
 /// How long Postgres and Kafka may take for all of their answers.
 const PATIENCE: Duration = Duration::from_secs(15);

@@ -14,11 +14,13 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::admin::{self, Operators};
 use crate::catalogue::View;
+use crate::catalogue::directory::Directory;
 use crate::database::{Database, DatabaseError};
-use crate::directory::Directory;
-use crate::health::Thresholds;
+use crate::edge::{guard, measure};
+use crate::health;
+use crate::health::judgement::Thresholds;
 use crate::problem::{Kind, Problem};
-use crate::{guard, list, measure, probe, row, schema, views};
+use crate::views::{self, list, row, schema};
 
 /// How often a request follows a model that changes under it before it gives up.
 const ATTEMPTS: usize = 3;
@@ -121,19 +123,19 @@ impl Api {
 
     /// What frontends see: `/v1/…`, `/livez`, `/readyz`, `/healthz`.
     pub fn router(&self) -> Router {
-        self.furnish(self.queries().merge(probe::routes()).fallback(guard::unknown_route))
+        self.furnish(self.queries().merge(health::routes()).fallback(guard::unknown_route))
     }
 
     /// What operators see: `/admin/v1/…`, `/metrics`, `/livez`, `/readyz`, `/healthz`.
     pub fn admin_router(&self, metrics: PrometheusHandle, operators: Operators) -> Router {
         let routes =
-            probe::routes().merge(measure::routes(metrics)).merge(admin::routes(operators));
+            health::routes().merge(measure::routes(metrics)).merge(admin::routes(operators));
         self.furnish(routes.fallback(guard::unknown_admin_route))
     }
 
     /// Both on one listener.
     pub fn joint_router(&self, metrics: PrometheusHandle, operators: Operators) -> Router {
-        let routes = self.queries().merge(probe::routes()).merge(measure::routes(metrics));
+        let routes = self.queries().merge(health::routes()).merge(measure::routes(metrics));
         self.furnish(routes.merge(admin::routes(operators)).fallback(guard::unknown_route))
     }
 

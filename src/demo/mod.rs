@@ -1,6 +1,7 @@
 //! `vitrina demo`: the service as it is, around it a broker, a registry, a Postgres and a producer that live and die with
 //! the process.
 
+mod feed;
 mod postgres;
 mod registry;
 mod scenario;
@@ -20,11 +21,12 @@ use vitrina_ingest::{BrokerKind, KafkaSettings};
 use vitrina_projectors::Definitions;
 
 use crate::config::Config;
-use crate::feed::{Fed, Feed};
+use crate::failure::Failure;
 use crate::output::say;
 use crate::serve::{Instance, shutdown_on_signals};
-use crate::{Failure, definitions, telemetry};
-pub(crate) use views::Views;
+use crate::{definitions, telemetry};
+use feed::{Fed, Feed};
+use views::Views;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

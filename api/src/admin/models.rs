@@ -7,9 +7,9 @@ use axum::extract::{OriginalUri, State};
 use serde_json::{Value, json};
 
 use super::{BY, Operators, Status};
-use crate::path;
 use crate::problem::{Kind, Problem};
 use crate::query::Parameters;
+use crate::query::path;
 
 /// How long Postgres and Kafka may take for all of their answers.
 const PATIENCE: Duration = Duration::from_secs(15);

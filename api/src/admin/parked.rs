@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use vitrina_projectors::parked::{self, Parked, Record, Retried};
 
 use super::{BY, Operators};
-use crate::path;
 use crate::problem::{Kind, Problem};
 use crate::query::Parameters;
+use crate::query::path;
 
 /// Rows of a page, unless `limit` says otherwise, and at most.
 const PAGE: (i64, i64) = (100, 1000);

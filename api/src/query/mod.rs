@@ -7,6 +7,7 @@ mod name;
 mod order;
 mod page;
 mod parameter;
+pub(crate) mod path;
 
 pub(crate) use cursor::{Cursor, mismatch};
 pub(crate) use filter::Filter;

@@ -1,8 +1,8 @@
 //! One page of a list. Invariant: following the cursors gives every row once, in the order of one unpaged `ORDER BY`.
 
+use crate::answer::freshness::Freshness;
 use crate::catalogue::{Column, View};
 use crate::database::{Binds, Statement};
-use crate::freshness::Freshness;
 use crate::problem::{Kind, Problem};
 
 use super::{Cursor, Filter, Parameters, Term, order, selected};

@@ -1,6 +1,8 @@
 //! The views that exist, as Postgres knows them. Invariant: every identifier and type that reaches a statement was
 //! read from here, already quoted by Postgres.
 
+pub(crate) mod directory;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;

@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 use crate::answer;
 use crate::api::Api;
 use crate::catalogue::{Column, View};
-use crate::path;
 use crate::problem::Problem;
 use crate::query::Parameters;
+use crate::query::path;
 
 pub(crate) async fn schema(
     State(api): State<Api>,

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::context::Context;
+use super::rebalance::Context;
 use crate::positions::TopicPartition;
 
 #[derive(Debug, Default)]

@@ -10,9 +10,9 @@ use serde::Serialize;
 use sqlx::postgres::PgRow;
 
 use crate::answer;
+use crate::answer::freshness::get;
 use crate::api::Api;
 use crate::database::{Binds, DatabaseError, Statement};
-use crate::freshness::get;
 use crate::problem::{Kind, Problem};
 
 const HEALTH: &str = include_str!("health.sql");

@@ -17,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 use vitrina_avro::{Contracts, Registry, encode_json, key_text};
 use vitrina_projectors::Definitions;
 
-use crate::Failure;
+use super::Views;
 use crate::config::Config;
-use crate::demo::Views;
+use crate::failure::Failure;
 use crate::kafka::{Outgoing, Publisher, complete};
 
 /// One event in so many is sent twice, as a producer's retry would.

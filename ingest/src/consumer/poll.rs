@@ -13,16 +13,16 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 
+use super::End;
+use super::joining;
+use super::lane::{Lane, Lines};
+use super::mirror::Mirror;
+use super::rebalance::{Context, Ownership};
+use super::watch::Watch;
 use crate::batch::{Batch, Span};
-use crate::consumer::End;
-use crate::context::{Context, Ownership};
-use crate::joining;
-use crate::lane::{Lane, Lines};
+use crate::client::Subscription;
 use crate::loss::{lost_offsets, recreated};
-use crate::mirror::Mirror;
 use crate::positions::{Positions, TopicPartition};
-use crate::settings::Subscription;
-use crate::watch::Watch;
 
 /// Nothing else is polled while the broker is asked.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(2);

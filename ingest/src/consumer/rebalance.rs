@@ -14,11 +14,11 @@ use rdkafka::statistics::{Broker, Statistics};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::consumer::End;
+use super::End;
+use crate::client::topic_ids;
+use crate::client::{BrokerKind, Subscription};
 use crate::loss::recreated;
 use crate::positions::{Claim, Found, Positions, Refusal, TopicPartition};
-use crate::settings::{BrokerKind, Subscription};
-use crate::topic_id::topic_ids;
 
 /// A broker that owes an answer says something within a second or two; after this long it is taken for frozen. The
 /// connection is given up later (`socket.timeout.ms`), and only then librdkafka calls it an error.

@@ -6,9 +6,9 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::consumer::End;
-use crate::context::Context;
-use crate::settings::Subscription;
+use super::End;
+use super::rebalance::Context;
+use crate::client::Subscription;
 
 const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
 

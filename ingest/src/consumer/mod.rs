@@ -1,6 +1,13 @@
 //! The handle of a running consumer: batches come out, commits and claims to renew go in. Only the poll thread touches
 //! librdkafka's consumer, and dropping it can block, so the thread does that too.
 
+mod joining;
+mod lane;
+mod mirror;
+mod poll;
+mod rebalance;
+mod watch;
+
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -8,10 +15,10 @@ use rdkafka::error::KafkaError;
 use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 
 use crate::batch::Batch;
-use crate::context::Ownership;
-use crate::poll::{Command, Poll};
+use crate::client::Subscription;
 use crate::positions::{Positions, Refusal, TopicPartition};
-use crate::settings::Subscription;
+use poll::{Command, Poll};
+pub use rebalance::Ownership;
 
 /// Why a consumer ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,9 @@
 //! An answer's validator and headers. Invariant: two answers with one tag hold the same data: the tag is made of the
 //! generation, its positions and the query.
 
+pub(crate) mod freshness;
+pub(crate) mod refusal;
+
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -8,10 +11,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::answer::freshness::Freshness;
 use crate::api::Failure;
 use crate::catalogue::View;
 use crate::database::Database;
-use crate::freshness::Freshness;
 use crate::problem::{Kind, Problem};
 
 const POSITION: HeaderName = HeaderName::from_static("projection-position");

@@ -1,20 +1,21 @@
 //! `/livez`, `/readyz` and `/healthz`. Invariant: lag and load make no instance unready; only what it cannot do its job without
 //! does.
 
+pub(crate) mod judgement;
+
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
 
 use crate::api::Api;
 use crate::database::{Binds, Statement};
-use crate::health;
 use crate::problem::{Kind, Problem};
 
 pub(crate) fn routes() -> Router<Api> {
     Router::new()
         .route("/livez", get(live))
         .route("/readyz", get(ready))
-        .route("/healthz", get(health::health))
+        .route("/healthz", get(judgement::health))
 }
 
 /// The process runs and answers.

@@ -1,5 +1,9 @@
 //! `GET /v1/views`. Invariant: what stands in the catalogue can be asked for, and nothing else can.
 
+pub(crate) mod list;
+pub(crate) mod row;
+pub(crate) mod schema;
+
 use std::collections::BTreeMap;
 
 use axum::Json;
@@ -8,9 +12,9 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::answer::freshness::Lag;
 use crate::api::Api;
 use crate::catalogue::{Column, View};
-use crate::freshness::Lag;
 use crate::problem::Problem;
 use crate::query::{Parameters, spelled};
 

@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::consumer::End;
-use crate::context::Ownership;
+use super::End;
+use super::rebalance::Ownership;
 
 /// How long nothing may come while there is something.
 const STALL: Duration = Duration::from_secs(30);

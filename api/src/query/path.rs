@@ -2,8 +2,8 @@
 
 use axum::http::Uri;
 
+use super::decode;
 use crate::problem::Problem;
-use crate::query::decode;
 
 /// What stands after `/v1/…/`, decoded: the view's name, then its key parts.
 pub(crate) fn segments(uri: &Uri) -> Result<Vec<String>, Problem> {

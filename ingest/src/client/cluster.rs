@@ -5,7 +5,7 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
 use rdkafka::error::KafkaResult;
 
-use crate::settings::KafkaSettings;
+use super::settings::KafkaSettings;
 
 /// A connection for questions. Its calls block.
 pub struct Cluster(BaseConsumer<DefaultConsumerContext>);
