@@ -7,7 +7,7 @@ mod loss;
 mod positions;
 
 pub use batch::{Batch, Span};
-pub use client::{BrokerKind, Cluster, KafkaSettings, Subscription, TopicEnds, owned_property};
-pub use consumer::{Consumer, End, Ownership};
+pub use client::{BrokerKind, Cluster, KafkaSettings, TopicEnds, owned_property};
+pub use consumer::{Consumer, End, Ownership, Subscription};
 pub use loss::{lost_offsets, recreated};
 pub use positions::{Claim, Found, Positions, Refusal, TopicPartition};

@@ -5,5 +5,5 @@ mod settings;
 mod topic_id;
 
 pub use cluster::{Cluster, TopicEnds};
-pub use settings::{BrokerKind, KafkaSettings, Subscription, owned_property};
+pub use settings::{BrokerKind, KafkaSettings, owned_property};
 pub(crate) use topic_id::topic_ids;

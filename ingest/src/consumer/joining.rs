@@ -6,14 +6,14 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::End;
-use super::rebalance::Context;
-use crate::client::Subscription;
+use super::end::End;
+use super::rebalance::Rebalance;
+use super::subscription::Subscription;
 
 const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
 
-pub(crate) fn look_around(
-    consumer: &BaseConsumer<Context>,
+pub(super) fn look_around(
+    consumer: &BaseConsumer<Rebalance>,
     subscription: &Subscription,
 ) -> Result<(), End> {
     let partitions = existing_partitions(consumer, subscription)?;
@@ -21,8 +21,8 @@ pub(crate) fn look_around(
 }
 
 /// The partitions of the subscription's topics; topics that do not exist are named and waited for.
-pub(crate) fn existing_partitions(
-    consumer: &BaseConsumer<Context>,
+pub(super) fn existing_partitions(
+    consumer: &BaseConsumer<Rebalance>,
     subscription: &Subscription,
 ) -> Result<TopicPartitionList, End> {
     let mut partitions = TopicPartitionList::new();
@@ -47,7 +47,7 @@ pub(crate) fn existing_partitions(
 
 /// The stock reset tool writes empty metadata whatever the offset is, so a missing tag is a reset.
 fn name_resets(
-    consumer: &BaseConsumer<Context>,
+    consumer: &BaseConsumer<Rebalance>,
     subscription: &Subscription,
     partitions: TopicPartitionList,
 ) -> Result<(), End> {

@@ -9,24 +9,24 @@ use tokio::sync::mpsc;
 use crate::batch::Batch;
 use crate::positions::TopicPartition;
 
-pub(crate) struct Lane {
-    pub(crate) out: mpsc::Sender<Batch>,
-    pub(crate) batch: Batch,
+pub(super) struct Lane {
+    pub(super) out: mpsc::Sender<Batch>,
+    pub(super) batch: Batch,
     /// When the first record of `batch` came.
-    pub(crate) opened: Option<Instant>,
+    pub(super) opened: Option<Instant>,
     /// The count of rebalances that the spans of `batch` were made under.
-    pub(crate) changes: u64,
+    pub(super) changes: u64,
     /// Since when the taker has been behind.
-    pub(crate) blocked: Option<Instant>,
+    pub(super) blocked: Option<Instant>,
 }
 
 impl Lane {
-    pub(crate) fn new(out: mpsc::Sender<Batch>) -> Self {
+    pub(super) fn new(out: mpsc::Sender<Batch>) -> Self {
         Self { out, batch: Batch::default(), opened: None, changes: 0, blocked: None }
     }
 
     /// Takes the batch out, to be sent.
-    pub(crate) fn close(&mut self) -> Batch {
+    pub(super) fn close(&mut self) -> Batch {
         (self.opened, self.blocked) = (None, None);
         std::mem::take(&mut self.batch)
     }
@@ -34,11 +34,11 @@ impl Lane {
 
 /// Which lane each partition keeps to.
 #[derive(Debug, Default)]
-pub(crate) struct Lines(HashMap<TopicPartition, usize>);
+pub(super) struct Lines(HashMap<TopicPartition, usize>);
 
 impl Lines {
     /// The partition's lane: its own, else the one of `lanes` with the fewest partitions of those that are `owned`.
-    pub(crate) fn lane(
+    pub(super) fn lane(
         &mut self,
         partition: &TopicPartition,
         lanes: usize,

@@ -6,23 +6,23 @@ use std::collections::HashMap;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::rebalance::Context;
+use super::rebalance::Rebalance;
 use crate::positions::TopicPartition;
 
 #[derive(Debug, Default)]
-pub(crate) struct Mirror {
+pub(super) struct Mirror {
     pending: HashMap<TopicPartition, i64>,
     /// All that were sent, in case a commit fails.
     sent: HashMap<TopicPartition, i64>,
 }
 
 impl Mirror {
-    pub(crate) fn extend(&mut self, positions: impl IntoIterator<Item = (TopicPartition, i64)>) {
+    pub(super) fn extend(&mut self, positions: impl IntoIterator<Item = (TopicPartition, i64)>) {
         self.pending.extend(positions);
     }
 
     /// Sends what is new, or has failed before.
-    pub(crate) fn commit(&mut self, consumer: &BaseConsumer<Context>, tag: &str) {
+    pub(super) fn commit(&mut self, consumer: &BaseConsumer<Rebalance>, tag: &str) {
         let context = consumer.context();
         if context.mirror_failed() {
             for (key, offset) in &self.sent {
@@ -30,7 +30,7 @@ impl Mirror {
             }
         }
         // A commit for a partition that somebody else owns by now could move the group's offset back.
-        let owned = |key: &TopicPartition| context.ownership.claim_of(key).is_some();
+        let owned = |key: &TopicPartition| context.ownership.owns(key);
         self.pending.retain(|key, _| owned(key));
         self.sent.retain(|key, _| owned(key));
         let pending = std::mem::take(&mut self.pending);
@@ -44,7 +44,7 @@ impl Mirror {
     }
 
     /// Sends what is left, and waits for the answer.
-    pub(crate) fn finish(self, consumer: &BaseConsumer<Context>, tag: &str) {
+    pub(super) fn finish(self, consumer: &BaseConsumer<Rebalance>, tag: &str) {
         let list = list(tag, self.pending);
         if list.count() > 0 {
             let _ = consumer.commit(&list, CommitMode::Sync);

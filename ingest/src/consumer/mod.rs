@@ -1,50 +1,28 @@
 //! The handle of a running consumer: batches come out, commits and claims to renew go in. Only the poll thread touches
 //! librdkafka's consumer, and dropping it can block, so the thread does that too.
 
+mod broker;
+mod end;
 mod joining;
 mod lane;
 mod mirror;
+mod ownership;
 mod poll;
 mod rebalance;
+mod subscription;
 mod watch;
 
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use rdkafka::error::KafkaError;
 use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 
 use crate::batch::Batch;
-use crate::client::Subscription;
-use crate::positions::{Positions, Refusal, TopicPartition};
+use crate::positions::{Positions, TopicPartition};
+pub use end::End;
+pub use ownership::Ownership;
 use poll::{Command, Poll};
-pub use rebalance::Ownership;
-
-/// Why a consumer ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
-    /// It was told to.
-    Closed,
-    /// The world's trouble: a new consumer, after a while, goes on.
-    World(String),
-    /// Going on would be wrong until somebody decides.
-    Stop(String),
-}
-
-impl From<Refusal> for End {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::World(what) => Self::World(what),
-            Refusal::Stop(what) => Self::Stop(what),
-        }
-    }
-}
-
-impl From<KafkaError> for End {
-    fn from(error: KafkaError) -> Self {
-        Self::World(format!("Kafka: {error}"))
-    }
-}
+pub use subscription::Subscription;
 
 pub struct Consumer {
     commands: mpsc::Sender<Command>,

@@ -13,14 +13,15 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 
-use super::End;
+use super::end::End;
 use super::joining;
 use super::lane::{Lane, Lines};
 use super::mirror::Mirror;
-use super::rebalance::{Context, Ownership};
+use super::ownership::Ownership;
+use super::rebalance::Rebalance;
+use super::subscription::Subscription;
 use super::watch::Watch;
 use crate::batch::{Batch, Span};
-use crate::client::Subscription;
 use crate::loss::{lost_offsets, recreated};
 use crate::positions::{Positions, TopicPartition};
 
@@ -37,15 +38,15 @@ const PACE: Duration = Duration::from_secs(1);
 /// How old the last look at the topics' ids may be when a batch is handed over.
 const IDENTITY_AGE: Duration = Duration::from_secs(5);
 
-pub(crate) enum Command {
+pub(super) enum Command {
     Mirror(Vec<(TopicPartition, i64)>),
     /// Partitions, and the epochs of the claims that are not the newest any more.
     Reclaim(Vec<(TopicPartition, i64)>),
     Close,
 }
 
-pub(crate) struct Poll {
-    consumer: BaseConsumer<Context>,
+pub(super) struct Poll {
+    consumer: BaseConsumer<Rebalance>,
     subscription: Subscription,
     lanes: Vec<Lane>,
     lines: Lines,
@@ -61,7 +62,7 @@ pub(crate) struct Poll {
 }
 
 impl Poll {
-    pub(crate) fn new(
+    pub(super) fn new(
         subscription: Subscription,
         positions: Arc<dyn Positions>,
         ownership: Ownership,
@@ -69,7 +70,7 @@ impl Poll {
         commands: mpsc::Receiver<Command>,
         runtime: Handle,
     ) -> Result<Self, End> {
-        let context = Context::new(positions, ownership, &subscription);
+        let context = Rebalance::new(positions, ownership, &subscription);
         let consumer = BaseConsumer::from_config_and_context(&subscription.consumer(), context)
             .map_err(|error| End::Stop(format!("kafka.properties: {error}")))?;
         let now = Instant::now();
@@ -94,7 +95,7 @@ impl Poll {
     }
 
     /// Polls until there is a reason to end. It is told at once: leaving the group may take as long as the broker likes.
-    pub(crate) fn run(mut self, ended: oneshot::Sender<End>) {
+    pub(super) fn run(mut self, ended: oneshot::Sender<End>) {
         let end = loop {
             if let Err(end) = self.turn() {
                 break end;
@@ -212,7 +213,7 @@ impl Poll {
         let key: TopicPartition = (Arc::from(topic), partition);
         let ownership = &self.consumer.context().ownership;
         let claim = ownership.claim_of(&key)?;
-        let index = lines.lane(&key, lanes.len(), |other| ownership.claim_of(other).is_some());
+        let index = lines.lane(&key, lanes.len(), |other| ownership.owns(other));
         let lane = &mut lanes[index];
         if lane.batch.spans.is_empty() {
             lane.changes = self.consumer.context().changes();
@@ -391,9 +392,7 @@ impl Poll {
             let key: TopicPartition = (Arc::from(element.topic()), element.partition());
             let ownership = &self.consumer.context().ownership;
             let Some(claim) = ownership.claim_of(&key) else { continue };
-            let lane = self
-                .lines
-                .lane(&key, self.lanes.len(), |other| ownership.claim_of(other).is_some());
+            let lane = self.lines.lane(&key, self.lanes.len(), |other| ownership.owns(other));
             if !idle[lane] || position <= claim.next_offset {
                 continue;
             }

@@ -6,113 +6,27 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::statistics::{Broker, Statistics};
+use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::End;
-use crate::client::topic_ids;
-use crate::client::{BrokerKind, Subscription};
+use super::end::End;
+use super::ownership::Ownership;
+use super::subscription::Subscription;
+use crate::client::{BrokerKind, topic_ids};
 use crate::loss::recreated;
-use crate::positions::{Claim, Found, Positions, Refusal, TopicPartition};
+use crate::positions::{Found, Positions, Refusal, TopicPartition};
 
-/// A broker that owes an answer says something within a second or two; after this long it is taken for frozen. The
-/// connection is given up later (`socket.timeout.ms`), and only then librdkafka calls it an error.
-const SILENCE: Duration = Duration::from_secs(10);
 /// How long one question to the broker may take inside the callback.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a consumer owns at the moment, shared with whoever applies its batches.
-#[derive(Debug, Default, Clone)]
-pub struct Ownership(Arc<Mutex<Owned>>);
-
-#[derive(Debug, Default)]
-struct Owned {
-    /// `next_offset` is the next offset to read, ahead of Postgres by what is in flight.
-    claims: HashMap<TopicPartition, Claim>,
-    /// The last stable offset, from librdkafka's statistics.
-    ends: HashMap<TopicPartition, i64>,
-    /// Topics of the subscription that the broker does not know.
-    missing: Vec<String>,
-    unreachable: Option<String>,
-    /// A broker that is connected and owes an answer for too long, as a sentence.
-    silent: Option<String>,
-}
-
-impl Ownership {
-    fn lock(&self) -> MutexGuard<'_, Owned> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether records read under `epoch` may still be applied.
-    pub fn is_current(&self, topic: &Arc<str>, partition: i32, epoch: i64) -> bool {
-        self.lock()
-            .claims
-            .get(&(topic.clone(), partition))
-            .is_some_and(|claim| claim.epoch == epoch)
-    }
-
-    /// Each owned partition and the end of its log, where it is known.
-    pub fn ends(&self) -> Vec<(TopicPartition, Option<i64>)> {
-        let owned = self.lock();
-        owned.claims.keys().map(|key| (key.clone(), owned.ends.get(key).copied())).collect()
-    }
-
-    /// Whether the log holds something that has not been read here.
-    pub(crate) fn is_behind(&self) -> bool {
-        let owned = self.lock();
-        owned
-            .claims
-            .iter()
-            .any(|(key, claim)| owned.ends.get(key).is_some_and(|end| *end > claim.next_offset))
-    }
-
-    /// Whether the broker answers, as far as its client has noticed.
-    pub fn reaches_broker(&self) -> bool {
-        self.lock().unreachable.is_none()
-    }
-
-    /// What keeps the broker from answering, as a sentence, while it lasts.
-    pub fn trouble(&self) -> Option<String> {
-        let owned = self.lock();
-        let missing = || {
-            let names = owned.missing.join(", ");
-            format!("topic {names} does not exist yet; its producers create it, Vitrina never does")
-        };
-        let away = owned.unreachable.clone().or_else(|| owned.silent.clone());
-        away.or_else(|| (!owned.missing.is_empty()).then(missing))
-    }
-
-    pub(crate) fn claim_of(&self, key: &TopicPartition) -> Option<Claim> {
-        self.lock().claims.get(key).copied()
-    }
-
-    /// The newest claims of this instance, and how far each has been read.
-    pub fn claims(&self) -> Vec<(TopicPartition, Claim)> {
-        self.lock().claims.iter().map(|(key, claim)| (key.clone(), *claim)).collect()
-    }
-
-    /// Records that everything below `next_offset` has been read under `epoch`.
-    pub(crate) fn advance(&self, key: &TopicPartition, epoch: i64, next_offset: i64) {
-        if let Some(claim) = self.lock().claims.get_mut(key).filter(|claim| claim.epoch == epoch) {
-            claim.next_offset = next_offset;
-        }
-    }
-
-    pub(crate) fn set_missing(&self, topics: Vec<String>) {
-        self.lock().missing = topics;
-    }
-}
-
-pub(crate) struct Context {
+/// What librdkafka calls back: kept by the consumer, called on the poll thread.
+pub(super) struct Rebalance {
     positions: Arc<dyn Positions>,
-    brokers: String,
+    pub(super) brokers: String,
     kind: BrokerKind,
-    pub(crate) ownership: Ownership,
+    pub(super) ownership: Ownership,
     /// Counts rebalances, so that the poll loop notices that claims have changed.
     changes: AtomicU64,
     state: Mutex<State>,
@@ -126,8 +40,8 @@ struct State {
     mirror_failed: bool,
 }
 
-impl Context {
-    pub(crate) fn new(
+impl Rebalance {
+    pub(super) fn new(
         positions: Arc<dyn Positions>,
         ownership: Ownership,
         subscription: &Subscription,
@@ -147,27 +61,27 @@ impl Context {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn changes(&self) -> u64 {
+    pub(super) fn changes(&self) -> u64 {
         self.changes.load(Ordering::Relaxed)
     }
 
     /// What a callback decided that the consumer must end with.
-    pub(crate) fn end(&self) -> Option<End> {
+    pub(super) fn end(&self) -> Option<End> {
         self.state().end.take()
     }
 
     /// Whether a mirror commit has failed since the last call.
-    pub(crate) fn mirror_failed(&self) -> bool {
+    pub(super) fn mirror_failed(&self) -> bool {
         std::mem::take(&mut self.state().mirror_failed)
     }
 
     /// The starts of claims made since the last call, to be mirrored before any record.
-    pub(crate) fn newly_claimed(&self) -> Vec<(TopicPartition, i64)> {
+    pub(super) fn newly_claimed(&self) -> Vec<(TopicPartition, i64)> {
         std::mem::take(&mut self.state().claimed)
     }
 
     /// The ids that the topics have now, see [`topic_ids`].
-    pub(crate) fn topic_ids(
+    pub(super) fn topic_ids(
         &self,
         consumer: &BaseConsumer<Self>,
         topics: &[String],
@@ -181,12 +95,12 @@ impl Context {
     }
 
     /// The ids under which the owned topics were claimed.
-    pub(crate) fn claimed_topic_ids(&self) -> HashMap<String, String> {
+    pub(super) fn claimed_topic_ids(&self) -> HashMap<String, String> {
         self.state().topic_ids.clone()
     }
 
     /// Claims `partitions` and returns them with the offsets to start from.
-    pub(crate) fn claim(
+    pub(super) fn claim(
         &self,
         consumer: &BaseConsumer<Self>,
         partitions: &[TopicPartition],
@@ -207,7 +121,7 @@ impl Context {
                 return Err(Refusal::Stop(recreated(&found.topic)));
             }
         }
-        let mut owned = self.ownership.lock();
+        let mut claimed = Vec::with_capacity(found.len());
         for (found, claim) in found.into_iter().zip(claims) {
             list.add_partition_offset(
                 &found.topic,
@@ -216,11 +130,11 @@ impl Context {
             )
             .map_err(|error| Refusal::World(error.to_string()))?;
             let key = (found.topic.clone(), found.partition);
-            owned.missing.retain(|topic| **topic != *found.topic);
             state.topic_ids.insert(found.topic.to_string(), found.topic_id);
             state.claimed.push((key.clone(), claim.next_offset));
-            owned.claims.insert(key, claim);
+            claimed.push((key, claim));
         }
+        self.ownership.own(claimed);
         Ok(list)
     }
 
@@ -261,13 +175,9 @@ impl Context {
             .collect()
     }
 
-    pub(crate) fn disown(&self, partitions: &[TopicPartition]) {
+    pub(super) fn disown(&self, partitions: &[TopicPartition]) {
         self.changes.fetch_add(1, Ordering::Relaxed);
-        let mut owned = self.ownership.lock();
-        for key in partitions {
-            owned.claims.remove(key);
-            owned.ends.remove(key);
-        }
+        self.ownership.disown(partitions);
     }
 
     fn assign(
@@ -307,7 +217,7 @@ impl Context {
     }
 }
 
-impl ConsumerContext for Context {
+impl ConsumerContext for Rebalance {
     fn commit_callback(&self, result: Result<(), KafkaError>, _: &TopicPartitionList) {
         if let Err(error) = result {
             tracing::debug!(%error, "the mirror of the positions was not committed; it is sent again");
@@ -338,55 +248,4 @@ impl ConsumerContext for Context {
             self.state().end.get_or_insert(End::World(format!("the assignment failed: {error}")));
         }
     }
-}
-
-impl ClientContext for Context {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        match level {
-            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
-                tracing::error!(target: "librdkafka", facility, "{message}");
-            }
-            _ => tracing::debug!(target: "librdkafka", facility, "{message}"),
-        }
-    }
-
-    fn stats(&self, statistics: Statistics) {
-        let silent = statistics.brokers.values().find(|broker| is_silent(broker));
-        let silent = silent.map(|broker| {
-            let (name, limit) = (&broker.nodename, SILENCE.as_secs());
-            format!("Kafka's broker {name} (kafka.brokers) is connected, but has not answered for more than {limit} s")
-        });
-        let mut owned = self.ownership.lock();
-        owned.silent = silent;
-        let up =
-            statistics.brokers.values().any(|broker| broker.state == "UP" && broker.nodeid >= 0);
-        if up {
-            owned.unreachable = None;
-        }
-        let Owned { claims, ends, .. } = &mut *owned;
-        for key in claims.keys() {
-            let partition =
-                statistics.topics.get(&*key.0).and_then(|topic| topic.partitions.get(&key.1));
-            if let Some(partition) = partition.filter(|partition| partition.ls_offset >= 0) {
-                ends.insert(key.clone(), partition.ls_offset);
-            }
-        }
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::AllBrokersDown) => {
-                let trouble = format!(
-                    "Kafka at {} (kafka.brokers) cannot be reached: {reason}",
-                    self.brokers
-                );
-                self.ownership.lock().unreachable = Some(trouble);
-            }
-            _ => tracing::debug!(target: "librdkafka", %error, reason, "client error"),
-        }
-    }
-}
-
-fn is_silent(broker: &Broker) -> bool {
-    broker.state == "UP" && broker.waitresp_cnt > 0 && broker.rxidle > SILENCE.as_micros() as i64
 }

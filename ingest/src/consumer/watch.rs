@@ -3,29 +3,29 @@
 
 use std::time::{Duration, Instant};
 
-use super::End;
-use super::rebalance::Ownership;
+use super::end::End;
+use super::ownership::Ownership;
 
 /// How long nothing may come while there is something.
 const STALL: Duration = Duration::from_secs(30);
 
-pub(crate) struct Watch {
+pub(super) struct Watch {
     moved: Instant,
 }
 
 impl Watch {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { moved: Instant::now() }
     }
 
     /// Something came from the broker, went to a taker, or waits for one.
-    pub(crate) fn moved(&mut self) {
+    pub(super) fn moved(&mut self) {
         self.moved = Instant::now();
     }
 
     /// # Errors
     /// [`End::World`], where a new consumer is needed.
-    pub(crate) fn judge(&self, ownership: &Ownership) -> Result<(), End> {
+    pub(super) fn judge(&self, ownership: &Ownership) -> Result<(), End> {
         if self.moved.elapsed() < STALL || ownership.trouble().is_some() || !ownership.is_behind() {
             return Ok(());
         }

@@ -1,0 +1,31 @@
+//! Why a consumer ended: whoever made it decides by this alone whether another one follows.
+
+use rdkafka::error::KafkaError;
+
+use crate::positions::Refusal;
+
+/// Why a consumer ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// It was told to.
+    Closed,
+    /// The world's trouble: a new consumer, after a while, goes on.
+    World(String),
+    /// Going on would be wrong until somebody decides.
+    Stop(String),
+}
+
+impl From<Refusal> for End {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::World(what) => Self::World(what),
+            Refusal::Stop(what) => Self::Stop(what),
+        }
+    }
+}
+
+impl From<KafkaError> for End {
+    fn from(error: KafkaError) -> Self {
+        Self::World(format!("Kafka: {error}"))
+    }
+}

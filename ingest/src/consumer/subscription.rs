@@ -1,0 +1,61 @@
+//! What a consumer of a group is given. Invariant: what carries correctness is set last, over whatever the user has set.
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+
+use crate::client::{BrokerKind, KafkaSettings};
+
+/// What one worker consumes, and how its batches close.
+#[derive(Debug, Clone)]
+pub struct Subscription {
+    pub kafka: KafkaSettings,
+    pub group: String,
+    pub broker: BrokerKind,
+    pub client_id: String,
+    pub topics: Vec<String>,
+    /// Metadata of every mirrored commit; begins with `vitrina;`.
+    pub tag: String,
+    /// A batch closes at this many records …
+    pub max_events: usize,
+    /// … or at this many bytes of keys, values and headers …
+    pub max_bytes: usize,
+    /// … or this long after its first record.
+    pub linger: Duration,
+    /// Takers of batches, each with partitions of its own; at least 1.
+    pub lanes: usize,
+}
+
+impl Subscription {
+    /// Session 30 s and a small fetch queue with a short back-off: measured against a broker that dies and comes back.
+    pub(super) fn consumer(&self) -> ClientConfig {
+        let mut defaults = vec![
+            ("check.crcs", "true"),
+            ("queued.max.messages.kbytes", "8192"),
+            ("fetch.queue.backoff.ms", "10"),
+            ("topic.metadata.refresh.interval.ms", "10000"),
+        ];
+        if self.broker == BrokerKind::Kafka {
+            defaults.extend([("session.timeout.ms", "30000"), ("heartbeat.interval.ms", "500")]);
+        }
+        let mut config = self.kafka.client();
+        for (name, value) in defaults {
+            if config.get(name).is_none() {
+                config.set(name, value);
+            }
+        }
+        config.set("group.id", &self.group);
+        config.set("client.id", &self.client_id);
+        match self.broker {
+            BrokerKind::Kafka => config.set("partition.assignment.strategy", "cooperative-sticky"),
+            BrokerKind::Mock => config.set("group.protocol", "consumer"),
+        };
+        config.set("enable.auto.commit", "false");
+        config.set("enable.auto.offset.store", "false");
+        config.set("auto.offset.reset", "error");
+        config.set("isolation.level", "read_committed");
+        config.set("enable.partition.eof", "true");
+        config.set("statistics.interval.ms", "1000");
+        config
+    }
+}
