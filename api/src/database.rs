@@ -4,8 +4,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgPool, PgPoolOptions, PgRow};
+use sqlx::{AssertSqlSafe, Row as _};
 
 use crate::problem::{Kind, Problem};
 
@@ -148,6 +148,14 @@ impl From<sqlx::Error> for DatabaseError {
             },
         }
     }
+}
+
+/// A column of an answer of ours.
+pub(crate) fn get<'r, T>(row: &'r PgRow, column: &str) -> Result<T, DatabaseError>
+where
+    T: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
+    Ok(row.try_get(column)?)
 }
 
 /// The function in Postgres that refused.

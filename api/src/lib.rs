@@ -11,9 +11,11 @@ mod edge;
 mod health;
 mod problem;
 mod query;
+mod router;
+mod settings;
 mod views;
 
-pub use api::{Api, ApiError, ApiSettings};
+pub use api::{Api, ApiError};
 pub use edge::measure::{DURATION_SECONDS, REQUESTS_TOTAL, describe_metrics};
 pub use edge::server::serve;
-pub use health::judgement::Thresholds;
+pub use settings::{ApiSettings, Thresholds};

@@ -3,35 +3,20 @@
 
 mod gate;
 mod models;
+mod operators;
 mod parked;
 mod status;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
-use vitrina_ingest::KafkaSettings;
-use vitrina_projectors::parked::{Desk, Refusal};
 
 pub use gate::Access;
+pub use operators::Operators;
 pub use parked::{ParkedList, RecordAnswer, VersionAnswer};
 pub use status::{ModelStatus, PartitionStatus, Status};
 
-use crate::api::Api;
-use crate::problem::{Kind, Problem};
-
-/// What the admin routes work with.
-#[derive(Clone)]
-pub struct Operators {
-    pub access: Access,
-    pub desk: Desk,
-    /// For the ends of topics.
-    pub kafka: KafkaSettings,
-}
-
-/// Who decided, as it is written down beside the decision.
-const BY: &str = "the admin API";
-
-pub(crate) fn routes(operators: Operators) -> Router<Api> {
+pub(crate) fn routes<S: Clone + Send + Sync + 'static>(operators: Operators) -> Router<S> {
     let gate = from_fn_with_state(operators.access.clone(), gate::admit);
     Router::new()
         .route("/admin/v1/models", get(models::models))
@@ -44,17 +29,4 @@ pub(crate) fn routes(operators: Operators) -> Router<Api> {
         .route("/admin/v1/parked/{id}/discard", post(parked::discard))
         .layer(gate)
         .with_state(operators)
-}
-
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Unknown(detail) => Self::new(Kind::UnknownName, detail),
-            Refusal::Wrong(detail) => Self::new(Kind::Refused, detail),
-            Refusal::World(detail) => {
-                tracing::warn!(detail, "an operator's request cannot be carried out now");
-                Self::new(Kind::Unavailable, format!("{detail}; ask again when that is over."))
-            }
-        }
-    }
 }

@@ -6,7 +6,8 @@ use axum::Json;
 use axum::extract::{OriginalUri, State};
 use serde_json::{Value, json};
 
-use super::{BY, Operators, Status};
+use super::operators::{BY, Operators};
+use super::status::Status;
 use crate::problem::{Kind, Problem};
 use crate::query::Parameters;
 use crate::query::path;

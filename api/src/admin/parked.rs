@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use vitrina_projectors::parked::{self, Parked, Record, Retried};
 
-use super::{BY, Operators};
+use super::operators::{BY, Operators};
 use crate::problem::{Kind, Problem};
 use crate::query::Parameters;
 use crate::query::path;

@@ -1,33 +1,17 @@
 //! An answer's validator and headers. Invariant: two answers with one tag hold the same data: the tag is made of the
 //! generation, its positions and the query.
 
-pub(crate) mod freshness;
 pub(crate) mod refusal;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
-use crate::answer::freshness::Freshness;
-use crate::api::Failure;
-use crate::catalogue::View;
+use crate::catalogue::{Failure, Freshness, View, fingerprint};
 use crate::database::Database;
 use crate::problem::{Kind, Problem};
 
 const POSITION: HeaderName = HeaderName::from_static("projection-position");
-
-/// 16 bytes of SHA-256 over the parts, each with its length so that none runs into the next.
-pub(crate) fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
-    }
-    URL_SAFE_NO_PAD.encode(&hash.finalize()[..16])
-}
 
 /// 304 for who already holds the answer to `query`, found by the positions alone, without a look at the table.
 pub(crate) async fn unchanged(

@@ -1,8 +1,7 @@
 //! Why Postgres refused a query. Invariant: a caller learns which parameter, what was found and what would do, and of
 //! Postgres nothing but its own words about the value.
 
-use crate::api::Failure;
-use crate::catalogue::{Column, View};
+use crate::catalogue::{Column, Failure, View};
 use crate::database::{Database, DatabaseError};
 use crate::problem::{Kind, Problem};
 use crate::query::{Filter, Page, create_index, mismatch};

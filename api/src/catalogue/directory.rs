@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
 
-use crate::catalogue::Catalogue;
+use super::listing::Catalogue;
 use crate::database::{Database, DatabaseError};
 
 /// A little under a second, so that a swap or a new index is followed within one.

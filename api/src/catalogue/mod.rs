@@ -1,126 +1,15 @@
 //! The views that exist, as Postgres knows them. Invariant: every identifier and type that reaches a statement was
 //! read from here, already quoted by Postgres.
 
-pub(crate) mod directory;
+mod directory;
+mod failure;
+mod fingerprint;
+mod freshness;
+mod listing;
+mod view;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Instant;
-
-use serde::Deserialize;
-use sqlx::Row;
-
-use crate::answer::fingerprint;
-use crate::database::{Binds, Database, DatabaseError, Statement};
-use crate::problem::{Kind, Problem, suggestion};
-
-/// A column of a view.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Column {
-    pub(crate) name: String,
-    /// The name as SQL writes it.
-    pub(crate) quoted: String,
-    /// The type as declared, for people.
-    pub(crate) display: String,
-    /// The type without length or precision: a cast to it refuses a value, it never cuts or rounds it.
-    pub(crate) cast: String,
-    pub(crate) nullable: bool,
-    /// Whether `like` makes sense: text and its relatives.
-    pub(crate) textual: bool,
-    /// Whether its values may be read by the clock: dates, times, and arrays and ranges of them.
-    pub(crate) temporal: bool,
-    pub(crate) comment: Option<String>,
-}
-
-/// A valid, whole btree index of plain columns.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Index {
-    pub(crate) primary: bool,
-    pub(crate) columns: Vec<Indexed>,
-}
-
-/// A column of an index, in the direction of a forward scan.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Indexed {
-    pub(crate) column: String,
-    pub(crate) descending: bool,
-    pub(crate) nulls_first: bool,
-}
-
-/// A table or a SQL view of a model's live generation.
-#[derive(Debug, Deserialize)]
-pub(crate) struct View {
-    pub(crate) name: String,
-    pub(crate) model: String,
-    pub(crate) generation: i32,
-    /// Schema and name as SQL writes them.
-    pub(crate) relation: String,
-    /// The table's own name as SQL writes it.
-    pub(crate) table: String,
-    pub(crate) is_view: bool,
-    pub(crate) comment: Option<String>,
-    pub(crate) columns: Vec<Column>,
-    pub(crate) indexes: Vec<Index>,
-}
-
-impl View {
-    pub(crate) fn column(&self, name: &str) -> Option<&Column> {
-        self.columns.iter().find(|column| column.name == name)
-    }
-
-    pub(crate) fn column_names(&self) -> impl Iterator<Item = &str> {
-        self.columns.iter().map(|column| column.name.as_str())
-    }
-
-    /// The primary key's columns in its order; none for a SQL view.
-    pub(crate) fn key(&self) -> Vec<&Column> {
-        let primary = self.indexes.iter().find(|index| index.primary);
-        primary
-            .into_iter()
-            .flat_map(|index| &index.columns)
-            .filter_map(|key| self.column(&key.column))
-            .collect()
-    }
-
-    /// Says whether a cursor made for one generation fits another.
-    pub(crate) fn schema_hash(&self) -> String {
-        let columns =
-            self.columns.iter().flat_map(|column| [column.name.as_str(), column.cast.as_str()]);
-        fingerprint(
-            columns.chain(["key"]).chain(self.key().into_iter().map(|column| column.name.as_str())),
-        )
-    }
-}
-
-/// All views at one moment.
-#[derive(Debug)]
-pub(crate) struct Catalogue {
-    pub(crate) read_at: Instant,
-    pub(crate) views: BTreeMap<String, Arc<View>>,
-}
-
-impl Catalogue {
-    pub(crate) async fn read(database: &Database) -> Result<Self, DatabaseError> {
-        // Taken before the reading: what changes meanwhile belongs to the next one.
-        let read_at = Instant::now();
-        let statement = Statement::fixed(include_str!("catalogue.sql"), Binds::default());
-        let mut views = BTreeMap::new();
-        for row in database.all(statement).await? {
-            let view: View = serde_json::from_str(row.try_get::<&str, _>(0)?).map_err(|error| {
-                DatabaseError::Other(format!("the catalogue cannot be read: {error}"))
-            })?;
-            views.insert(view.name.clone(), Arc::new(view));
-        }
-        Ok(Self { read_at, views })
-    }
-
-    pub(crate) fn view(&self, name: &str) -> Result<Arc<View>, Problem> {
-        self.views.get(name).cloned().ok_or_else(|| {
-            let near = suggestion(name, self.views.keys().map(String::as_str));
-            Problem::new(
-                Kind::UnknownView,
-                format!("There is no view `{name}`.{near} GET /v1/views lists all of them."),
-            )
-        })
-    }
-}
+pub(crate) use directory::Directory;
+pub(crate) use failure::Failure;
+pub(crate) use fingerprint::fingerprint;
+pub(crate) use freshness::{Freshness, Lag};
+pub(crate) use view::{Column, Index, Indexed, View};

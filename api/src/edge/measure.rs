@@ -11,8 +11,6 @@ use axum::routing::get;
 use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use crate::api::Api;
-
 /// Requests answered, by `route`, `method` and `status`.
 pub const REQUESTS_TOTAL: &str = "vitrina_http_requests_total";
 /// Time from a request's head to its answer's, by `route` and `method`.
@@ -33,7 +31,7 @@ pub fn describe_metrics() {
 }
 
 /// `/metrics`, rendered on each request.
-pub(crate) fn routes(handle: PrometheusHandle) -> Router<Api> {
+pub(crate) fn routes<S: Clone + Send + Sync + 'static>(handle: PrometheusHandle) -> Router<S> {
     let render = move || async move {
         ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], handle.render())
     };

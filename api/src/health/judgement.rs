@@ -1,8 +1,6 @@
 //! `/healthz`: the judgement over all models. Invariant: it says numbers and states, never a record's or an error's text,
 //! for it is asked on the public listener, too.
 
-use std::time::Duration;
-
 use axum::extract::State as Extract;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -10,30 +8,12 @@ use serde::Serialize;
 use sqlx::postgres::PgRow;
 
 use crate::answer;
-use crate::answer::freshness::get;
 use crate::api::Api;
-use crate::database::{Binds, DatabaseError, Statement};
+use crate::database::{Binds, DatabaseError, Statement, get};
 use crate::problem::{Kind, Problem};
+use crate::settings::Thresholds;
 
 const HEALTH: &str = include_str!("health.sql");
-
-/// Beyond these a model is unwell.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Thresholds {
-    /// How far its views may be behind the log.
-    pub lag: Duration,
-    /// How many of its records may be parked.
-    pub parked: u32,
-    /// Which share of its events of the last five minutes may have gone wrong, between 0 and 1.
-    pub error_share: f64,
-}
-
-impl Default for Thresholds {
-    /// 30 seconds, 10 records, one event in twenty.
-    fn default() -> Self {
-        Self { lag: Duration::from_secs(30), parked: 10, error_share: 0.05 }
-    }
-}
 
 #[derive(Serialize)]
 struct Answer {

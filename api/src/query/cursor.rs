@@ -5,8 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use crate::answer::fingerprint;
-use crate::catalogue::View;
+use crate::catalogue::{View, fingerprint};
 use crate::problem::{Kind, Problem};
 
 use super::filter::Filter;

@@ -4,7 +4,8 @@
 use crate::catalogue::{Column, Index, Indexed, View};
 use crate::problem::{Kind, Problem};
 
-use super::{column, name};
+use super::column::column;
+use super::name;
 
 const WAYS: &str =
     "`a`, `a.asc` or `a.desc`, each with `.nullsfirst` or `.nullslast` after it if need be";

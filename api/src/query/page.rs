@@ -1,11 +1,14 @@
 //! One page of a list. Invariant: following the cursors gives every row once, in the order of one unpaged `ORDER BY`.
 
-use crate::answer::freshness::Freshness;
-use crate::catalogue::{Column, View};
+use crate::catalogue::{Column, Freshness, View};
 use crate::database::{Binds, Statement};
 use crate::problem::{Kind, Problem};
 
-use super::{Cursor, Filter, Parameters, Term, order, selected};
+use super::column::selected;
+use super::cursor::Cursor;
+use super::filter::Filter;
+use super::order::{self, Term};
+use super::parameter::Parameters;
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 500;

@@ -2,7 +2,7 @@
 
 use axum::http::Uri;
 
-use super::decode;
+use super::parameter::decode;
 use crate::problem::Problem;
 
 /// What stands after `/v1/…/`, decoded: the view's name, then its key parts.

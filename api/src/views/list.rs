@@ -6,12 +6,11 @@ use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 
-use crate::answer::freshness::{Freshness, get};
 use crate::answer::refusal;
 use crate::answer::{self, json};
-use crate::api::{Api, Failure};
-use crate::catalogue::View;
-use crate::database::DatabaseError;
+use crate::api::Api;
+use crate::catalogue::{Failure, Freshness, View};
+use crate::database::{DatabaseError, get};
 use crate::problem::Problem;
 use crate::query::path;
 use crate::query::{Cursor, Page, Parameters};

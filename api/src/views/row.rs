@@ -6,12 +6,11 @@ use axum::extract::{OriginalUri, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 
-use crate::answer::freshness::{Freshness, get};
 use crate::answer::refusal;
 use crate::answer::{self, json};
-use crate::api::{Api, Failure};
-use crate::catalogue::View;
-use crate::database::{Binds, Statement};
+use crate::api::Api;
+use crate::catalogue::{Failure, Freshness, View};
+use crate::database::{Binds, Statement, get};
 use crate::problem::{Kind, Problem};
 use crate::query::path;
 use crate::query::{Filter, Parameters, row_json, selected};

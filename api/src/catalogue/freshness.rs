@@ -1,12 +1,11 @@
 //! How fresh an answer is. Invariant: positions and rows come from one statement, so from one snapshot.
 
 use serde::Serialize;
-use sqlx::Row;
 use sqlx::postgres::PgRow;
 
-use crate::api::Failure;
-use crate::catalogue::View;
-use crate::database::{Binds, Database, DatabaseError, Statement};
+use super::failure::Failure;
+use super::view::View;
+use crate::database::{Binds, Database, DatabaseError, Statement, get};
 
 const FRESHNESS: &str = include_str!("freshness.sql");
 
@@ -75,12 +74,4 @@ impl Lag {
         };
         rows.iter().map(lag).collect()
     }
-}
-
-/// A column of an answer of ours.
-pub(crate) fn get<'r, T>(row: &'r PgRow, column: &str) -> Result<T, DatabaseError>
-where
-    T: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
-{
-    Ok(row.try_get(column)?)
 }

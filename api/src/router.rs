@@ -1,0 +1,54 @@
+//! The routes. Invariant: every answer leaves through the same layers, so each one is measured, bounded, and a problem where
+//! it is not a success.
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::get;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::admin::{self, Operators};
+use crate::api::Api;
+use crate::edge::{guard, measure};
+use crate::health;
+use crate::views::{index, list, row, schema};
+
+impl Api {
+    /// What frontends see: `/v1/…`, `/livez`, `/readyz`, `/healthz`.
+    pub fn router(&self) -> Router {
+        self.furnish(self.queries().merge(health::routes()).fallback(guard::unknown_route))
+    }
+
+    /// What operators see: `/admin/v1/…`, `/metrics`, `/livez`, `/readyz`, `/healthz`.
+    pub fn admin_router(&self, metrics: PrometheusHandle, operators: Operators) -> Router {
+        let routes =
+            health::routes().merge(measure::routes(metrics)).merge(admin::routes(operators));
+        self.furnish(routes.fallback(guard::unknown_admin_route))
+    }
+
+    /// Both on one listener.
+    pub fn joint_router(&self, metrics: PrometheusHandle, operators: Operators) -> Router {
+        let routes = self.queries().merge(health::routes()).merge(measure::routes(metrics));
+        self.furnish(routes.merge(admin::routes(operators)).fallback(guard::unknown_route))
+    }
+
+    fn queries(&self) -> Router<Self> {
+        Router::new()
+            .route("/v1/views", get(index::index))
+            .route("/v1/views/{view}", get(list::list))
+            .route("/v1/views/{view}/", get(row::row))
+            .route("/v1/views/{view}/{*key}", get(row::row))
+            .route("/v1/schemas/{view}", get(schema::schema))
+            .layer(from_fn_with_state(self.admission(), guard::admit))
+    }
+
+    fn furnish(&self, routes: Router<Self>) -> Router {
+        routes
+            .method_not_allowed_fallback(guard::method_not_allowed)
+            .layer(from_fn(guard::bounds))
+            .layer(CatchPanicLayer::custom(guard::panicked))
+            .layer(from_fn(guard::traced))
+            .layer(from_fn(measure::measure))
+            .with_state(self.clone())
+    }
+}

@@ -1,0 +1,54 @@
+//! What the read side is told when it is made.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+/// What the API needs to know. Not `Debug`: the URL may hold a password.
+#[derive(Clone)]
+pub struct ApiSettings {
+    /// A `postgres://` URL of the database that holds schema `vitrina` and the models' schemas.
+    pub postgres_url: String,
+    /// Connections for queries; more than about twice the cores only costs.
+    pub pool: u32,
+    /// How long Postgres may work on one query.
+    pub statement_timeout: Duration,
+    /// Requests answered at a time; what comes on top gets 503 at once.
+    pub max_concurrent: usize,
+    /// Set by the process once its definitions are loaded: `/readyz` says 503 until then.
+    pub definitions_loaded: Arc<AtomicBool>,
+    /// When `/healthz` calls a model unwell.
+    pub thresholds: Thresholds,
+}
+
+impl ApiSettings {
+    /// Settings that fit a small machine: 4 connections, 3 s a statement, 256 requests at a time, definitions loaded.
+    pub fn new(postgres_url: impl Into<String>) -> Self {
+        Self {
+            postgres_url: postgres_url.into(),
+            pool: 4,
+            statement_timeout: Duration::from_secs(3),
+            max_concurrent: 256,
+            definitions_loaded: Arc::new(AtomicBool::new(true)),
+            thresholds: Thresholds::default(),
+        }
+    }
+}
+
+/// Beyond these a model is unwell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Thresholds {
+    /// How far its views may be behind the log.
+    pub lag: Duration,
+    /// How many of its records may be parked.
+    pub parked: u32,
+    /// Which share of its events of the last five minutes may have gone wrong, between 0 and 1.
+    pub error_share: f64,
+}
+
+impl Default for Thresholds {
+    /// 30 seconds, 10 records, one event in twenty.
+    fn default() -> Self {
+        Self { lag: Duration::from_secs(30), parked: 10, error_share: 0.05 }
+    }
+}
