@@ -6,7 +6,6 @@ mod definitions;
 mod demo;
 mod desk;
 mod failure;
-mod kafka;
 mod output;
 mod parked;
 mod pause;

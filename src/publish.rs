@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use vitrina_avro::{Context, Contract, Registry, Version, encode_json, key_text};
+use vitrina_ingest::{Outgoing, PublishError, Publisher, complete};
 
 use crate::config::Config;
 use crate::definitions;
 use crate::failure::Failure;
-use crate::kafka::{Outgoing, Publisher, complete};
 use crate::output::say;
 
 #[derive(clap::Args)]
@@ -182,8 +182,8 @@ async fn send(
     let mut records = Vec::with_capacity(count);
     for Encoded { key, datum } in events {
         let value = publisher.frame(&registry, &context.topic, version, &datum).await;
-        let value = value
-            .map_err(|error| nothing_sent(format!("{}: {error:#}", config.registry_place())))?;
+        let value =
+            value.map_err(|error| nothing_sent(format!("{}: {error}", config.registry_place())))?;
         let mut headers = headers.clone();
         complete(&mut headers);
         records.push(Outgoing { topic: context.topic.clone(), key, value, headers });
@@ -191,16 +191,16 @@ async fn send(
     publisher
         .ensure_topic(&context.topic)
         .await
-        .map_err(|error| nothing_sent(format!("{error:#}")))?;
+        .map_err(|error| nothing_sent(error.to_string()))?;
     let sent = async {
         for record in &records {
             publisher.send(record).await?;
         }
         publisher.settle().await
     };
-    let sent: anyhow::Result<()> = sent.await;
+    let sent: Result<(), PublishError> = sent.await;
     sent.map_err(|error| {
-        Failure::No(format!("{error:#}; {} of {count} records were sent", publisher.delivered))
+        Failure::No(format!("{error}; {} of {count} records were sent", publisher.delivered()))
     })?;
     say(&format!(
         "{count} records of {} v{} sent to topic {}",

@@ -111,6 +111,11 @@ impl<'a> Framed<'a> {
             ))),
         }
     }
+
+    /// The value that [`Self::read`] takes apart: magic byte 0, the schema's id, the datum.
+    pub fn write(id: u32, datum: &[u8]) -> Vec<u8> {
+        [&[0], &id.to_be_bytes()[..], datum].concat()
+    }
 }
 
 fn header_schema(header: &[u8]) -> Result<SchemaRef, RecordError> {
@@ -162,6 +167,7 @@ mod tests {
     fn both_framings_are_read() {
         let guid = Uuid::from_u128(7);
         assert_eq!(frame(Some(&[0, 0, 0, 1, 2, 9]), None), Ok((SchemaRef::Id(258), vec![9])));
+        assert_eq!(frame(Some(&Framed::write(258, &[9])), None), Ok((SchemaRef::Id(258), vec![9])));
         assert_eq!(frame(Some(&[0, 0, 0, 0, 1]), None), Ok((SchemaRef::Id(1), vec![])));
         assert_eq!(frame(Some(&[9]), Some(&[0, 0, 0, 0, 3])), Ok((SchemaRef::Id(3), vec![9])));
         assert_eq!(

@@ -5,9 +5,13 @@ mod client;
 mod consumer;
 mod loss;
 mod positions;
+mod producer;
 
 pub use batch::{Batch, Span};
-pub use client::{BrokerKind, Cluster, KafkaSettings, TopicEnds, owned_property};
+pub use client::{
+    BrokerKind, Cluster, KafkaSettings, MockBroker, PropertyError, TopicEnds, owned_property,
+};
 pub use consumer::{Consumer, End, Ownership, Subscription};
 pub use loss::{lost_offsets, recreated};
 pub use positions::{Claim, Found, Positions, Refusal, TopicPartition};
+pub use producer::{Outgoing, PublishError, Publisher, complete};

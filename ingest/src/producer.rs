@@ -1,49 +1,70 @@
 //! Producing: records as the contracts say, keyed and partitioned as the Java client would, with the CloudEvents headers
 //! that tell an event's identity and time.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, anyhow};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::future_producer::DeliveryFuture;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use rdkafka::types::RDKafkaErrorCode;
 use uuid::Uuid;
-use vitrina_avro::{Registry, Version};
-use vitrina_ingest::KafkaSettings;
+use vitrina_avro::{Framed, Registry, RegistryError, Version};
+
+use crate::client::KafkaSettings;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// One record to be sent.
-#[derive(Debug, Clone)]
-pub(crate) struct Outgoing {
-    pub(crate) topic: String,
-    pub(crate) key: Vec<u8>,
-    /// Framed: magic byte, schema id, datum.
-    pub(crate) value: Vec<u8>,
-    pub(crate) headers: BTreeMap<String, String>,
-}
-
-pub(crate) struct Publisher {
-    producer: FutureProducer,
-    admin: AdminClient<DefaultClientContext>,
-    /// The brokers and the setting that names them.
-    place: String,
-    ids: BTreeMap<String, u32>,
-    under_way: Vec<DeliveryFuture>,
-    /// Records that the broker has.
-    pub(crate) delivered: usize,
-}
-
 /// Records that may be under way to the broker at a time.
 const UNDER_WAY: usize = 1000;
 
+/// One record to be sent.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    pub topic: String,
+    pub key: Vec<u8>,
+    /// Framed, see [`Publisher::frame`].
+    pub value: Vec<u8>,
+    pub headers: BTreeMap<String, String>,
+}
+
+/// Why something could not be produced.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// No client can be made with what the user has set.
+    #[error("kafka.properties: {0}")]
+    Properties(KafkaError),
+    #[error("Kafka at {brokers} (kafka.brokers): {error}")]
+    Kafka { brokers: String, error: KafkaError },
+    #[error("Kafka at {brokers} (kafka.brokers): topic {topic} cannot be created: {code}")]
+    Topic { brokers: String, topic: String, code: RDKafkaErrorCode },
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// Nobody will ever say what became of a record.
+    #[error("the producer ended")]
+    Ended,
+}
+
+/// Sends records in their order; [`Self::settle`] says what became of them.
+pub struct Publisher {
+    producer: FutureProducer,
+    admin: AdminClient<DefaultClientContext>,
+    brokers: String,
+    /// Ids of registered schemas, by subject and version.
+    ids: HashMap<(String, u32), u32>,
+    under_way: Vec<DeliveryFuture>,
+    delivered: usize,
+}
+
 impl Publisher {
-    pub(crate) fn new(settings: &KafkaSettings) -> anyhow::Result<Self> {
+    /// Connects to nothing yet.
+    ///
+    /// # Errors
+    /// A property that librdkafka does not accept.
+    pub fn new(settings: &KafkaSettings) -> Result<Self, PublishError> {
         let mut config = ClientConfig::new();
         config
             .set("enable.idempotence", "true")
@@ -53,74 +74,81 @@ impl Publisher {
             config.set(name, value);
         }
         config.set("bootstrap.servers", &settings.brokers).set("partitioner", "murmur2_random");
-        let producer = config.create().context("kafka.properties")?;
-        let admin = config.create().context("kafka.properties")?;
-        let place = format!("Kafka at {} (kafka.brokers)", settings.brokers);
         Ok(Self {
-            producer,
-            admin,
-            place,
-            ids: BTreeMap::new(),
+            producer: config.create().map_err(PublishError::Properties)?,
+            admin: config.create().map_err(PublishError::Properties)?,
+            brokers: settings.brokers.clone(),
+            ids: HashMap::new(),
             under_way: Vec::new(),
             delivered: 0,
         })
     }
 
-    /// Whether the broker knows the topic.
-    fn exists(&self, topic: &str) -> anyhow::Result<bool> {
-        let metadata = self.producer.client().fetch_metadata(Some(topic), TIMEOUT);
-        let metadata = metadata.map_err(|error| anyhow!("{}: {error}", self.place))?;
-        Ok(metadata
-            .topics()
-            .iter()
-            .any(|found| found.name() == topic && !found.partitions().is_empty()))
+    /// Records that the broker has.
+    pub fn delivered(&self) -> usize {
+        self.delivered
     }
 
     /// Creates the topic with the broker's own defaults if it is not there.
-    pub(crate) async fn ensure_topic(&self, topic: &str) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// The broker does not answer, or refuses.
+    pub async fn ensure_topic(&self, topic: &str) -> Result<(), PublishError> {
         if self.exists(topic)? {
             return Ok(());
         }
         let new = NewTopic::new(topic, -1, TopicReplication::Fixed(-1));
         let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
         let created = self.admin.create_topics(&[new], &options).await;
-        for result in created.map_err(|error| anyhow!("{}: {error}", self.place))? {
+        for result in created.map_err(|error| self.failed(error))? {
             match result {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
                 Err((topic, code)) => {
-                    return Err(anyhow!("{}: topic {topic} cannot be created: {code}", self.place));
+                    return Err(PublishError::Topic { brokers: self.brokers.clone(), topic, code });
                 }
             }
         }
         Ok(())
     }
 
+    /// Whether the broker knows the topic.
+    fn exists(&self, topic: &str) -> Result<bool, PublishError> {
+        let metadata = self.producer.client().fetch_metadata(Some(topic), TIMEOUT);
+        let metadata = metadata.map_err(|error| self.failed(error))?;
+        Ok(metadata
+            .topics()
+            .iter()
+            .any(|found| found.name() == topic && !found.partitions().is_empty()))
+    }
+
     /// Registers the version's schema under TopicRecordName, once, and frames the datum with its id.
-    pub(crate) async fn frame(
+    ///
+    /// # Errors
+    /// The registry's.
+    pub async fn frame(
         &mut self,
         registry: &Registry,
         topic: &str,
         version: &Version,
         datum: &[u8],
-    ) -> anyhow::Result<Vec<u8>> {
+    ) -> Result<Vec<u8>, RegistryError> {
         let subject = format!("{topic}-{}", version.full_name());
-        let cached = format!("{subject} {}", version.number);
-        let id = match self.ids.get(&cached) {
+        let known = (subject, version.number);
+        let id = match self.ids.get(&known) {
             Some(id) => *id,
             None => {
-                let id = registry.register(&subject, &version.json).await?;
-                *self.ids.entry(cached).or_insert(id)
+                let id = registry.register(&known.0, &version.json).await?;
+                *self.ids.entry(known).or_insert(id)
             }
         };
-        let mut value = Vec::with_capacity(datum.len() + 5);
-        value.push(0);
-        value.extend_from_slice(&id.to_be_bytes());
-        value.extend_from_slice(datum);
-        Ok(value)
+        Ok(Framed::write(id, datum))
     }
 
     /// Hands one record to the producer. What became of it, [`Self::settle`] says.
-    pub(crate) async fn send(&mut self, record: &Outgoing) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// The producer takes no more, or one that was sent before was not delivered.
+    pub async fn send(&mut self, record: &Outgoing) -> Result<(), PublishError> {
         if self.under_way.len() >= UNDER_WAY {
             self.settle().await?;
         }
@@ -131,34 +159,35 @@ impl Publisher {
             .key(&record.key)
             .payload(&record.value)
             .headers(headers);
-        let sent = self
-            .producer
-            .send_result(outgoing)
-            .map_err(|(error, _)| anyhow!("{}: {error}", self.place))?;
+        let sent = self.producer.send_result(outgoing).map_err(|(error, _)| self.failed(error))?;
         self.under_way.push(sent);
         Ok(())
     }
 
     /// Waits until the broker has every record that was sent.
-    pub(crate) async fn settle(&mut self) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// The first of those that it does not have.
+    pub async fn settle(&mut self) -> Result<(), PublishError> {
         let mut failed = None;
         for delivery in self.under_way.drain(..) {
-            match delivery.await.context("the producer ended")? {
+            match delivery.await.map_err(|_| PublishError::Ended)? {
                 Ok(_) => self.delivered += 1,
                 Err((error, _)) => failed = failed.or(Some(error)),
             }
         }
-        failed.map_or(Ok(()), |error| Err(anyhow!("{}: {error}", self.place)))
+        failed.map_or(Ok(()), |error| Err(self.failed(error)))
+    }
+
+    fn failed(&self, error: KafkaError) -> PublishError {
+        PublishError::Kafka { brokers: self.brokers.clone(), error }
     }
 }
 
 /// Adds `ce_id` and `ce_time` where they are absent.
-pub(crate) fn complete(headers: &mut BTreeMap<String, String>) {
+pub fn complete(headers: &mut BTreeMap<String, String>) {
     headers.entry("ce_id".into()).or_insert_with(|| Uuid::new_v4().to_string());
-    headers.entry("ce_time".into()).or_insert_with(now);
-}
-
-/// This moment, RFC 3339 in UTC with milliseconds.
-fn now() -> String {
-    humantime::format_rfc3339_millis(std::time::SystemTime::now()).to_string()
+    headers
+        .entry("ce_time".into())
+        .or_insert_with(|| humantime::format_rfc3339_millis(SystemTime::now()).to_string());
 }

@@ -11,11 +11,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use rdkafka::error::KafkaError;
-use rdkafka::types::RDKafkaConfRes;
 use vitrina_api::Thresholds;
 use vitrina_avro::RegistrySettings;
-use vitrina_ingest::{Cluster, KafkaSettings, owned_property};
+use vitrina_ingest::{KafkaSettings, PropertyError, owned_property};
 use vitrina_projectors::ModelSettings;
 
 pub(crate) use source::Place;
@@ -170,22 +168,14 @@ fn kafka_properties(source: &mut Source) -> BTreeMap<String, String> {
 
 /// What only librdkafka knows: which properties there are, and what they may be.
 fn refuse_unknown_properties(kafka: &KafkaSettings, source: &mut Source) {
-    match Cluster::new(kafka) {
-        Ok(_) => {}
-        Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, _, name, _)) => {
-            let what = "is no property of librdkafka; its CONFIGURATION.md lists all";
-            source.refuse(&format!("kafka.properties.{name}"), what);
+    match kafka.check() {
+        Ok(()) => {}
+        Err(PropertyError { property: Some(name), what }) => {
+            source.refuse(&format!("kafka.properties.{name}"), &what)
         }
-        Err(KafkaError::ClientConfig(_, why, name, _)) => {
-            source.refuse(
-                &format!("kafka.properties.{name}"),
-                &format!("is refused by librdkafka: {why}"),
-            );
+        Err(PropertyError { property: None, what }) => {
+            source.findings.push(format!("kafka.properties: {what}"))
         }
-        Err(KafkaError::ClientCreation(why)) => {
-            source.findings.push(format!("kafka.properties: {why}"))
-        }
-        Err(other) => source.findings.push(format!("kafka.properties: {other}")),
     }
 }
 

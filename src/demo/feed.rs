@@ -15,12 +15,12 @@ use serde::Deserialize;
 use serde_json::{Number, Value};
 use tokio_util::sync::CancellationToken;
 use vitrina_avro::{Contracts, Registry, encode_json, key_text};
+use vitrina_ingest::{Outgoing, Publisher, complete};
 use vitrina_projectors::Definitions;
 
-use super::Views;
+use super::views::Views;
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::kafka::{Outgoing, Publisher, complete};
 
 /// One event in so many is sent twice, as a producer's retry would.
 const DUPLICATE_EVERY: u64 = 100;

@@ -13,11 +13,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use rdkafka::mocking::MockCluster;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use vitrina_avro::RegistrySettings;
-use vitrina_ingest::{BrokerKind, KafkaSettings};
+use vitrina_ingest::{BrokerKind, KafkaSettings, MockBroker};
 use vitrina_projectors::Definitions;
 
 use crate::config::Config;
@@ -53,13 +52,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let shutdown = shutdown_on_signals()?;
     let postgres = postgres::Postgres::start().await?;
     let registry = registry::start(shutdown.clone()).await?;
-    let broker = MockCluster::new(1).context("the embedded broker")?;
     let topics: Vec<String> =
         definitions.contracts.contexts.values().map(|context| context.topic.clone()).collect();
-    for topic in &topics {
-        broker.create_topic(topic, PARTITIONS, 1).context("the embedded broker")?;
-    }
-    let kafka = KafkaSettings { brokers: broker.bootstrap_servers(), properties: BTreeMap::new() };
+    let broker = MockBroker::start(&topics, PARTITIONS).context("the embedded broker")?;
+    let kafka = KafkaSettings { brokers: broker.brokers(), properties: BTreeMap::new() };
     let config = Config::embedded(
         kafka,
         RegistrySettings { url: registry, ..RegistrySettings::default() },

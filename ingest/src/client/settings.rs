@@ -1,4 +1,4 @@
-//! librdkafka's configuration: what carries correctness is set last and cannot be overridden.
+//! How a client of the cluster is configured: defaults, then the user's properties, then what nobody overrides.
 
 use std::collections::BTreeMap;
 
@@ -22,35 +22,6 @@ pub enum BrokerKind {
     Kafka,
     /// librdkafka's mock cluster: it joins twenty times as fast with KIP-848, and knows no topic ids.
     Mock,
-}
-
-/// Properties that carry correctness, with the reason why Vitrina owns them.
-const OWNED: &[(&str, &str)] = &[
-    ("group.id", "each model has its own group, see kafka.group_prefix"),
-    ("group.protocol", "the rebalance callback decides where to start"),
-    ("group.remote.assignor", "the rebalance callback decides where to start"),
-    (
-        "group.instance.id",
-        "a static member keeps the group busy after it left, so offsets could not be reset",
-    ),
-    ("isolation.level", "records of aborted transactions must never be applied"),
-    ("auto.offset.reset", "positions live in Postgres; a missing offset is never guessed"),
-    ("partition.assignment.strategy", "all instances of a group must use the same one"),
-    ("enable.auto.commit", "commits mirror Postgres, after its transaction"),
-    ("auto.commit.enable", "commits mirror Postgres, after its transaction"),
-    ("auto.commit.interval.ms", "commits mirror Postgres, after its transaction"),
-    ("enable.auto.offset.store", "commits mirror Postgres, after its transaction"),
-    ("enable.partition.eof", "the end of a partition moves its position past transaction markers"),
-    ("allow.auto.create.topics", "a missing topic is waited for, never created"),
-    ("bootstrap.servers", "it is kafka.brokers"),
-    ("metadata.broker.list", "it is kafka.brokers"),
-    ("client.id", "it names the model and the instance"),
-    ("statistics.interval.ms", "lag is read from the statistics"),
-];
-
-/// Why `property` cannot be set under `[kafka.properties]`; `None` where it can.
-pub fn owned_property(property: &str) -> Option<&'static str> {
-    OWNED.iter().find(|(name, _)| *name == property).map(|(_, why)| *why)
 }
 
 impl KafkaSettings {
