@@ -13,6 +13,6 @@ pub(crate) mod path;
 pub(crate) use column::selected;
 pub(crate) use cursor::{Cursor, mismatch};
 pub(crate) use filter::Filter;
-pub(crate) use order::{Term, create_index, spelled};
+pub(crate) use order::{create_index, spelled};
 pub(crate) use page::{Page, row_json};
-pub(crate) use parameter::{Parameters, decode};
+pub(crate) use parameter::Parameters;
