@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use sqlx::{ConnectOptions as _, Connection as _};
 use vitrina_avro::Registry;
-use vitrina_projectors::parked::{Desk, Refusal};
 use vitrina_projectors::session;
+use vitrina_projectors::{Desk, Refusal};
 
 use crate::config::Config;
 use crate::failure::Failure;

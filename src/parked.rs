@@ -2,7 +2,8 @@
 
 use clap::Subcommand;
 use vitrina_api::admin::{ParkedList, RecordAnswer, VersionAnswer};
-use vitrina_projectors::parked::{self, Desk, Parked, Retried};
+use vitrina_projectors::parked::{self, Parked};
+use vitrina_projectors::{Desk, Retried};
 
 use crate::config::Config;
 use crate::desk;

@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 use vitrina_api::admin::{Access, Operators};
 use vitrina_api::{Api, ApiSettings};
 use vitrina_ingest::{BrokerKind, Cluster};
+use vitrina_projectors::Desk;
 use vitrina_projectors::control::{self, ControlError};
 use vitrina_projectors::metrics::{self, Neighbour};
-use vitrina_projectors::parked::Desk;
 use vitrina_projectors::{
     Backoff, Board, Definition, Definitions, ModelSettings, Service, State, session,
 };

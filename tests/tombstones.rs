@@ -7,7 +7,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use vitrina_avro::{Registry, RegistrySettings};
-use vitrina_projectors::parked::Desk;
+use vitrina_projectors::Desk;
 use vitrina_projectors::session;
 
 use crate::bank::{Bank, MOVED, moved};

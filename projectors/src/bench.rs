@@ -7,11 +7,13 @@ use vitrina_avro::{Decoded as Outcome, Decoder, Framed, Headers, Record, SchemaR
 use vitrina_ingest::Span;
 
 use crate::batch::{Content, Decoded, Event, Part, Row};
+use crate::commit::writer::Writer;
 use crate::definition::Definition;
 use crate::fault::Fault;
+use crate::generation::control;
+use crate::generation::open::{self, judge};
 use crate::rules::Rules;
-use crate::writer::Writer;
-use crate::{control, generation, generation_schema, session};
+use crate::{generation_schema, session};
 
 const PARTITION: i32 = 0;
 const SCHEMA: SchemaRef = SchemaRef::Id(1);
@@ -40,18 +42,17 @@ impl Applying {
         let (name, topic) = (definition.model.name.clone(), definition.topics().remove(0));
         let pool = session::control_pool(options, 2);
         control::migrate(&pool).await.map_err(|error| Fault::Stop(error.to_string()))?;
-        generation::open(&pool, definition, 0).await?;
+        open::open(&pool, definition, 0).await?;
         sqlx::query("INSERT INTO vitrina.position VALUES ($1, 1, $2, $3, '', 1, 0, 0)")
             .bind(&name)
             .bind(&topic)
             .bind(PARTITION)
             .execute(&pool)
             .await
-            .map_err(generation::judge)?;
+            .map_err(judge)?;
         let schema = generation_schema(&name, 1);
-        let mut connection: PgConnection = session::writer(options, &schema, 0, session::STATEMENT)
-            .await
-            .map_err(generation::judge)?;
+        let mut connection: PgConnection =
+            session::writer(options, &schema, 0, session::STATEMENT).await.map_err(judge)?;
         let rules = Rules::new(&mut connection, definition, &schema).await?;
         let _ = connection.close().await;
         let mut decoder = Decoder::new(&definition.contracts, definition.layouts.clone());

@@ -8,8 +8,8 @@ use sqlx::postgres::PgDatabaseError;
 use vitrina_avro::{RecordError, RegistryError};
 use vitrina_ingest::TopicPartition;
 
+use crate::error_type::ErrorType;
 use crate::settings::{Retries, Strategy};
-use crate::severity::ErrorType;
 
 /// What went wrong with a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,7 +17,8 @@ mod world;
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::{AssertSqlSafe, Executor};
 
-use crate::{control, session};
+use crate::generation::control;
+use crate::session;
 use dice::Dice;
 use models::Model;
 use tally::Tally;

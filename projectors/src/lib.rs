@@ -5,54 +5,32 @@ mod batch;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
-mod breaker;
-mod claims;
-pub mod control;
-mod crew;
-mod cutting;
-mod decode;
+mod board;
+mod commit;
 mod definition;
+mod desk;
+mod error_type;
 mod fault;
-mod furnish;
-pub mod generation;
-mod inspect;
+mod generation;
 #[cfg(test)]
 mod law;
 pub mod metrics;
+mod names;
 pub mod parked;
-mod plan;
-mod positions;
-mod publication;
-mod recent;
 mod rules;
-mod running;
-mod search;
-mod service;
 pub mod session;
 mod settings;
-mod severity;
-mod statement;
-mod status;
-mod window;
 mod worker;
-mod writer;
 
 pub use backoff::Backoff;
+pub use board::{Board, Orders, Standing, State};
 pub use definition::{Definition, Definitions, Roots};
+pub use desk::{Desk, Refusal, Retried};
+pub use error_type::{ErrorType, Severity};
 pub use fault::{Blame, Fault, Trouble};
-pub use inspect::inspect;
+pub use generation::control;
+pub use generation::inspect::inspect;
+pub use names::{generation_schema, quote};
 pub use rules::{parallel, waves};
-pub use service::Service;
 pub use settings::{BreakerSettings, ModelSettings, ParkedLimits, Policy, Retries, Strategy};
-pub use severity::{ErrorType, Severity};
-pub use status::{Board, Orders, Standing, State};
-
-/// An identifier as SQL quotes it.
-pub fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// The schema that holds a generation's tables.
-pub fn generation_schema(model: &str, generation: i32) -> String {
-    format!("{model}@{generation}")
-}
+pub use worker::service::Service;

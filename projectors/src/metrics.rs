@@ -5,8 +5,8 @@ use metrics::{
     Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 
-use crate::running::Written;
-use crate::severity::ErrorType;
+use crate::error_type::ErrorType;
+use crate::rules::run::Written;
 
 const EVENTS: &str = "vitrina_events_total";
 const UNTOUCHED: &str = "vitrina_rule_runs_without_rows_total";

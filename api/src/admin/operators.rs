@@ -1,7 +1,7 @@
 //! What the admin routes work with, and how the desk's answers are told over HTTP.
 
 use vitrina_ingest::KafkaSettings;
-use vitrina_projectors::parked::{Desk, Refusal};
+use vitrina_projectors::{Desk, Refusal};
 
 use super::gate::Access;
 use crate::problem::{Kind, Problem};

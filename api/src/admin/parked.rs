@@ -9,7 +9,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use vitrina_projectors::parked::{self, Parked, Record, Retried};
+use vitrina_projectors::Retried;
+use vitrina_projectors::parked::{self, Parked, Record};
 
 use super::operators::{BY, Operators};
 use crate::problem::{Kind, Problem};

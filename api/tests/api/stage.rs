@@ -15,7 +15,7 @@ use vitrina_api::admin::{Access, Operators};
 use vitrina_api::{Api, ApiSettings};
 use vitrina_avro::{Registry, RegistrySettings};
 use vitrina_ingest::KafkaSettings;
-use vitrina_projectors::parked::Desk;
+use vitrina_projectors::Desk;
 use vitrina_projectors::session;
 
 use crate::postgres;

@@ -7,12 +7,12 @@ use vitrina_sql::waves::Waves;
 
 use super::events::{Event, RELATIONS};
 use crate::batch::{self, Content, Decoded, Part, Row};
+use crate::commit::writer::Writer;
 use crate::definition::Definition;
 use crate::fault::Fault;
-use crate::generation::create_tables;
+use crate::generation::open::create_tables;
 use crate::rules::{Rules, StoredTypes};
-use crate::search::Search;
-use crate::writer::Writer;
+use crate::worker::bisect::Search;
 use crate::{generation_schema, quote, session};
 
 pub(super) struct World {

@@ -4,7 +4,7 @@
 use serde::{Serialize, Serializer};
 use sqlx::PgPool;
 
-use super::desk::Refusal;
+use crate::desk::Refusal;
 
 /// A parked record, without its payload; serialized as the admin API and `vitrina parked --json` tell it.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow, Serialize)]
@@ -75,7 +75,7 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<Parked>, Refusal> {
     if let Some(model) = model {
-        super::desk::known(pool, model).await?;
+        crate::desk::known(pool, model).await?;
     }
     let sql = format!(
         "{LISTED} WHERE p.id > $1 AND ($2::text IS NULL OR p.model = $2) ORDER BY p.id LIMIT $3"

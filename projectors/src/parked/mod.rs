@@ -1,15 +1,13 @@
 //! Parked records: what could not be applied, and what waits behind it so that each key's events stay in order. A record
 //! is parked in the transaction that moves the position past it, and leaves in the one that applies it.
 
-mod bench;
-mod desk;
-mod list;
-mod queues;
-mod replay;
-mod show;
-mod store;
+pub(crate) mod list;
+pub(crate) mod queues;
+pub(crate) mod replay;
+pub(crate) mod show;
+pub(crate) mod store;
+pub(crate) mod workbench;
 
-pub use desk::{Desk, Refusal, Retried};
 pub use list::{Parked, count, list};
 pub use show::Record;
 

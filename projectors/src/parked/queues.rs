@@ -10,7 +10,7 @@ use vitrina_ingest::TopicPartition;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::store::Change;
-use crate::window::Identity;
+use crate::commit::window::Identity;
 
 /// Names the queue of a topic and record key: 128 bits, so that a hundred thousand parked keys take a few MiB.
 pub(crate) fn queue_of(topic: &str, key: &[u8]) -> u128 {

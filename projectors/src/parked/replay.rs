@@ -7,16 +7,16 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor as _};
 use vitrina_avro::{Decoded as Outcome, Decoder, Record, Rows};
 
-use super::bench::{Bench, STORED, Stored};
-use super::desk::{Queue, Refusal};
 use super::queues::raise_versions;
 use super::store::without_nul;
+use super::workbench::{Bench, STORED, Stored};
 use crate::batch::Row;
+use crate::commit::window::Identity;
+use crate::commit::writer::lock_key;
+use crate::desk::{Queue, Refusal};
 use crate::fault::{Blame, Fault};
-use crate::running::Bounded;
+use crate::rules::run::Bounded;
 use crate::session::{self, within};
-use crate::window::Identity;
-use crate::writer::lock_key;
 
 /// Records of one transaction: a long queue neither fills the memory nor keeps the writers waiting.
 const CHUNK: u64 = 500;

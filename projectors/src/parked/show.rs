@@ -6,11 +6,11 @@ use serde_json::Value;
 use sqlx::AssertSqlSafe;
 use vitrina_avro::{Contract, Decoded as Outcome, Decoder, Layout};
 
-use super::bench::{Bench, STORED, Stored};
-use super::desk::{Desk, Refusal};
 use super::list::{self, Parked};
 use super::store;
-use crate::statement::Statement;
+use super::workbench::{Bench, STORED, Stored};
+use crate::desk::{Desk, Refusal};
+use crate::rules::statement::Statement;
 
 /// A parked record with its payload, which is personal data: for administrators only.
 #[derive(Debug, Clone)]

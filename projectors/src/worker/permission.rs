@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use super::Worker;
+use crate::board::State;
 use crate::metrics;
-use crate::status::State;
 
 /// How often an open breaker is looked at.
 const LOOK: Duration = Duration::from_millis(200);

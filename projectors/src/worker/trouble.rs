@@ -8,10 +8,10 @@ use vitrina_ingest::{End, TopicPartition};
 use super::Worker;
 use crate::backoff::Backoff;
 use crate::batch::{Decoded, Part};
+use crate::board::State;
 use crate::fault::{Fault, Trouble};
 use crate::metrics;
-use crate::search::Search;
-use crate::status::State;
+use crate::worker::bisect::Search;
 
 /// How often one event alone may run into the time-out before the model stops.
 const TIMEOUTS: u32 = 3;

@@ -8,13 +8,13 @@ use sqlx::{AssertSqlSafe, Connection, Executor};
 use vitrina_avro::Layout;
 
 use crate::batch::{Decoded, Part};
+use crate::commit::positions;
+use crate::commit::window;
 use crate::fault::Fault;
 use crate::parked::{self, Change, Queues};
-use crate::positions;
 use crate::rules::Rules;
-use crate::running::{Bounded, Written};
+use crate::rules::run::{Bounded, Written};
 use crate::session::{self, within};
-use crate::window;
 
 /// How long a connection may take to roll back, or to close, before it is given up.
 const ROLLBACK: Duration = Duration::from_secs(2);

@@ -10,9 +10,9 @@ use sqlx::{Postgres, Transaction};
 use tokio::runtime::Handle;
 use vitrina_ingest::{Claim, Found, Positions, Refusal, TopicPartition, lost_offsets, recreated};
 
-use crate::control::{self, ControlError};
-use crate::status::Board;
-use crate::window::Window;
+use crate::board::Board;
+use crate::commit::window::Window;
+use crate::generation::control::{self, ControlError};
 
 /// How long a revoked partition waits for the transaction that moves it.
 const RELEASE: Duration = Duration::from_secs(5);

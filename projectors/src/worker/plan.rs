@@ -7,9 +7,9 @@ use vitrina_ingest::Span;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::batch::{Decoded, Event, Part};
-use crate::breaker::{Breaker, Failure, Outcome};
 use crate::parked::Queues;
 use crate::settings::ParkedLimits;
+use crate::worker::breaker::{Breaker, Failure, Outcome};
 
 /// A part, and what the breaker will count once it is committed.
 pub(crate) struct Plan {

@@ -9,7 +9,7 @@ use vitrina_sql::{Files, Model};
 
 use crate::definition::Definition;
 use crate::fault::Fault;
-use crate::furnish::{index_names, refurnish};
+use crate::generation::follow::{index_names, refurnish};
 use crate::{generation_schema, quote};
 
 /// What `vitrina.generation.definition` holds.
@@ -26,7 +26,7 @@ struct Stored {
 
 /// The generation that runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Generation {
+pub(crate) struct Generation {
     pub number: i32,
     /// N of the duplicates' window, fixed when the generation began.
     pub duplicate_window: u32,
@@ -37,7 +37,7 @@ pub struct Generation {
 /// # Errors
 /// [`Fault::Stop`] where the definition means something else than the generation's, or a schema of this name is not
 /// ours; [`Fault::World`] where Postgres is away.
-pub async fn open(
+pub(crate) async fn open(
     pool: &PgPool,
     definition: &Definition,
     duplicate_window: u32,

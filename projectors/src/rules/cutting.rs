@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::batch::{Decoded, Row};
 use crate::definition::Definition;
-use crate::statement::Statement;
+use crate::rules::statement::Statement;
 
 /// A batch's events by wave.
 #[derive(Debug, Default)]

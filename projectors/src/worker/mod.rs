@@ -1,7 +1,13 @@
 //! A worker writes one lane of a model on this instance: it drops what is no longer its own, marks duplicates, writes, and
 //! says how it goes. Batches are written strictly one after another, and again until they are written or not its own.
 
+pub(crate) mod bisect;
+pub(crate) mod breaker;
+pub(crate) mod claims;
+mod lanes;
 mod permission;
+pub(crate) mod plan;
+pub(crate) mod service;
 mod trouble;
 
 use std::collections::{HashMap, HashSet};
@@ -13,16 +19,16 @@ use tokio_util::sync::CancellationToken;
 use vitrina_ingest::{Consumer, End, TopicPartition};
 
 use crate::batch::{Columns, Decoded, Part};
-use crate::breaker::Breaker;
-use crate::claims::Claims;
+use crate::board::{Board, Orders};
+use crate::commit::window::{Seen, Window};
+use crate::commit::writer::Writer;
 use crate::metrics;
-use crate::plan::{self, Plan};
-use crate::running::Written;
-use crate::search::Search;
+use crate::rules::run::Written;
 use crate::settings::ModelSettings;
-use crate::status::{Board, Orders};
-use crate::window::{Seen, Window};
-use crate::writer::Writer;
+use crate::worker::bisect::Search;
+use crate::worker::breaker::Breaker;
+use crate::worker::claims::Claims;
+use crate::worker::plan::Plan;
 
 /// What the workers of one model share.
 #[derive(Clone)]

@@ -1,15 +1,17 @@
 //! A decoded batch: events in the order of their arrival, their values in columns, and what the positions become. A part
 //! of it, from where the last one ended, is a batch as good as the whole: it moves the positions up to its end.
 
+pub(crate) mod decode;
+
 use std::collections::HashSet;
 use std::ops::Range;
 
 use vitrina_avro::Rows;
 use vitrina_ingest::{Batch, Span, TopicPartition};
 
+use crate::commit::window::Identity;
 use crate::fault::Blame;
 use crate::parked::queue_of;
-use crate::window::Identity;
 
 /// One event, or a record that should have been one.
 #[derive(Debug, Clone)]

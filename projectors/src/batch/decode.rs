@@ -11,11 +11,11 @@ use vitrina_ingest::Batch;
 
 use crate::backoff::Backoff;
 use crate::batch::{Columns, Content, Decoded, Event, Row};
+use crate::board::{Board, State};
+use crate::commit::window::Identity;
 use crate::fault::{Blame, Fault};
 use crate::metrics::{self, Neighbour};
 use crate::settings::Retries;
-use crate::status::{Board, State};
-use crate::window::Identity;
 
 /// How often an id that the registry does not know is asked again before it is the record's fault: a registry's follower
 /// may be behind its leader.

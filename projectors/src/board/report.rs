@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use sqlx::postgres::PgPool;
 use tokio_util::sync::CancellationToken;
 
+use crate::board::{Board, Orders, Report};
 use crate::metrics::{self, Neighbour};
 use crate::parked;
-use crate::status::{Board, Orders, Report};
 
 const PACE: Duration = Duration::from_secs(1);
 const WRITE: Duration = Duration::from_secs(5);

@@ -13,20 +13,20 @@ use vitrina_avro::{Decoder, Registry};
 use vitrina_ingest::{BrokerKind, End, KafkaSettings, Subscription};
 
 use crate::backoff::Backoff;
-use crate::claims::Claims;
-use crate::crew;
-use crate::decode::Stage;
+use crate::batch::decode::Stage;
+use crate::board::{Board, State};
+use crate::commit::writer::Writer;
 use crate::definition::Definition;
+use crate::error_type::ErrorType;
 use crate::fault::Fault;
-use crate::generation::{self, Generation};
-use crate::inspect;
+use crate::generation::inspect::inspect;
+use crate::generation::open::{self, Generation, judge};
 use crate::rules::Rules;
 use crate::session;
 use crate::settings::ModelSettings;
-use crate::severity::ErrorType;
-use crate::status::{Board, State};
 use crate::worker::Shared;
-use crate::writer::Writer;
+use crate::worker::claims::Claims;
+use crate::worker::lanes;
 
 /// What all models of an instance share.
 pub struct Service {
@@ -124,23 +124,16 @@ impl Service {
         definition: &Definition,
         settings: &ModelSettings,
     ) -> Result<Generation, Fault> {
-        self.board
-            .follow_orders(&self.pool, &definition.model.name)
-            .await
-            .map_err(generation::judge)?;
-        let findings = inspect::inspect(&self.postgres, definition).await?;
+        self.board.follow_orders(&self.pool, &definition.model.name).await.map_err(judge)?;
+        let findings = inspect(&self.postgres, definition).await?;
         let errors: Vec<String> =
             findings.iter().filter(|finding| finding.is_error()).map(ToString::to_string).collect();
         if !errors.is_empty() {
             return Err(Fault::Stop(errors.join("\n")));
         }
-        let generation =
-            generation::open(&self.pool, definition, settings.duplicate_window).await?;
+        let generation = open::open(&self.pool, definition, settings.duplicate_window).await?;
         // The first one makes the model's row, too, so that its orders can be told from later ones.
-        self.board
-            .follow_orders(&self.pool, &definition.model.name)
-            .await
-            .map_err(generation::judge)?;
+        self.board.follow_orders(&self.pool, &definition.model.name).await.map_err(judge)?;
         Ok(generation)
     }
 
@@ -153,7 +146,7 @@ impl Service {
     ) -> Result<Vec<Rules>, Fault> {
         let schema = crate::generation_schema(&definition.model.name, generation.number);
         let connected = session::writer(&self.postgres, &schema, 0, settings.timeout).await;
-        let mut connection = connected.map_err(generation::judge)?;
+        let mut connection = connected.map_err(judge)?;
         let rules = Rules::new(&mut connection, definition, &schema).await?;
         let _ = connection.close().await;
         let writers = if rules.parallel { settings.concurrency } else { 1 };
@@ -208,7 +201,7 @@ impl Service {
             self.board.clone(),
         );
         shared.begin();
-        crew::consume(
+        lanes::consume(
             subscription,
             Arc::new(claims),
             self.board.clone(),

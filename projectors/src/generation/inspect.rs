@@ -10,7 +10,7 @@ use vitrina_sql::{Finding, Literal, LiteralStatement, Rule, functions};
 
 use crate::definition::Definition;
 use crate::fault::Fault;
-use crate::generation::declarations;
+use crate::generation::open::declarations;
 use crate::{quote, session};
 
 /// Inspects a definition that was read without an error.

@@ -8,7 +8,7 @@ use sqlx::postgres::PgConnection;
 use vitrina_sql::Model;
 
 use crate::fault::Fault;
-use crate::generation::{create_tables, judge, run};
+use crate::generation::open::{create_tables, judge, run};
 use crate::quote;
 
 /// A plain index: its table and everything after `USING`.

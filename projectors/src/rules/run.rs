@@ -9,8 +9,8 @@ use vitrina_avro::Rows;
 use crate::batch::{Decoded, Row};
 use crate::fault::Fault;
 use crate::rules::Rules;
+use crate::rules::statement::Statement;
 use crate::session::within;
-use crate::statement::Statement;
 
 /// What a part did.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -9,12 +9,13 @@ use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::{AssertSqlSafe, Executor};
 use vitrina_avro::Registry;
 
-use super::bench::Bench;
-use super::list::{self, Parked};
-use super::queues;
+use crate::commit::window;
+use crate::commit::writer::lock_key;
 use crate::fault::Fault;
-use crate::writer::lock_key;
-use crate::{metrics, window};
+use crate::metrics;
+use crate::parked::list::{self, Parked};
+use crate::parked::queues;
+use crate::parked::workbench::Bench;
 
 /// Where operators' decisions are made. Any process with the same settings has one.
 #[derive(Clone)]

@@ -8,11 +8,12 @@ use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use vitrina_avro::{Decoder, HeaderPlace, Headers, Record, Registry, RegistryError, SchemaRef};
 
-use super::desk::{Desk, Refusal};
 use crate::definition::Definition;
+use crate::desk::{Desk, Refusal};
 use crate::fault::{Blame, Fault};
+use crate::generation::open;
 use crate::rules::Rules;
-use crate::{generation, session};
+use crate::session;
 
 pub(crate) struct Bench {
     pub model: String,
@@ -57,8 +58,7 @@ impl Bench {
     /// # Errors
     /// [`Refusal`].
     pub(crate) async fn new(desk: &Desk, model: &str, generation: i32) -> Result<Self, Refusal> {
-        let (definition, duplicate_window) =
-            generation::stored(&desk.pool, model, generation).await?;
+        let (definition, duplicate_window) = open::stored(&desk.pool, model, generation).await?;
         let schema = crate::generation_schema(model, generation);
         let mut connection =
             session::writer(&desk.postgres, &schema, 0, session::STATEMENT).await?;

@@ -1,5 +1,8 @@
 //! What this instance says of its models. The board is the only place where a state changes.
 
+mod recent;
+mod report;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -8,9 +11,9 @@ use serde::Serialize;
 use tokio::sync::watch;
 use vitrina_ingest::{Ownership, Span, TopicPartition};
 
+use crate::board::recent::Recent;
+use crate::error_type::ErrorType;
 use crate::metrics;
-use crate::recent::Recent;
-use crate::severity::ErrorType;
 
 /// The state of a model on one instance (`interface.md`, `status --json`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,9 @@
 //! The rules of a generation in file order, each in its two forms: over one event, which is the meaning, and over a wave.
 
+pub(crate) mod cutting;
+pub(crate) mod run;
+pub(crate) mod statement;
+
 use std::collections::HashMap;
 
 use sqlx::Executor as _;
@@ -10,12 +14,12 @@ use vitrina_sql::waves::{
     EventKeys, Obstacle, Parallel, RecordKey, Runs, StoredType, Types, Waves,
 };
 
-use crate::cutting::Cutting;
 use crate::definition::Definition;
 use crate::fault::Fault;
-use crate::generation::judge;
+use crate::generation::open::judge;
 use crate::metrics;
-use crate::statement::Statement;
+use crate::rules::cutting::Cutting;
+use crate::rules::statement::Statement;
 
 /// One rule, ready to run.
 #[derive(Debug, Clone)]

@@ -9,11 +9,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use vitrina_ingest::{Consumer, End, Subscription};
 
-use crate::claims::Claims;
-use crate::decode::Stage;
-use crate::status::Board;
+use crate::batch::decode::Stage;
+use crate::board::Board;
+use crate::commit::writer::Writer;
+use crate::worker::claims::Claims;
 use crate::worker::{Shared, Worker};
-use crate::writer::Writer;
 
 /// How long a consumer may take to leave its group.
 const LEAVE: Duration = Duration::from_secs(8);

@@ -1,0 +1,5 @@
+//! The one transaction.
+
+pub(crate) mod positions;
+pub(crate) mod window;
+pub(crate) mod writer;
