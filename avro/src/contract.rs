@@ -1,15 +1,23 @@
 //! A contract: one event type in all its versions, and the context that it belongs to. What is here has passed every
 //! check of loading, so that nothing later needs to doubt it.
 
+pub(crate) mod carry;
+pub(crate) mod context;
+pub(crate) mod literal;
+pub(crate) mod load;
+pub(crate) mod tombstone;
+pub(crate) mod upcast;
+pub(crate) mod version;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use vitrina_sql::UpcastItem;
 
-use crate::canonical::{self, Detail};
-use crate::column::{Column, ColumnType};
+use crate::schema::canonical::{self, Detail};
 use crate::schema::{Field, Record, Schema};
-use crate::tombstone::TOMBSTONE;
+use crate::value::column::{Column, ColumnType};
+use tombstone::TOMBSTONE;
 
 /// What the transport knows of an event: columns that every event relation has besides its fields.
 pub const METADATA: [(&str, ColumnType); 9] = [

@@ -13,7 +13,7 @@ use schema_registry_converter::async_impl::schema_registry::{
 use schema_registry_converter::error::SRCError;
 use schema_registry_converter::schema_registry_common::{RawError, SchemaType, SuppliedSchema};
 
-use crate::frame::SchemaRef;
+use crate::read::frame::SchemaRef;
 use crate::schema::Schema;
 
 /// For connecting and for reading an answer.

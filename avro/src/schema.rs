@@ -1,11 +1,13 @@
 //! An Avro schema as a graph of nodes: every name is resolved to a node's number, so a type that holds itself is an
 //! ordinary loop, and no later step looks a name up again.
 
+mod arena;
+pub(crate) mod canonical;
+
 use apache_avro::Schema as Parsed;
 use serde_json::Value as Json;
 
-use crate::arena;
-use crate::column::{Column, ColumnType};
+use crate::value::column::{Column, ColumnType};
 
 /// The place of a node in its schema.
 pub(crate) type NodeId = usize;

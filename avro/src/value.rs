@@ -1,15 +1,19 @@
 //! One scalar value on its way from Avro to Postgres, and its three forms: an array's binary element, JSON as
 //! `to_jsonb` writes it, and the text of a cast. Text and bytes stay where the record has them.
 
+pub(crate) mod ascii;
+pub(crate) mod calendar;
+pub(crate) mod column;
+pub(crate) mod digits;
+pub(crate) mod json;
+pub(crate) mod numeric;
+
 use std::io::Write;
 
 use uuid::Uuid;
 
-use crate::calendar;
-use crate::column::Values;
-use crate::digits;
-use crate::json;
-use crate::numeric::Decimal;
+use column::Values;
+use numeric::Decimal;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Value<'a> {

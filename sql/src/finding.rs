@@ -1,5 +1,8 @@
 //! A finding names a place, what is wrong there, and the way out. Nothing is refused without one.
 
+pub(crate) mod files;
+pub(crate) mod report;
+
 use std::fmt;
 
 use serde::Serialize;

@@ -1,35 +1,23 @@
 #![doc = include_str!("../README.md")]
 
-mod files;
 mod finding;
-mod from;
-pub mod functions;
-mod index;
-mod lexicon;
-mod list;
-mod literal;
 mod model;
-mod name;
-mod pin;
+mod names;
+mod objects;
 mod precedence;
 mod reading;
-mod report;
-mod rule;
-mod scope;
 mod shape;
-mod statement;
-mod survey;
-mod table;
 mod text;
 mod upcast;
 pub mod waves;
 
-pub use files::Files;
+pub use finding::files::Files;
 pub use finding::{Finding, Severity};
-pub use index::{Comment, Index, View};
-pub use literal::Literal;
 pub use model::{LiteralStatement, Model, SuspiciousLiteral};
-pub use rule::{Rule, RuleKind, Shape};
-pub use scope::Relations;
-pub use table::{Table, TableColumn};
+pub use names::functions;
+pub use objects::index::{Comment, Index, View};
+pub use objects::scope::Relations;
+pub use objects::table::{Table, TableColumn};
+pub use shape::rule::{Rule, RuleKind, Shape};
+pub use text::literal::Literal;
 pub use upcast::{Upcast, UpcastItem};

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use crate::index::{Comment, Index, View};
-use crate::literal::Literal;
-use crate::name::refused_model;
+use crate::Finding;
+use crate::finding::report::Report;
+use crate::names::lexicon;
+use crate::names::name::refused_model;
+use crate::objects::index::{Comment, Index, View};
+use crate::objects::scope::Relations;
+use crate::objects::table::Table;
 use crate::reading::{self, Statements};
-use crate::report::Report;
-use crate::rule::Rule;
-use crate::scope::Relations;
-use crate::table::Table;
+use crate::shape::rule::Rule;
 use crate::text::Text;
-use crate::{Finding, lexicon};
+use crate::text::literal::Literal;
 
 /// One model file, read and accepted.
 #[derive(Debug, Clone)]

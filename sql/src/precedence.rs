@@ -1,8 +1,8 @@
 //! Topics are read side by side, so an event of one may come before that of another. A rule that finds the other's
 //! row missing does nothing, silently; this warns of it.
 
-use crate::report::Report;
-use crate::rule::{Rule, RuleKind};
+use crate::finding::report::Report;
+use crate::shape::rule::{Rule, RuleKind};
 
 /// Warns of rules that need rows which only rules of other contexts insert.
 pub(crate) fn warn(rules: &[Rule], report: &mut Report) {

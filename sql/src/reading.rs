@@ -5,14 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sqlparser::ast::Statement;
 
-use crate::index::{Comment, Index, View};
-use crate::report::Report;
-use crate::rule::Rule;
-use crate::scope::{Relations, Scope};
-use crate::statement::{StatementKind, lacking};
-use crate::table::Table;
+use crate::finding::report::Report;
+use crate::names::name;
+use crate::objects::index::{Comment, Index, View};
+use crate::objects::scope::{Relations, Scope};
+use crate::objects::table::Table;
+use crate::precedence;
+use crate::shape;
+use crate::shape::rule::Rule;
+use crate::text::statement::{StatementKind, lacking};
 use crate::text::{Fragment, Text};
-use crate::{name, precedence, shape};
 
 /// What a model file holds.
 #[derive(Default)]

@@ -1,6 +1,11 @@
 //! Reads a rule and decides how it may run over many events. What cannot be told to make each event's rows alone is
 //! run event by event, and where even that is not possible it is refused.
 
+pub(crate) mod from;
+pub(crate) mod list;
+pub(crate) mod pin;
+pub(crate) mod rule;
+
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -11,18 +16,16 @@ use sqlparser::ast::{
 };
 use sqlparser::tokenizer::Token;
 
-use crate::from::{self, Item, Join};
-use crate::functions;
-use crate::list;
-use crate::literal::Literal;
-use crate::name::{fold, parts, single};
-use crate::pin;
-use crate::report::Report;
-use crate::rule::{Mention, Rule, RuleKind, Shape};
-use crate::scope::{EventName, Scope};
-use crate::statement::CONTENTS;
-use crate::survey::Survey;
+use crate::finding::report::Report;
+use crate::names::functions;
+use crate::names::name::{fold, parts, single};
+use crate::names::survey::Survey;
+use crate::objects::scope::{EventName, Scope};
 use crate::text::Fragment;
+use crate::text::literal::Literal;
+use crate::text::statement::CONTENTS;
+use from::{Item, Join};
+use rule::{Mention, Rule, RuleKind, Shape};
 
 /// A rule under the reader: what the findings need.
 struct Reading<'a, 'b> {

@@ -1,6 +1,9 @@
 //! A file's text as tokens that know their bytes. Every place that is cut or spliced comes from here, so whatever is
 //! not cut stays byte for byte as the user wrote it.
 
+pub(crate) mod literal;
+pub(crate) mod statement;
+
 use std::collections::BTreeSet;
 use std::ops::Range;
 

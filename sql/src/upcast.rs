@@ -6,12 +6,12 @@ use sqlparser::ast::{Expr, Ident, Select, SelectItem, Statement, TableFactor};
 use sqlparser::tokenizer::Token;
 
 use crate::Finding;
-use crate::lexicon;
-use crate::literal::Literal;
-use crate::name::{did_you_mean, fold, single};
-use crate::report::Report;
+use crate::finding::report::Report;
+use crate::names::lexicon;
+use crate::names::name::{did_you_mean, fold, single};
+use crate::names::survey::Survey;
 use crate::shape::is_grouped;
-use crate::survey::Survey;
+use crate::text::literal::Literal;
 use crate::text::{Fragment, Lexeme, Text, line};
 
 /// An upcast file, read.
@@ -195,7 +195,7 @@ impl Reading<'_> {
 
     fn check_column(&mut self, column: &Ident) {
         let name = fold(column);
-        if !self.columns.contains(&name) && crate::functions::refused_word(&name).is_none() {
+        if !self.columns.contains(&name) && crate::names::functions::refused_word(&name).is_none() {
             let near = did_you_mean(&name, self.columns.iter().map(String::as_str));
             let help = format!("{near}its columns are {}", self.columns.join(", "));
             self.report.error(

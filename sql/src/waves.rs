@@ -2,21 +2,18 @@
 //! run in one statement only where no access of one may meet an access of the other that it conflicts with.
 
 mod access;
+mod analysis;
 mod cut;
+mod explain;
 mod facts;
-mod fold;
 mod keys;
-mod level;
 mod merge;
-mod merge_update;
-mod merged;
 mod names;
 mod order;
 mod parallel;
 mod reads;
 mod sabotage;
-mod study;
-mod telling;
+mod select_level;
 mod touch;
 mod types;
 
@@ -24,16 +21,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use access::{Access, Column, ColumnSet, KeyPart, Obstacle, RowSet};
 pub use cut::{Cutter, combine};
-pub use fold::Fold;
 pub use keys::{EventKeys, KeyValue};
 pub use merge::Merge;
+pub use merge::fold::Fold;
 pub use parallel::{KEY, Parallel, RecordKey};
 pub use types::{StoredType, Types};
 
 use crate::model::Model;
-use crate::rule::Rule;
+use crate::shape::rule::Rule;
+use analysis::{Draft, Study};
 use facts::Facts;
-use study::{Draft, Study};
 
 /// The name of the column that numbers the events of a batch, in the derived tables of [`EventKeys::asked`] and
 /// [`Merge::statement`]: an integer that grows with the events' order.
@@ -137,7 +134,7 @@ impl Model {
             relations[*relation].rules.iter().map(|other| (*other, &drafts[*other].1)).collect();
         let keys = &relations[*relation].keys;
         let mut accesses = draft.accesses.clone();
-        let runs = match telling::obstacle(index, &others, keys, self) {
+        let runs = match explain::obstacle(index, &others, keys, self) {
             Some(obstacle) => {
                 // Only the merged statement looks whether sums have room.
                 accesses.iter_mut().for_each(Access::forget_sums);
@@ -147,7 +144,7 @@ impl Model {
         };
         let touches = accesses
             .iter()
-            .map(|access| telling::touches(access, &self.tables[access.table]))
+            .map(|access| explain::touches(access, &self.tables[access.table]))
             .collect();
         RuleWaves { relation: *relation, accesses, runs, touches }
     }

@@ -11,10 +11,10 @@ use sqlparser::ast::{
 use super::access::{Column, ColumnSet};
 use super::sabotage::{Line, left_out};
 use super::types::{SqlType, Types};
-use crate::index::Index;
-use crate::name::fold;
-use crate::survey::Survey;
-use crate::table::Table;
+use crate::names::name::fold;
+use crate::names::survey::Survey;
+use crate::objects::index::Index;
+use crate::objects::table::Table;
 
 pub(crate) struct Facts {
     pub(crate) unique: Vec<Unique>,

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use super::ORDINAL;
 use super::access::KeyPart;
-use crate::name::quoted;
-use crate::rule::BATCH;
+use crate::names::name::quoted;
+use crate::shape::rule::BATCH;
 
 /// The keys of an event relation, in the order in which [`super::Cutter::cut`] takes their hashes.
 #[derive(Debug, Clone, PartialEq, Eq)]

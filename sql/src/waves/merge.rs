@@ -1,6 +1,10 @@
 //! Whether a rule's effect on a row is a merge. Then events of one key may share a wave: what they do one after another
 //! is what the merged one does.
 
+pub(crate) mod fold;
+pub(crate) mod statement;
+mod update;
+
 use std::collections::BTreeSet;
 
 use sqlparser::ast::{
@@ -9,17 +13,17 @@ use sqlparser::ast::{
 };
 
 use super::access::{Access, Column};
+use super::analysis::{Read, Study, assignments, inserted};
 use super::facts::{Facts, position};
-use super::fold::{Fold, Step, is_column};
 use super::keys::KeyValue;
-use super::merged::{self, Piece, split};
 use super::names::Source;
 use super::sabotage::{Line, left_out};
-use super::study::{Read, Study, assignments, inserted};
 use super::types::SqlType;
-use crate::name::{fold, single};
-use crate::rule::{RuleKind, Shape};
-use crate::table::Table;
+use crate::names::name::{fold, single};
+use crate::objects::table::Table;
+use crate::shape::rule::{RuleKind, Shape};
+use fold::{Fold, Step, is_column};
+use statement::{Piece, split};
 
 /// How the events of one key become one. In the log's order, or together: never the later one first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,7 +148,7 @@ impl Finding<'_> {
         if !all_set || !key.columns.is_subset(&named) || named.len() < row.len() {
             return None;
         }
-        let statement = merged::Insertion {
+        let statement = statement::Insertion {
             form: self.form(&pieces),
             rule: self.read.rule,
             updates: !set.is_empty(),
@@ -225,7 +229,7 @@ impl Finding<'_> {
             .filter(|ty| ty.casts_as_it_stores() || left_out(Line::StoredCasts))
     }
 
-    pub(crate) fn form<'p>(&'p self, pieces: &'p [Piece]) -> merged::Form<'p> {
+    pub(crate) fn form<'p>(&'p self, pieces: &'p [Piece]) -> statement::Form<'p> {
         let adders =
             |column: usize| self.study.set.get(&(self.read.table, column)).map_or(1, Vec::len);
         let factors = pieces.iter().map(|piece| match adders(piece.column) {
@@ -233,7 +237,7 @@ impl Finding<'_> {
             _ if left_out(Line::RoomForSeveral) => 1,
             several => several + 1,
         });
-        merged::Form {
+        statement::Form {
             table: self.table,
             called: &self.read.called,
             factors: factors.collect(),

@@ -10,9 +10,9 @@ use sqlparser::tokenizer::Token;
 use super::facts::position;
 use super::types::{SqlType, Types};
 use crate::model::Model;
-use crate::name::fold;
-use crate::rule::Rule;
-use crate::survey::Survey;
+use crate::names::name::fold;
+use crate::names::survey::Survey;
+use crate::shape::rule::Rule;
 use crate::text::{Lexeme, Text};
 
 /// A relation as a statement calls it.

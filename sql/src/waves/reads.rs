@@ -11,13 +11,13 @@ use sqlparser::tokenizer::Location;
 
 use super::access::{Column, ColumnSet, KeyPart};
 use super::facts::position;
-use super::level::{Keyed, Level, is_natural};
 use super::names::Mention;
 use super::sabotage::{Line, left_out};
-use crate::from;
-use crate::name::{fold, parts, single};
-use crate::survey::Survey;
-use crate::table::Table;
+use super::select_level::{Keyed, Level, is_natural};
+use crate::names::name::{fold, parts, single};
+use crate::names::survey::Survey;
+use crate::objects::table::Table;
+use crate::shape::from;
 
 /// Names of columns that a piece of SQL says where it takes a value.
 #[derive(Default)]

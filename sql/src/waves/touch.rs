@@ -4,12 +4,12 @@
 use sqlparser::ast::{Insert, Statement};
 
 use super::access::{Access, Column, ColumnSet, KeyPart, Obstacle, RowSet};
+use super::analysis::Study;
 use super::reads::{Named, Reader};
 use super::sabotage::{Line, left_out};
-use super::study::Study;
-use crate::name::fold;
-use crate::rule::{Rule, RuleKind};
-use crate::survey::Survey;
+use crate::names::name::fold;
+use crate::names::survey::Survey;
+use crate::shape::rule::{Rule, RuleKind};
 
 /// What is written by `SET`, generated columns included.
 pub(crate) struct Change {

@@ -1,0 +1,9 @@
+//! The way of a record: frame, the writer's schema, the version that it fits, rows for one model.
+
+pub(crate) mod decoder;
+pub(crate) mod frame;
+pub(crate) mod layout;
+pub(crate) mod matching;
+pub(crate) mod metadata;
+pub(crate) mod plan;
+pub(crate) mod rows;

@@ -1,0 +1,208 @@
+//! All that one model decodes with. Bytes of a record go in, a row of one version's columns comes out, or the reason
+//! why not; a record whose type no layout names is ignored by name, never in silence.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::contract::Contracts;
+use crate::contract::tombstone::TOMBSTONE;
+use crate::read::frame::{Framed, Record, SchemaRef};
+use crate::read::layout::Layout;
+use crate::read::matching;
+use crate::read::metadata::Envelope;
+use crate::read::plan::Plan;
+use crate::read::rows::Rows;
+use crate::schema::{Node, NodeId, Schema};
+use crate::value::calendar;
+use crate::walk::cursor::Cursor;
+use crate::walk::fault::RecordError;
+
+/// Decodes the records of one model's topics.
+#[derive(Debug)]
+pub struct Decoder {
+    layouts: Vec<Target>,
+    writers: BTreeMap<SchemaRef, Writer>,
+    /// The layouts of tombstones: what their records are, of whatever topic.
+    tombstones: Branch,
+}
+
+/// A layout, and where its context's events come from.
+#[derive(Debug)]
+struct Target {
+    layout: Layout,
+    topic: String,
+    envelope: Envelope,
+}
+
+/// A writer's schema: one branch, or those of a union at the top.
+#[derive(Debug)]
+struct Writer {
+    union: bool,
+    branches: Vec<Branch>,
+}
+
+#[derive(Debug)]
+struct Branch {
+    name: String,
+    /// For each layout that names the record: its index, and the plan, or why there is none.
+    plans: Vec<(usize, Result<Plan, RecordError>)>,
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decoded<'o> {
+    /// It is a row of `out[layout][version]`.
+    Event {
+        layout: usize,
+        /// Index of the version, from 0.
+        version: usize,
+        row: u32,
+        /// By which duplicates are known; none where the event has no id.
+        identity: Option<Identity<'o>>,
+        /// Microseconds since 1970 UTC; none where neither the event nor the record has a time.
+        time_micros: Option<i64>,
+    },
+    /// No layout of its topic names this type.
+    Ignored { name: &'o str },
+}
+
+/// What, with the record's key, tells whether two events are one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity<'o> {
+    /// Full name of the writer's record.
+    pub record: &'o str,
+    /// The event's id as text.
+    pub id: &'o [u8],
+}
+
+impl Decoder {
+    /// `layouts`: the contracts that the model's rules name. One whose context is not among `contracts` never matches.
+    pub fn new(contracts: &Contracts, layouts: Vec<Layout>) -> Self {
+        let target = |layout: Layout| {
+            let context = contracts.contexts.get(&layout.contract.context);
+            let topic = context.map(|context| context.topic.clone()).unwrap_or_default();
+            let envelope =
+                context.map(|context| Envelope::new(context, &layout.contract)).unwrap_or_default();
+            Target { topic, envelope, layout }
+        };
+        let layouts: Vec<Target> = layouts.into_iter().map(target).collect();
+        let tombstones =
+            layouts.iter().enumerate().filter(|(_, target)| target.layout.contract.is_tombstone());
+        let plans = tombstones.map(|(index, target)| (index, target.plan_tombstones())).collect();
+        let tombstones = Branch { name: TOMBSTONE.to_owned(), plans };
+        Self { layouts, writers: BTreeMap::new(), tombstones }
+    }
+
+    /// Which schema wrote the record, and its datum.
+    ///
+    /// # Errors
+    /// A value that is null, empty, or not in the registry's wire format.
+    pub fn frame<'a>(record: &Record<'a>) -> Result<Framed<'a>, RecordError> {
+        Framed::read(record)
+    }
+
+    /// Whether the schema has been added.
+    pub fn knows(&self, schema: &SchemaRef) -> bool {
+        self.writers.contains_key(schema)
+    }
+
+    /// Finds the version and makes the plan for each record that the schema writes.
+    pub fn add_schema(&mut self, reference: SchemaRef, schema: &Arc<Schema>) {
+        let union = matches!(schema.node(schema.root()), Node::Union(_));
+        let branches = schema
+            .branches(schema.root())
+            .into_iter()
+            .map(|node| self.branch(schema, node))
+            .collect();
+        self.writers.insert(reference, Writer { union, branches });
+    }
+
+    fn branch(&self, schema: &Arc<Schema>, node: NodeId) -> Branch {
+        let Some(record) = schema.record(node) else {
+            return Branch { name: schema.node(node).describe(), plans: Vec::new() };
+        };
+        let name = record.name.full.clone();
+        let named =
+            |(_, target): &(usize, &Target)| target.layout.contract.full_names.contains(&name);
+        let targets = self.layouts.iter().enumerate().filter(named);
+        let plans = targets.map(|(index, target)| (index, target.plan(schema, node))).collect();
+        Branch { name, plans }
+    }
+
+    /// Empty rows, as `decode` fills them: by layout, then by version.
+    pub fn rows(&self) -> Vec<Vec<Rows>> {
+        self.layouts.iter().map(|target| target.layout.rows()).collect()
+    }
+
+    /// Decodes a record into the next row of its layout and version; on an error the rows are as before. The ordinal
+    /// column counts the events of a layout over all versions, from 1.
+    ///
+    /// # Errors
+    /// What is wrong with the record.
+    pub fn decode<'o>(
+        &'o self,
+        record: &Record<'_>,
+        framed: &Framed<'_>,
+        out: &'o mut [Vec<Rows>],
+    ) -> Result<Decoded<'o>, RecordError> {
+        let writer = self.writers.get(&framed.schema);
+        let writer =
+            writer.ok_or_else(|| RecordError::SchemaNotFetched(framed.schema.to_string()))?;
+        let mut cursor = Cursor::new(framed.payload);
+        let place = if writer.union { cursor.index(writer.branches.len(), "branch")? } else { 0 };
+        self.decode_branch(&writer.branches[place], record, cursor, out)
+    }
+
+    /// Takes a record without a value, as [`Self::decode`] one with a value.
+    ///
+    /// # Errors
+    /// What is wrong with its key or headers.
+    pub fn tombstone<'o>(
+        &'o self,
+        record: &Record<'_>,
+        out: &'o mut [Vec<Rows>],
+    ) -> Result<Decoded<'o>, RecordError> {
+        self.decode_branch(&self.tombstones, record, Cursor::new(&[]), out)
+    }
+
+    /// The rest of a record of this branch.
+    fn decode_branch<'r, 'o: 'r>(
+        &'o self,
+        branch: &'o Branch,
+        record: &'r Record<'r>,
+        mut cursor: Cursor<'r>,
+        out: &'o mut [Vec<Rows>],
+    ) -> Result<Decoded<'o>, RecordError> {
+        let plan =
+            branch.plans.iter().find(|(layout, _)| self.layouts[*layout].topic == record.topic);
+        let Some((layout, plan)) = plan else { return Ok(Decoded::Ignored { name: &branch.name }) };
+        let plan = plan.as_ref().map_err(Clone::clone)?;
+        let ordinal = 1 + out[*layout].iter().map(Rows::len).sum::<usize>() as i64;
+        let rows = &mut out[*layout][plan.version];
+        let row = rows.len();
+        let time =
+            plan.decode(record, &mut cursor, ordinal, rows).inspect_err(|_| rows.truncate(row))?;
+        let identity = rows.identities.get(row).map(|id| Identity { record: &branch.name, id });
+        Ok(Decoded::Event {
+            layout: *layout,
+            version: plan.version,
+            row: row as u32,
+            identity,
+            time_micros: time.map(calendar::unix_micros),
+        })
+    }
+}
+
+impl Target {
+    fn plan(&self, schema: &Arc<Schema>, node: NodeId) -> Result<Plan, RecordError> {
+        let contract = &self.layout.contract;
+        let fit = matching::fit(contract, schema, node)?;
+        Ok(Plan::new(fit, node, contract, self.layout.versions(), self.envelope.clone()))
+    }
+
+    /// A tombstone is read as the one version's own record, which has no bytes.
+    fn plan_tombstones(&self) -> Result<Plan, RecordError> {
+        let schema = &self.layout.contract.newest().schema;
+        self.plan(schema, schema.root())
+    }
+}

@@ -1,0 +1,169 @@
+//! What one model needs of one contract. Columns are worked out backwards through the upcasts, so a field that no rule
+//! reads is never decoded, bound or carried; the SQL and the bound columns come from the same lists and always agree.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::contract::{Contract, METADATA, Version};
+use crate::read::rows::Rows;
+use crate::value::column::{Column, ColumnType};
+
+/// The column that tells events apart and keeps their order.
+pub const ORDINAL: &str = "_ordinal";
+
+/// The columns to be decoded of each version of a contract, and the SQL that makes one relation of them.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    pub contract: Arc<Contract>,
+    versions: Vec<VersionLayout>,
+    /// Columns of the relation, without the ordinal.
+    selected: Vec<String>,
+}
+
+/// The columns to be bound for one version: payload, then metadata, then the ordinal.
+#[derive(Debug, Clone)]
+pub struct VersionLayout {
+    pub number: u32,
+    pub columns: Vec<Column>,
+    /// For the payload columns, the places of the version's fields.
+    pub(crate) fields: Vec<usize>,
+    /// For the metadata columns, their places in [`METADATA`].
+    pub(crate) metadata: Vec<usize>,
+}
+
+impl Layout {
+    /// `columns`: names of the newest version's columns and of metadata that the rules use; `None` is all of them.
+    pub fn new(contract: &Arc<Contract>, columns: Option<&BTreeSet<String>>) -> Self {
+        let wanted = |name: &str| columns.is_none_or(|columns| columns.contains(name));
+        let newest = contract.newest().columns.iter().map(|column| column.name.as_str());
+        let metadata = METADATA.iter().map(|(name, _)| *name);
+        let selected: Vec<String> =
+            newest.chain(metadata).filter(|name| wanted(name)).map(str::to_owned).collect();
+        let mut needed: BTreeSet<&str> = selected.iter().map(String::as_str).collect();
+        let mut needs = Vec::new();
+        for version in contract.versions.iter().rev() {
+            let before = before(version, &needed);
+            needs.push(std::mem::replace(&mut needed, before));
+        }
+        // Metadata that an upcast reads is bound for the versions before it, and for all, which is simpler.
+        let metadata: Vec<usize> = (0..METADATA.len())
+            .filter(|&place| needs.iter().any(|needs| needs.contains(METADATA[place].0)))
+            .collect();
+        let versions = contract
+            .versions
+            .iter()
+            .zip(needs.iter().rev())
+            .map(|(version, needs)| VersionLayout::new(version, needs, metadata.clone()))
+            .collect();
+        Self { contract: Arc::clone(contract), versions, selected }
+    }
+
+    /// The columns to be bound, by version; index 0 is version 1.
+    pub fn versions(&self) -> &[VersionLayout] {
+        &self.versions
+    }
+
+    /// How many parameters the relation takes: one array a column, version after version.
+    pub fn parameters(&self) -> usize {
+        self.versions.iter().map(|version| version.columns.len()).sum()
+    }
+
+    /// Where, among a version's stored columns, the newest version's column lies unchanged: carried over from version to
+    /// version with the same type, or metadata. `None` where some upcast computes it.
+    pub fn carried(&self, version: usize, column: &str) -> Option<usize> {
+        let place =
+            self.versions[version].columns.iter().position(|stored| stored.name == column)?;
+        let ty = self.versions[version].columns[place].ty;
+        let metadata = METADATA.iter().any(|(name, _)| *name == column);
+        let unchanged = |newer: &Version| {
+            let same = newer.columns.iter().any(|other| other.name == column && other.ty == ty);
+            same && !newer.written.iter().any(|item| item.name == column)
+        };
+        (metadata || self.contract.versions[version + 1..].iter().all(unchanged)).then_some(place)
+    }
+
+    /// Empty rows for each version.
+    pub fn rows(&self) -> Vec<Rows> {
+        self.versions.iter().map(Rows::new).collect()
+    }
+
+    /// The event relation as a derived table without alias, its parameters numbered from `first`. Besides the columns
+    /// that were asked for it has [`ORDINAL`].
+    pub fn relation_sql(&self, first: usize) -> String {
+        let mut parameter = first;
+        let mut branches = Vec::new();
+        for (place, version) in self.versions.iter().enumerate() {
+            branches.push(self.branch(place, parameter));
+            parameter += version.columns.len();
+        }
+        format!("({})", branches.join(" UNION ALL "))
+    }
+
+    /// One version's events, brought to the newest.
+    fn branch(&self, place: usize, first: usize) -> String {
+        let version = &self.versions[place];
+        let arrays: Vec<String> = version
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(column, Column { ty, .. })| format!("${}::{}", first + column, array(*ty)))
+            .collect();
+        let names = quoted(version.columns.iter().map(|column| column.name.as_str()));
+        let mut from = format!("unnest({}) AS \"v{}\"({names})", arrays.join(", "), version.number);
+        for (newer, layout) in self.contract.versions.iter().zip(&self.versions).skip(place + 1) {
+            let older = newer.number - 1;
+            let made = layout.fields.iter().map(|&field| {
+                format!("{} AS \"{}\"", newer.upcast[field].sql, newer.columns[field].name)
+            });
+            let passed = layout.columns[layout.fields.len()..]
+                .iter()
+                .map(|column| format!("\"v{older}\".\"{}\"", column.name));
+            let list: Vec<String> = made.chain(passed).collect();
+            from = format!("(SELECT {} FROM {from}) AS \"v{}\"", list.join(", "), newer.number);
+        }
+        let selected = quoted(self.selected.iter().map(String::as_str).chain([ORDINAL]));
+        format!("SELECT {selected} FROM {from}")
+    }
+}
+
+impl VersionLayout {
+    fn new(version: &Version, needs: &BTreeSet<&str>, metadata: Vec<usize>) -> Self {
+        let fields: Vec<usize> = (0..version.columns.len())
+            .filter(|&field| needs.contains(version.columns[field].name.as_str()))
+            .collect();
+        let ordinal = Column { name: ORDINAL.into(), ty: ColumnType::Int8, nullable: false };
+        let known = metadata.iter().map(|&place| {
+            let (name, ty) = METADATA[place];
+            Column { name: name.into(), ty, nullable: true }
+        });
+        let columns = fields
+            .iter()
+            .map(|&field| version.columns[field].clone())
+            .chain(known)
+            .chain([ordinal])
+            .collect();
+        Self { number: version.number, columns, fields, metadata }
+    }
+}
+
+/// What the version before must have, so that `version` has what is needed.
+fn before<'a>(version: &'a Version, needed: &BTreeSet<&'a str>) -> BTreeSet<&'a str> {
+    let is_metadata = |name: &&&str| METADATA.iter().any(|(known, _)| *known == **name);
+    let sources = version.columns.iter().zip(&version.upcast);
+    let read = sources
+        .filter(|(column, _)| needed.contains(column.name.as_str()))
+        .flat_map(|(_, source)| source.reads.iter().map(String::as_str));
+    needed.iter().filter(is_metadata).copied().chain(read).collect()
+}
+
+/// Arrays carry no precision; the values do.
+fn array(ty: ColumnType) -> String {
+    match ty {
+        ColumnType::Numeric(..) => "numeric[]".into(),
+        other => format!("{}[]", other.sql()),
+    }
+}
+
+fn quoted<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,120 @@
+//! Which version did a writer use? The one that its schema is; else the newest that it holds wholly, unless it also
+//! holds what only a newer one knows, because then it is neither. Never the nearest: what fits no version is parked.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::contract::{Contract, Version};
+use crate::schema::canonical::{self, Detail};
+use crate::schema::{Node, NodeId, Record, Schema};
+use crate::walk::fault::RecordError;
+use crate::walk::pairing::Pairing;
+use crate::walk::shape::{ShapeId, Shapes};
+
+/// The version that a writer's record is, and how to read it.
+pub(crate) struct Fit {
+    /// Index of the version.
+    pub(crate) version: usize,
+    /// For each field of the writer: the version's field that it is, and its shape.
+    pub(crate) fields: Vec<Option<(usize, ShapeId)>>,
+    pub(crate) shapes: Shapes,
+}
+
+/// Finds the version of a writer's record.
+pub(crate) fn fit(
+    contract: &Contract,
+    writer: &Arc<Schema>,
+    id: NodeId,
+) -> Result<Fit, RecordError> {
+    let Some(record) = writer.record(id) else {
+        return Err(no_version(
+            contract,
+            &writer.node(id).describe(),
+            vec!["it is not a record".into()],
+        ));
+    };
+    let wire = canonical::text(writer, id, Detail::Wire);
+    let is_equal = |version: &&Version| {
+        canonical::text(&version.schema, version.schema.root(), Detail::Wire) == wire
+    };
+    if let Some(equal) = contract.versions.iter().rev().find(is_equal) {
+        return read(equal, writer, record)
+            .map(|(fit, _)| fit)
+            .map_err(|way| no_version(contract, &record.name.full, vec![way]));
+    }
+    let mut reasons = Vec::new();
+    for version in contract.versions.iter().rev() {
+        let newer = &contract.versions[version.number as usize..];
+        match read(version, writer, record)
+            .and_then(|(fit, further)| half_way(version, newer, &further).map(|()| fit))
+        {
+            Ok(fit) => return Ok(fit),
+            Err(way) => reasons.push(format!("v{}: {way}", version.number)),
+        }
+    }
+    Err(no_version(contract, &record.name.full, reasons))
+}
+
+/// How the version reads the writer's record, and the paths of the fields that only the writer has.
+fn read(
+    version: &Version,
+    writer: &Arc<Schema>,
+    record: &Record,
+) -> Result<(Fit, Vec<String>), String> {
+    let Some(wanted) = version.record() else { return Err("it is not a record".into()) };
+    let mut pairing = Pairing::new(writer, &version.schema);
+    let fields = pairing.record(record, wanted).map_err(|mismatch| mismatch.to_string())?;
+    let (shapes, further) = pairing.finish(Arc::clone(writer));
+    Ok((Fit { version: version.number as usize - 1, fields, shapes }, further))
+}
+
+/// Refuses a writer that has a part of a newer version's fields.
+fn half_way(version: &Version, newer: &[Version], further: &[String]) -> Result<(), String> {
+    let known = paths(&version.schema);
+    for path in further.iter().filter(|path| !known.contains(*path)) {
+        if let Some(newer) = newer.iter().find(|newer| paths(&newer.schema).contains(path)) {
+            return Err(format!("the writer's field {path} belongs to v{}", newer.number));
+        }
+    }
+    Ok(())
+}
+
+/// The paths of all fields, by their names and aliases; a type within itself is not followed.
+fn paths(schema: &Schema) -> BTreeSet<String> {
+    let mut paths = BTreeSet::new();
+    collect(schema, schema.root(), "", &mut Vec::new(), &mut paths);
+    paths
+}
+
+fn collect(
+    schema: &Schema,
+    id: NodeId,
+    prefix: &str,
+    above: &mut Vec<NodeId>,
+    paths: &mut BTreeSet<String>,
+) {
+    match schema.node(id) {
+        Node::Array(inner) | Node::Map(inner) => collect(schema, *inner, prefix, above, paths),
+        Node::Union(branches) => {
+            branches.iter().for_each(|&branch| collect(schema, branch, prefix, above, paths))
+        }
+        Node::Record(record) if !above.contains(&id) => {
+            above.push(id);
+            for field in &record.fields {
+                paths.extend(field.aliases.iter().map(|alias| format!("{prefix}{alias}")));
+                paths.insert(format!("{prefix}{}", field.name));
+                collect(schema, field.node, &format!("{prefix}{}.", field.name), above, paths);
+            }
+            above.pop();
+        }
+        _ => {}
+    }
+}
+
+fn no_version(contract: &Contract, record: &str, reasons: Vec<String>) -> RecordError {
+    RecordError::NoVersion {
+        contract: contract.relation(),
+        record: record.to_owned(),
+        reasons: reasons.join("; "),
+    }
+}

@@ -1,0 +1,4 @@
+//! JSON to Avro, for `vitrina publish` and for defaults.
+
+pub(crate) mod dialect;
+pub(crate) mod encode;

@@ -1,0 +1,245 @@
+//! A rule is read once: its levels, its keys, what it sets. Columns that any rule of the model sets are known before, so
+//! that none of them tells rows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlparser::ast::{
+    Assignment, AssignmentTarget, Expr, GroupByExpr, Insert, OnConflict, OnConflictAction,
+    OnInsert, SelectItem, Statement,
+};
+
+use super::access::{Access, Column, ColumnSet, KeyPart};
+use super::facts::{Facts, position};
+use super::keys::{EventKeys, KeyValue};
+use super::merge::{self, Merge};
+use super::names::{Mention, Names, Source};
+use super::reads::Reader;
+use super::select_level::{Keyed, Level, Use};
+use super::touch::Change;
+use super::types::Types;
+use crate::model::Model;
+use crate::names::name::{fold, single};
+use crate::names::survey::Survey;
+use crate::shape::from;
+use crate::shape::rule::{Rule, Shape};
+
+/// What is known of a rule before the rules are looked at together.
+pub(crate) struct Draft {
+    pub(crate) accesses: Vec<Access>,
+    pub(crate) merge: Option<Merge>,
+}
+
+/// A model under study.
+pub(crate) struct Study<'a> {
+    pub(crate) model: &'a Model,
+    pub(crate) facts: &'a [Facts],
+    types: &'a dyn Types,
+    /// (table, column) that a `SET` of the model writes, and the lines of the rules that do.
+    pub(crate) set: BTreeMap<(usize, usize), Vec<usize>>,
+}
+
+/// A rule under study, read once.
+pub(crate) struct Read<'a> {
+    pub(crate) rule: &'a Rule,
+    pub(crate) names: Names<'a>,
+    pub(crate) table: usize,
+    /// The name by which the statement calls its target.
+    pub(crate) called: String,
+    pub(crate) level: Option<Level>,
+    /// The rest of the rule reads its own target as well.
+    pub(crate) reads_target: bool,
+}
+
+impl<'a> Study<'a> {
+    pub(crate) fn new(model: &'a Model, facts: &'a [Facts], types: &'a dyn Types) -> Self {
+        let mut study = Self { model, facts, types, set: BTreeMap::new() };
+        for rule in &model.rules {
+            let Some(table) = study.table(&rule.target) else { continue };
+            for column in facts[table].with_generated(study.written(table, assignments(&rule.ast)))
+            {
+                if let Column::At(at) = column {
+                    study.set.entry((table, at)).or_default().push(rule.line);
+                }
+            }
+        }
+        study
+    }
+
+    pub(crate) fn table(&self, name: &str) -> Option<usize> {
+        self.model.tables.iter().position(|table| table.name == name)
+    }
+
+    /// The columns that these assignments write.
+    fn written(&self, table: usize, assignments: &[Assignment]) -> ColumnSet {
+        let targets = assignments.iter().flat_map(|assignment| match &assignment.target {
+            AssignmentTarget::ColumnName(name) => std::slice::from_ref(name),
+            AssignmentTarget::Tuple(names) => names.as_slice(),
+        });
+        // `c[1]` and `c.field` write a part of `c`.
+        let first = targets.filter_map(|name| name.0.first()?.as_ident());
+        first
+            .filter_map(|name| position(&self.model.tables[table], &fold(name)))
+            .map(Column::At)
+            .collect()
+    }
+
+    pub(crate) fn draft(&self, rule: &'a Rule, keys: &mut EventKeys) -> Draft {
+        let Some(table) = self.table(&rule.target) else {
+            return Draft { accesses: Vec::new(), merge: None };
+        };
+        let called = called(&rule.ast).unwrap_or_else(|| rule.target.clone());
+        let target = Mention { called: called.clone(), source: Source::Table(table) };
+        let all = self.mentions(rule, &target);
+        let names = Names { model: self.model, types: self.types, rule, all };
+        let types = |table: usize, column: usize| self.facts[table].types[column].as_ref();
+        let keyed = Keyed { names: &names, types: &types, whole: is_whole(rule), keys };
+        let mut reader = Reader::new(keyed, &rule.ast, target);
+        let level = reader.outermost.take();
+        let row = match &rule.ast {
+            Statement::Insert(insert) => {
+                self.new_row(insert, table, level.as_ref(), &mut reader.keyed)
+            }
+            _ => Vec::new(),
+        };
+        let mut accesses = self.reads(&reader, rule);
+        let reads_target = accesses.iter().any(|access| access.table == table);
+        let named = reader.named.columns(&called, &self.model.tables[table]);
+        let written = self.facts[table].with_generated(self.written(table, assignments(&rule.ast)));
+        let change = Change { table, written, line: rule.line };
+        let mut own = match &rule.ast {
+            Statement::Insert(insert) => self.insert(insert, &called, change, &row),
+            _ => {
+                let parts = level
+                    .as_ref()
+                    .and_then(|level| level.parts.last())
+                    .cloned()
+                    .unwrap_or_default();
+                vec![self.change(change, parts, named, matches!(rule.ast, Statement::Delete(_)))]
+            }
+        };
+        let read = Read { rule, names, table, called, level, reads_target };
+        let merge = merge::of(self, &read, &keys.keys);
+        if let Some(merge) = &merge {
+            merge.mark_sums(&mut own, &self.model.tables[table], &self.facts[table]);
+        }
+        own.append(&mut accesses);
+        own.dedup();
+        Draft { accesses: own, merge }
+    }
+
+    /// Every relation of the statement, the target and the proposed row as well.
+    fn mentions(&self, rule: &Rule, target: &Mention) -> Vec<Mention> {
+        let survey = Survey::of(&rule.ast);
+        let mut all = vec![target.clone()];
+        for named in &survey.relations {
+            let source = match &named.name[..] {
+                [_, _] => Source::Event,
+                [one] if !named.renames_columns && !survey.ctes.contains(&fold(one)) => {
+                    self.table(&fold(one)).map_or(Source::Opaque, Source::Table)
+                }
+                _ => Source::Opaque,
+            };
+            all.push(Mention { called: named.called(), source });
+        }
+        let opaque =
+            survey.others.iter().chain(&survey.ctes).cloned().chain(["excluded".to_owned()]);
+        all.extend(opaque.map(|called| Mention { called, source: Source::Opaque }));
+        if !matches!(rule.ast, Statement::Insert(_)) {
+            // An UPDATE and a DELETE name their target first, and have no proposed row.
+            all.remove(1);
+            all.pop();
+        }
+        all
+    }
+
+    /// What the event alone gives of an INSERT's row.
+    fn new_row(
+        &self,
+        insert: &Insert,
+        table: usize,
+        level: Option<&Level>,
+        keyed: &mut Keyed<'_, '_>,
+    ) -> Vec<KeyPart> {
+        let columns = &self.model.tables[table].columns;
+        let own = level.map_or(&[][..], |level| &level.own);
+        let mut row = Vec::new();
+        for (column, value) in inserted(insert, &self.model.tables[table]).unwrap_or_default() {
+            row.extend(keyed.part(table, column, value, Use::Stored, own));
+        }
+        let listed: BTreeSet<String> = insert.columns.iter().filter_map(single).collect();
+        for (at, column) in columns.iter().enumerate() {
+            let left_out =
+                !listed.is_empty() && !listed.contains(&column.name) && !column.generated;
+            match &self.facts[table].defaults[at] {
+                _ if !left_out => {}
+                Some(default) => row.extend(keyed.part(table, at, default, Use::Stored, &[])),
+                None => row.push(KeyPart {
+                    column: at,
+                    key: keyed.keys.slot(KeyValue::Null),
+                    text: "NULL".into(),
+                }),
+            }
+        }
+        row
+    }
+}
+
+/// The `SET` items of a rule, those of an INSERT's conflict included.
+pub(crate) fn assignments(ast: &Statement) -> &[Assignment] {
+    match ast {
+        Statement::Update(update) => &update.assignments,
+        Statement::Insert(insert) => match &insert.on {
+            Some(OnInsert::OnConflict(OnConflict {
+                action: OnConflictAction::DoUpdate(update),
+                ..
+            })) => &update.assignments,
+            _ => &[],
+        },
+        _ => &[],
+    }
+}
+
+fn called(ast: &Statement) -> Option<String> {
+    match ast {
+        Statement::Insert(insert) => insert.table_alias.as_ref().map(|alias| fold(&alias.alias)),
+        _ => Survey::of(ast).relations.first().map(|named| named.called()),
+    }
+}
+
+/// The columns that an INSERT names and the expressions for them; `None` where they cannot be paired.
+pub(crate) fn inserted<'s>(
+    insert: &'s Insert,
+    table: &crate::Table,
+) -> Option<Vec<(usize, &'s Expr)>> {
+    let select = insert.source.as_deref()?.body.as_select()?;
+    let values: Option<Vec<&Expr>> = select
+        .projection
+        .iter()
+        .map(|item| match item {
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
+            _ => None,
+        })
+        .collect();
+    let values = values?;
+    let columns: Vec<usize> = if insert.columns.is_empty() {
+        (0..table.columns.len()).take(values.len()).collect()
+    } else {
+        insert.columns.iter().map(|name| position(table, &single(name)?)).collect::<Option<_>>()?
+    };
+    (columns.len() == values.len()).then(|| columns.into_iter().zip(values).collect())
+}
+
+/// Whether wherever the event's columns are named they have the event's values: no outer join, no grouping set puts a
+/// NULL in their place.
+fn is_whole(rule: &Rule) -> bool {
+    let Statement::Insert(insert) = &rule.ast else { return true };
+    if rule.shape == Shape::Inlined {
+        return true;
+    }
+    let select = insert.source.as_deref().and_then(|query| query.body.as_select());
+    select.is_some_and(|select| {
+        let sets = |expr: &Expr| matches!(expr, Expr::Rollup(_) | Expr::Cube(_) | Expr::GroupingSets(_));
+        let plain = matches!(&select.group_by, GroupByExpr::Expressions(by, modifiers) if modifiers.is_empty() && !by.iter().any(sets));
+        plain && rule.mentions.len() == 1 && from::holds_event(&from::items(&select.from))
+    })
+}
