@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, Executor as _};
 
-/// The session that writes: `rules.md` §3 names what must be pinned.
+/// The session that writes: `docs/contract.md` §4.1 says what must be pinned.
 const PINNED: &[(&str, &str)] = &[
     ("TimeZone", "UTC"),
     ("DateStyle", "ISO, MDY"),
@@ -53,7 +53,7 @@ pub(crate) async fn within<T>(
     }
 }
 
-/// Array parameters give the planner no row counts, so it is kept on indexes (`rules.md` §5).
+/// Array parameters give the planner no row counts, so it is kept on indexes (`docs/contract.md` §6.3).
 /// What cannot but scan looks endlessly dear then, and would be compiled anew at every execution: 30 to 100 ms each.
 const PLANNER: &[(&str, &str)] = &[
     ("enable_seqscan", "off"),

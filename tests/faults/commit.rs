@@ -4,7 +4,7 @@ use crate::faults::load::Load;
 use crate::faults::rig::{RECOVERY, Rig};
 use crate::support::{Trap, eventually};
 
-/// F2, both outcomes.
+/// Lost answer, both outcomes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_to_commit_is_read_from_the_position() {
     let outcomes = [true, false, true, true, false, false];
@@ -12,7 +12,7 @@ async fn a_lost_answer_to_commit_is_read_from_the_position() {
     survives(&[of(WITNESS), of(KEYED)].concat()).await;
 }
 
-/// F2, and the connection is lost, too, that asks for the outcome.
+/// Lost answer, and the connection is lost, too, that asks for the outcome.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_connection_that_asks_for_the_outcome_is_lost_too() {
     let question = Trap { known_by: "", at: "FOR UPDATE", arrives: false };

@@ -1,4 +1,4 @@
-//! F27: a firewall has forgotten the connections to Postgres, and tells nobody.
+//! Half-open connection: a firewall has forgotten the connections to Postgres, and tells nobody.
 
 use std::time::Duration;
 

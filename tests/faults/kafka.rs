@@ -49,7 +49,7 @@ async fn the_broker_cut_off_and_silent() {
     assert!(vitrina.terminate().await.success());
 }
 
-/// F8: retention was faster than the model. Nothing is skipped in silence.
+/// Trimmed log: retention was faster than the model. Nothing is skipped in silence.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_begins_behind_the_position_stops_its_model() {
     let rig = Rig::new(1, "").await;

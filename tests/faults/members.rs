@@ -20,8 +20,8 @@ const TAKEN_OVER: Duration = Duration::from_secs(60);
 /// After which orchestrators kill, less a margin.
 const SHUTDOWN: Duration = Duration::from_secs(25);
 
-/// F3, F4: frozen in the middle of a transaction for longer than its session; another takes over, and what the first one
-/// still holds when it thaws is worth nothing.
+/// Frozen transaction, zombie: frozen in the middle of a transaction for longer than its session; another takes over, and
+/// what the first one still holds when it thaws is worth nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn frozen_in_a_transaction_and_thawed_after_another_took_over() {
     let rig = Rig::new(2, SHORT_SESSIONS).await;
@@ -57,7 +57,8 @@ async fn freeze_in_a_transaction(rig: &Rig, vitrina: &Vitrina) {
     rig.postgres.set(Weather::Fair);
 }
 
-/// F3: Kafka has given the first one up, which cannot hear of it, and still holds batches when it reaches Postgres again.
+/// Zombie: Kafka has given the first one up, which cannot hear of it, and still holds batches when it reaches Postgres
+/// again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_zombie_with_batches_under_way_writes_none_of_them() {
     let door = Door::open().await;
@@ -98,8 +99,8 @@ async fn fences(vitrina: &Vitrina) -> f64 {
     counts.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
 }
 
-/// F1, F5, F28: up to four instances under load; at random one joins, or leaves, by a signal or by a crash. One that is
-/// asked to leave does so in time, and well.
+/// Rebalance storm, sudden death: up to four instances under load; at random one joins, or leaves, by a signal or by a
+/// crash. One that is asked to leave does so in time, and well.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_joins_leaves_and_kills() {
     let rig = Rig::new(6, SHORT_SESSIONS).await;
@@ -128,7 +129,7 @@ async fn a_storm_of_joins_leaves_and_kills() {
     assert_eq!(rig.idle_in_transaction().await, 0);
 }
 
-/// F28: nothing answers, neither Kafka nor Postgres, and it ends all the same.
+/// Hanging end: nothing answers, neither Kafka nor Postgres, and it ends all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn asked_to_end_while_nothing_answers() {
     let door = Door::open().await;

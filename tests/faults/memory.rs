@@ -1,4 +1,4 @@
-//! F29: a slow Postgres and a long log: what is read ahead is bounded.
+//! Backlog: a slow Postgres and a long log: what is read ahead is bounded.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,6 @@
 //! The world's troubles, one after another, on real services: nothing is lost, nothing doubled, the order is kept, the
-//! model says what it waits for, and goes on by itself when the trouble is over. `docs/testing.md` lists them.
+//! model says what it waits for, and goes on by itself when the trouble is over. `docs/testing.md` names them;
+//! comments here begin with those names.
 
 mod commit;
 mod half_open;

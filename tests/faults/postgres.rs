@@ -29,7 +29,7 @@ async fn postgres_slow_silent_cut_off_and_locked_by_others() {
     assert!(vitrina.terminate().await.success());
 }
 
-/// F12: requests that nobody waits for leave no transaction open, and no connection poisoned.
+/// Abandoned request: requests that nobody waits for leave no transaction open, and no connection poisoned.
 async fn requests_are_abandoned(rig: &Rig, vitrina: &Vitrina) {
     rig.postgres.set(Weather::Slow(Duration::from_millis(5)));
     let mut abandoned = 0;
@@ -49,8 +49,8 @@ async fn requests_are_abandoned(rig: &Rig, vitrina: &Vitrina) {
     rig.goes_on(200).await;
 }
 
-/// F7: the consumer goes on polling while Postgres says nothing for longer than a member may be silent, so its partitions
-/// stay its own: their epochs do not change.
+/// Long silence: the consumer goes on polling while Postgres says nothing for longer than a member may be silent, so its
+/// partitions stay its own: their epochs do not change.
 async fn silence_outlasts_the_poll_interval(rig: &Rig, vitrina: &Vitrina) {
     let epochs = "SELECT partition, epoch FROM vitrina.position ORDER BY 1";
     let before = rig.database.rows(epochs).await;
@@ -84,7 +84,7 @@ async fn cut_off(rig: &Rig, vitrina: &Vitrina) {
     assert_eq!(vitrina.get("/readyz").await.status, 200);
 }
 
-/// F20: others lock the model's rows in another order until Postgres has had to break a few circles.
+/// Clash: others lock the model's rows in another order until Postgres has had to break a few circles.
 async fn deadlocks(rig: &Rig) {
     let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
     let mut round = 0;
@@ -119,7 +119,7 @@ async fn lock_rows(rig: &Rig, round: i64) {
     let _ = transaction.rollback().await;
 }
 
-/// F20, F39: what Postgres says when it is short of something, or in a hurry, is nobody's fault.
+/// Clash, exhausted server: what Postgres says when it is short of something, or in a hurry, is nobody's fault.
 async fn refusals_of_the_world(rig: &Rig) {
     let answer = async |body: &str| {
         let function = format!(

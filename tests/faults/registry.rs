@@ -17,7 +17,7 @@ const ANOTHER_404: Weather = Weather::Answers(
     "HTTP/1.1 404 Not Found\r\nContent-Length: 24\r\nContent-Type: text/html\r\n\r\n<html>No page.</html>\r\n\r\n",
 );
 
-/// F15.
+/// Registry astray, unknown schema.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_registry_broken_slow_replaced_and_away() {
     let rig = Rig::new(1, "").await;

@@ -38,7 +38,7 @@ async fn owned_by_service(database: Database) -> Database {
     database
 }
 
-/// F21: after a failover the old leader answers on, and writes nothing.
+/// Read-only server: after a failover the old leader answers on, and writes nothing.
 async fn read_only(rig: &Rig, vitrina: &Vitrina) {
     only_reads(rig, true).await;
     eventually(RECOVERY, async || match vitrina.stderr() {
@@ -56,7 +56,7 @@ async fn only_reads(rig: &Rig, on: bool) {
     rig.database.execute("SELECT pg_reload_conf()").await;
 }
 
-/// F21: nobody may take the service for gone because it cannot write that it waits.
+/// Read-only server: nobody may take the service for gone because it cannot write that it waits.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_status_tells_that_postgres_only_reads() {
     let server = Server::start().await;
@@ -76,7 +76,7 @@ async fn the_status_tells_that_postgres_only_reads() {
     assert!(vitrina.terminate().await.success());
 }
 
-/// F39: all connections are taken.
+/// Exhausted server: all connections are taken.
 async fn no_connection_left(rig: &Rig) {
     rig.database.execute("ALTER ROLE service CONNECTION LIMIT 0").await;
     let thrown_out =

@@ -1,7 +1,7 @@
 //! A column of an event relation: its Postgres type, and its values in the binary form that Postgres reads as array
 //! elements. Decoding writes that form once; binding copies it, nothing in between knows a value's type.
 
-/// The Postgres type of an event relation's column (`interface.md`, "Avro → SQL").
+/// The Postgres type of an event relation's column (`docs/reference.md`, "Event relations").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ColumnType {
     Boolean,

@@ -15,7 +15,7 @@ use crate::board::recent::Recent;
 use crate::error_type::ErrorType;
 use crate::metrics;
 
-/// The state of a model on one instance (`interface.md`, `status --json`).
+/// The state of a model on one instance (`docs/reference.md`, "States").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     Starting,

@@ -1,5 +1,6 @@
-//! A model for each line of the contract: without that line, some batch of it gives other rows or other refusals. Most are
-//! counterexamples that were run. The name is that of the line (`sql/src/waves/sabotage.rs`).
+//! A model for each line of `docs/contract.md` that can be left out: without that line, some batch of it gives other
+//! rows or other refusals. Most are counterexamples that were run. The name is that of the line
+//! (`sql/src/waves/sabotage.rs`).
 
 pub(super) const MODELS: &[(&str, &str)] = &[
     (

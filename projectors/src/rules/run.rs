@@ -1,5 +1,5 @@
-//! Running rules over events, within a transaction that is open. Event by event is the meaning of a model (`design.md`
-//! §1), and the reference for waves; only this path ever says which event is to blame.
+//! Running rules over events, within a transaction that is open. Event by event is the meaning of a model
+//! (`docs/contract.md` §1.1), and the reference for waves; only this path ever says which event is to blame.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Lines of the contract that a test leaves out, one at a time, to see that the law notices. A build without the feature
-//! `sabotage` leaves out none.
+//! Lines of `docs/contract.md` that a test leaves out, one at a time, to see that the law notices. A build without the
+//! feature `sabotage` leaves out none.
 
 /// What may be left out. `VITRINA_SABOTAGE` names it, as written here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

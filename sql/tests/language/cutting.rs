@@ -1,4 +1,4 @@
-//! Laws of the cutter: it gives what the contract's sentence gives, read literally, for any accesses and any events.
+//! Laws of the cutter: it gives what `docs/contract.md` §6.1 gives, read literally, for any accesses and any events.
 
 use crate::waves::waves;
 use proptest::collection::{btree_set, vec};

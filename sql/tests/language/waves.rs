@@ -1,4 +1,4 @@
-//! What rules touch, as `check` says it: one case for each line of the contract.
+//! What rules touch, as `check` says it: one case for each line of `docs/contract.md` §5 to §7.
 
 use crate::shop::{ORDER_SUMMARY, Shop, model};
 use vitrina_sql::Relations;
