@@ -174,12 +174,6 @@ impl IntoResponse for Problem {
 
 /// ` Did you mean …?` where one of the names is close, else nothing.
 pub(crate) fn suggestion<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> String {
-    let reach = (name.chars().count() / 3).max(2);
-    names
-        .into_iter()
-        .map(|known| (strsim::damerau_levenshtein(name, known), known))
-        .filter(|&(distance, _)| distance <= reach)
-        .min()
-        .map(|(_, known)| format!(" Did you mean `{known}`?"))
-        .unwrap_or_default()
+    vitrina_sql::nearest(name, names)
+        .map_or_else(String::new, |known| format!(" Did you mean `{known}`?"))
 }

@@ -5,6 +5,7 @@ pub(crate) mod carry;
 pub(crate) mod context;
 pub(crate) mod literal;
 pub(crate) mod load;
+pub(crate) mod publish;
 pub(crate) mod tombstone;
 pub(crate) mod upcast;
 pub(crate) mod version;
@@ -14,10 +15,10 @@ use std::sync::Arc;
 
 use vitrina_sql::UpcastItem;
 
+use crate::schema::Schema;
 use crate::schema::canonical::{self, Detail};
-use crate::schema::{Field, Record, Schema};
+use crate::schema::node::{Field, RecordType};
 use crate::value::column::{Column, ColumnType};
-use tombstone::TOMBSTONE;
 
 /// What the transport knows of an event: columns that every event relation has besides its fields.
 pub const METADATA: [(&str, ColumnType); 9] = [
@@ -31,6 +32,9 @@ pub const METADATA: [(&str, ColumnType); 9] = [
     ("_correlation_id", ColumnType::Text),
     ("_causation_id", ColumnType::Text),
 ];
+
+/// Event id, time, correlation id and causation id, in this order wherever there are four of something.
+pub(crate) const FACTS: usize = 4;
 
 /// All contexts of a definition.
 #[derive(Debug, Clone, Default)]
@@ -113,7 +117,23 @@ impl Contracts {
     /// What stands behind the name of an event relation: the contract of an event type, or a context's tombstones.
     pub fn relation(&self, context: &str, event: &str) -> Option<&Arc<Contract>> {
         let context = self.contexts.get(context)?;
-        if event == TOMBSTONE { Some(&context.tombstone) } else { context.events.get(event) }
+        if event == context.tombstone.name {
+            Some(&context.tombstone)
+        } else {
+            context.events.get(event)
+        }
+    }
+}
+
+impl Context {
+    /// Where the id, time, correlation and causation of the contract's events are found, in this order. A tombstone has no
+    /// field: what would be in one comes from where it is found without a setting.
+    pub fn origins(&self, contract: &Contract) -> [Origin; FACTS] {
+        let origins = [&self.event_id, &self.time, &self.correlation_id, &self.causation_id];
+        origins.map(|origin| match origin {
+            Origin::Field(_) if contract.is_tombstone() => Origin::Default,
+            known => known.clone(),
+        })
     }
 }
 
@@ -159,7 +179,7 @@ impl Version {
         self.record().map_or(&[], |record| &record.fields)
     }
 
-    pub(crate) fn record(&self) -> Option<&Record> {
+    pub(crate) fn record(&self) -> Option<&RecordType> {
         self.schema.record(self.schema.root())
     }
 

@@ -1,6 +1,7 @@
 //! The way of a record: frame, the writer's schema, the version that it fits, rows for one model.
 
 pub(crate) mod decoder;
+pub(crate) mod error;
 pub(crate) mod frame;
 pub(crate) mod layout;
 pub(crate) mod matching;

@@ -3,23 +3,14 @@
 
 mod arena;
 pub(crate) mod canonical;
+pub(crate) mod node;
 
 use apache_avro::Schema as Parsed;
 use serde_json::Value as Json;
 
 use crate::value::column::{Column, ColumnType};
-
-/// The place of a node in its schema.
-pub(crate) type NodeId = usize;
-
-/// Why a text is not a schema.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what}")]
-pub struct SchemaError {
-    pub what: String,
-    /// 1-based, where the JSON itself is broken.
-    pub line: Option<usize>,
-}
+pub use arena::SchemaError;
+use node::{Field, Named, Node, NodeId, RecordType};
 
 /// A schema whose names are resolved.
 #[derive(Debug, Clone)]
@@ -28,97 +19,6 @@ pub struct Schema {
     root: NodeId,
     /// The fewest bytes that a value of each node takes, or less.
     least: Vec<usize>,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) enum Node {
-    Null,
-    Boolean,
-    Int,
-    Long,
-    Float,
-    Double,
-    Bytes,
-    String,
-    Fixed(Named, usize),
-    Enum(Enumeration),
-    /// With a size where it is a fixed.
-    Decimal {
-        size: Option<usize>,
-        precision: usize,
-        scale: usize,
-    },
-    Uuid {
-        fixed: bool,
-    },
-    Date,
-    TimeMillis,
-    TimeMicros,
-    /// `zoned`: an instant, else a local time.
-    Timestamp {
-        unit: Unit,
-        zoned: bool,
-    },
-    Duration,
-    Record(Record),
-    Array(NodeId),
-    Map(NodeId),
-    Union(Vec<NodeId>),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unit {
-    Millis,
-    Micros,
-    Nanos,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Named {
-    pub(crate) full: String,
-    pub(crate) aliases: Vec<String>,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Enumeration {
-    pub(crate) name: Named,
-    pub(crate) symbols: Vec<String>,
-    pub(crate) default: Option<String>,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Record {
-    pub(crate) name: Named,
-    pub(crate) fields: Vec<Field>,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Field {
-    pub(crate) name: String,
-    pub(crate) aliases: Vec<String>,
-    pub(crate) node: NodeId,
-    pub(crate) default: Option<Json>,
-}
-
-impl Field {
-    /// The field's column, as Postgres folds an unquoted name.
-    pub(crate) fn column(&self) -> String {
-        self.name.to_ascii_lowercase()
-    }
-}
-
-impl Named {
-    /// Whether a writer's type of this name is the one meant here: by full name, alias, or the name without its
-    /// namespace.
-    pub(crate) fn accepts(&self, writer: &Named) -> bool {
-        self.full == writer.full
-            || self.aliases.contains(&writer.full)
-            || self.short() == writer.short()
-    }
-
-    fn short(&self) -> &str {
-        self.full.rsplit_once('.').map_or(&self.full, |(_, name)| name)
-    }
 }
 
 impl Schema {
@@ -150,7 +50,7 @@ impl Schema {
     pub(crate) fn empty_record(name: &str) -> Self {
         let name = Named { full: name.to_owned(), aliases: Vec::new() };
         Self {
-            nodes: vec![Node::Record(Record { name, fields: Vec::new() })],
+            nodes: vec![Node::Record(RecordType { name, fields: Vec::new() })],
             root: 0,
             least: vec![0],
         }
@@ -180,7 +80,7 @@ impl Schema {
         self.least[id]
     }
 
-    pub(crate) fn record(&self, id: NodeId) -> Option<&Record> {
+    pub(crate) fn record(&self, id: NodeId) -> Option<&RecordType> {
         match &self.nodes[id] {
             Node::Record(record) => Some(record),
             _ => None,
@@ -250,66 +150,4 @@ impl Schema {
             _ => 1,
         }
     }
-}
-
-impl Node {
-    /// The type of a column that holds this node's values.
-    pub(crate) fn column_type(&self) -> ColumnType {
-        match self {
-            Self::Boolean => ColumnType::Boolean,
-            Self::Int => ColumnType::Int4,
-            Self::Long => ColumnType::Int8,
-            Self::Float => ColumnType::Float4,
-            Self::Double => ColumnType::Float8,
-            Self::Bytes | Self::Fixed(..) => ColumnType::Bytea,
-            Self::String | Self::Enum(_) => ColumnType::Text,
-            Self::Decimal { precision, scale, .. } => {
-                ColumnType::Numeric(narrow(*precision), narrow(*scale))
-            }
-            Self::Uuid { .. } => ColumnType::Uuid,
-            Self::Date => ColumnType::Date,
-            Self::TimeMillis | Self::TimeMicros => ColumnType::Time,
-            Self::Timestamp { zoned: true, .. } => ColumnType::Timestamptz,
-            Self::Timestamp { zoned: false, .. } => ColumnType::Timestamp,
-            Self::Duration => ColumnType::Interval,
-            Self::Null | Self::Record(_) | Self::Array(_) | Self::Map(_) | Self::Union(_) => {
-                ColumnType::Jsonb
-            }
-        }
-    }
-
-    /// The type as a person calls it.
-    pub(crate) fn describe(&self) -> String {
-        match self {
-            Self::Null => "null".into(),
-            Self::Boolean => "boolean".into(),
-            Self::Int => "int".into(),
-            Self::Long => "long".into(),
-            Self::Float => "float".into(),
-            Self::Double => "double".into(),
-            Self::Bytes => "bytes".into(),
-            Self::String => "string".into(),
-            Self::Fixed(name, size) => format!("fixed({size}) {}", name.full),
-            Self::Enum(symbols) => format!("enum {}", symbols.name.full),
-            Self::Decimal { precision, scale, .. } => format!("decimal({precision},{scale})"),
-            Self::Uuid { .. } => "uuid".into(),
-            Self::Date => "date".into(),
-            Self::TimeMillis => "time-millis".into(),
-            Self::TimeMicros => "time-micros".into(),
-            Self::Timestamp { unit, zoned } => {
-                let local = if *zoned { "" } else { "local-" };
-                format!("{local}timestamp-{}", format!("{unit:?}").to_lowercase())
-            }
-            Self::Duration => "duration".into(),
-            Self::Record(record) => format!("record {}", record.name.full),
-            Self::Array(_) => "array".into(),
-            Self::Map(_) => "map".into(),
-            Self::Union(_) => "union".into(),
-        }
-    }
-}
-
-/// Numeric's limits are below this; what is beyond is refused when a contract loads.
-pub(crate) fn narrow(digits: usize) -> u16 {
-    u16::try_from(digits).unwrap_or(u16::MAX)
 }

@@ -2,3 +2,4 @@
 
 pub(crate) mod dialect;
 pub(crate) mod encode;
+pub(crate) mod error;

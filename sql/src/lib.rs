@@ -15,6 +15,7 @@ pub use finding::files::Files;
 pub use finding::{Finding, Severity};
 pub use model::{LiteralStatement, Model, SuspiciousLiteral};
 pub use names::functions;
+pub use names::nearest::nearest;
 pub use objects::index::{Comment, Index, View};
 pub use objects::scope::Relations;
 pub use objects::table::{Table, TableColumn};

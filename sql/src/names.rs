@@ -3,4 +3,5 @@
 pub mod functions;
 pub(crate) mod lexicon;
 pub(crate) mod name;
+pub(crate) mod nearest;
 pub(crate) mod survey;

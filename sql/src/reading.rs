@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlparser::ast::Statement;
 
 use crate::finding::report::Report;
-use crate::names::name;
+use crate::names::nearest;
 use crate::objects::index::{Comment, Index, View};
 use crate::objects::scope::{Relations, Scope};
 use crate::objects::table::Table;
@@ -104,7 +104,7 @@ impl Statements {
         for index in &self.indexes {
             if !scope.declared.contains(&index.table) {
                 let near =
-                    name::did_you_mean(&index.table, scope.declared.iter().map(String::as_str));
+                    nearest::did_you_mean(&index.table, scope.declared.iter().map(String::as_str));
                 let what = format!("this model has no table `{}`", index.table);
                 report.error(
                     index.line,

@@ -1,5 +1,7 @@
 //! The one list of settings that exist. A key that is not in it is a finding.
 
+use std::collections::BTreeSet;
+
 const MODEL: &[&str] =
     &["max_events", "max_bytes", "linger", "duplicate_window", "timeout", "concurrency"];
 const RETRY: &[&str] = &["strategy", "first", "max", "factor", "jitter"];
@@ -31,8 +33,8 @@ const FREE: &[&str] = &["models", "kafka.properties", "webhook.headers"];
 /// Whether `key`, a table or a value, may stand in `section` (empty: the top of the file).
 ///
 /// # Errors
-/// The known name that is nearest.
-pub(super) fn known(section: &str, key: &str, table: bool) -> Result<(), &'static str> {
+/// All names that may stand there.
+pub(super) fn known(section: &str, key: &str, table: bool) -> Result<(), BTreeSet<&'static str>> {
     if FREE.contains(&section) {
         return Ok(());
     }
@@ -40,8 +42,7 @@ pub(super) fn known(section: &str, key: &str, table: bool) -> Result<(), &'stati
     if if table { tables.contains(&key) } else { values.contains(&key) } {
         return Ok(());
     }
-    let all = values.into_iter().chain(tables);
-    Err(all.min_by_key(|known| strsim::damerau_levenshtein(known, key)).unwrap_or_default())
+    Err(values.into_iter().chain(tables).collect())
 }
 
 /// The section that the middle of a variable's name means: `MODELS__a__RETRY__TIMEOUT` is `models.a.retry.timeout`. A

@@ -269,8 +269,10 @@ mod tests {
             "vitrina.toml:8: unknown key `retries` in [model]: did you mean `retry`?",
             "vitrina.toml:9: unknown key `transent` in [model.retry]: did you mean `transient`?",
             "vitrina.toml:12: models.a.breaker.share is `1.5`; a share above 0 and up to 1",
-            "vitrina.toml:13: unknown key `retry` in [models.a.breaker]",
-            "VITRINA_MODEL__RETRY__FIRST: unknown key `first` in [model.retry]",
+            "vitrina.toml:13: unknown key `retry` in [models.a.breaker]; the keys are half_open_after, \
+             in_a_row, of_last, same_reason, share",
+            "VITRINA_MODEL__RETRY__FIRST: unknown key `first` in [model.retry]; the keys are rate_limit, resource, timeout, \
+             transient",
         ] {
             assert!(found.contains(expected), "{expected}\n\n{found}");
         }

@@ -126,11 +126,20 @@ impl Source {
 
     /// Whether `key` may stand in section `prefix`; a finding where not.
     fn known(&mut self, place: &Place, prefix: &str, key: &str, table: bool) -> bool {
-        let Err(nearest) = keys::known(prefix, key, table) else { return true };
-        self.findings.push(if prefix.is_empty() {
-            format!("{place}: unknown section [{key}]: did you mean [{nearest}]?")
-        } else {
-            format!("{place}: unknown key `{key}` in [{prefix}]: did you mean `{nearest}`?")
+        let Err(all) = keys::known(prefix, key, table) else { return true };
+        let nearest = vitrina_sql::nearest(key, all.iter().copied());
+        let all = || all.iter().copied().collect::<Vec<_>>().join(", ");
+        self.findings.push(match (prefix, nearest) {
+            ("", Some(nearest)) => {
+                format!("{place}: unknown section [{key}]: did you mean [{nearest}]?")
+            }
+            ("", None) => format!("{place}: unknown section [{key}]; the sections are {}", all()),
+            (_, Some(nearest)) => {
+                format!("{place}: unknown key `{key}` in [{prefix}]: did you mean `{nearest}`?")
+            }
+            (_, None) => {
+                format!("{place}: unknown key `{key}` in [{prefix}]; the keys are {}", all())
+            }
         });
         false
     }

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use crate::contract::literal::{self, quote};
+use crate::schema::Schema;
 use crate::schema::canonical::{self, Detail};
-use crate::schema::{Enumeration, Field, Node, NodeId, Record, Schema};
+use crate::schema::node::{Enumeration, Field, Node, NodeId, RecordType};
 use crate::value::column::ColumnType;
 use crate::walk::pairing;
 use crate::walk::scalar::Scalar;
@@ -118,7 +119,13 @@ impl Carry<'_> {
     }
 
     /// What both records know alike stays; the rest is taken out and put in.
-    fn record(&self, old: &Record, new: &Record, sql: &str, depth: usize) -> Option<String> {
+    fn record(
+        &self,
+        old: &RecordType,
+        new: &RecordType,
+        sql: &str,
+        depth: usize,
+    ) -> Option<String> {
         let mut gone: Vec<&str> = old.fields.iter().map(|field| field.name.as_str()).collect();
         let mut put = Vec::new();
         for field in &new.fields {

@@ -7,7 +7,7 @@ use toml::de::DeTable;
 use vitrina_sql::Finding;
 
 use crate::contract::{Context, Contract, Origin, Version};
-use crate::nearest;
+use crate::hint::hint;
 use crate::value::column::{Column, ColumnType};
 
 const KEYS: [&str; 6] = ["topic", "key", "event_id", "time", "correlation_id", "causation_id"];
@@ -40,7 +40,7 @@ pub(crate) fn read(
     for (key, value) in table.ok()?.get_ref() {
         let line = line_at(text, key.span().start);
         let Some(place) = KEYS.iter().position(|known| known == key.get_ref()) else {
-            let hint = nearest::hint(key.get_ref(), KEYS);
+            let hint = hint(key.get_ref(), KEYS);
             let help = format!("the keys are {}", KEYS.join(", "));
             findings.push(Finding::error(
                 path,
@@ -154,7 +154,7 @@ impl ContextFile {
                 let fields = version.fields().iter().map(|field| field.name.as_str());
                 format!(
                     "the key `{key}` is not a field of {relation} v{number}{}",
-                    nearest::hint(key, fields)
+                    hint(key, fields)
                 )
             }
         };
@@ -178,10 +178,8 @@ impl ContextFile {
         let name = KEYS[place];
         if holders.is_empty() && !context.events.is_empty() {
             let fields = versions().flat_map(Version::fields).map(|field| field.name.as_str());
-            let what = format!(
-                "no event of the context has the field `{field}`{}",
-                nearest::hint(field, fields)
-            );
+            let what =
+                format!("no event of the context has the field `{field}`{}", hint(field, fields));
             let help =
                 format!("name a field, or `header:{field}` for a header, or leave `{name}` out");
             findings.push(Finding::error(&self.path, self.lines[place], what, help));

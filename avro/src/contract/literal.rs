@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use crate::schema::{Field, NodeId, Schema};
+use crate::schema::Schema;
+use crate::schema::node::{Field, NodeId};
 use crate::value::Value;
 use crate::value::column::ColumnType;
 use crate::walk::budget::Budget;
@@ -50,7 +51,7 @@ pub(crate) fn text(
 ) -> Result<Option<String>, String> {
     let (shapes, id) = itself(schema, node)?;
     let mut cursor = Cursor::new(datum);
-    let value = shapes.value(id, &mut cursor).map_err(|fault| fault.what().to_owned())?;
+    let value = shapes.value(id, &mut cursor).map_err(|fault| fault.what)?;
     let mut out = Vec::new();
     value.write_text(&mut out);
     Ok((value != Value::Null).then(|| String::from_utf8_lossy(&out).into_owned()))
@@ -74,7 +75,7 @@ fn json(schema: &Arc<Schema>, node: NodeId, datum: &[u8]) -> Result<Option<Strin
     let (program, mut budget) = (compiler.finish(), Budget::new(datum.len()));
     let written =
         Walk::new(&program, &mut budget, &mut out).document(&steps, &mut Cursor::new(datum));
-    let some = written.map_err(|fault| fault.what().to_owned())?;
+    let some = written.map_err(|fault| fault.what)?;
     Ok(some.then(|| String::from_utf8_lossy(&out).into_owned()))
 }
 

@@ -8,13 +8,11 @@ use vitrina_sql::{Files, Finding};
 
 use crate::contract::context;
 use crate::contract::tombstone::TOMBSTONE;
-use crate::contract::version::{self, VersionFile};
+use crate::contract::version::{self, MAX_NAME, VersionFile};
 use crate::contract::{Context, Contract, Contracts};
 
 /// Names that stand for something else in models or in Postgres.
 const RESERVED: [&str; 3] = ["every", "vitrina", "public"];
-/// A name in Postgres, in bytes.
-pub(crate) const MAX_NAME: usize = 63;
 
 #[derive(Default)]
 struct Folder<'a> {

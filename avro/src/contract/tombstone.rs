@@ -3,8 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::contract::{Context, Contract, Origin, Version};
-use crate::read::metadata::FACTS;
+use crate::contract::{Contract, Version};
 use crate::schema::Schema;
 
 /// The relation's name within its context, which no event may bear.
@@ -34,17 +33,5 @@ impl Contract {
     /// Whether its events are the records without a value.
     pub fn is_tombstone(&self) -> bool {
         self.name == TOMBSTONE
-    }
-}
-
-impl Context {
-    /// Where the id, time, correlation and causation of the contract's events are found, in this order. A tombstone has no
-    /// field: what would be in one comes from where it is found without a setting.
-    pub fn origins(&self, contract: &Contract) -> [Origin; FACTS] {
-        let origins = [&self.event_id, &self.time, &self.correlation_id, &self.causation_id];
-        origins.map(|origin| match origin {
-            Origin::Field(_) if contract.is_tombstone() => Origin::Default,
-            known => known.clone(),
-        })
     }
 }

@@ -8,8 +8,8 @@ use vitrina_sql::{Finding, Upcast, UpcastItem};
 use crate::contract::carry::Carry;
 use crate::contract::literal::{self, quote};
 use crate::contract::{METADATA, Source, Version};
-use crate::nearest;
-use crate::schema::Field;
+use crate::hint::hint;
+use crate::schema::node::Field;
 use crate::value::column::Column;
 
 /// One version and what the one before it is.
@@ -100,8 +100,7 @@ impl Step<'_> {
 
     fn no_such_field(&self, item: &UpcastItem) -> Finding {
         let new = self.newer.number;
-        let hint =
-            nearest::hint(&item.name, self.newer.columns.iter().map(|column| column.name.as_str()));
+        let hint = hint(&item.name, self.newer.columns.iter().map(|column| column.name.as_str()));
         let help = format!("name one of the fields of v{new}.avsc, or leave the item out");
         Finding::error(
             self.file,

@@ -8,11 +8,13 @@ use vitrina_sql::Finding;
 
 use crate::contract::Version;
 use crate::contract::literal;
-use crate::contract::load::MAX_NAME;
 use crate::contract::upcast::Step;
-use crate::schema::{Node, Schema};
+use crate::schema::Schema;
+use crate::schema::node::Node;
 use crate::value::column::Column;
 
+/// Bytes of a name in Postgres.
+pub(crate) const MAX_NAME: usize = 63;
 /// Digits that Postgres's `numeric(p,s)` can hold.
 const MAX_PRECISION: usize = 1000;
 

@@ -6,16 +6,17 @@ use std::sync::Arc;
 
 use crate::contract::Contracts;
 use crate::contract::tombstone::TOMBSTONE;
+use crate::read::error::RecordError;
 use crate::read::frame::{Framed, Record, SchemaRef};
 use crate::read::layout::Layout;
 use crate::read::matching;
 use crate::read::metadata::Envelope;
 use crate::read::plan::Plan;
 use crate::read::rows::Rows;
-use crate::schema::{Node, NodeId, Schema};
+use crate::schema::Schema;
+use crate::schema::node::{Node, NodeId};
 use crate::value::calendar;
 use crate::walk::cursor::Cursor;
-use crate::walk::fault::RecordError;
 
 /// Decodes the records of one model's topics.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use uuid::Uuid;
 
-use crate::walk::fault::RecordError;
+use crate::read::error::RecordError;
 
 /// The header that carries the schema's id where the payload does not.
 const SCHEMA_ID: &str = "__value_schema_id";

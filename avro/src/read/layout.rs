@@ -84,7 +84,7 @@ impl Layout {
 
     /// Empty rows for each version.
     pub fn rows(&self) -> Vec<Rows> {
-        self.versions.iter().map(Rows::new).collect()
+        self.versions.iter().map(|version| Rows::new(&version.columns)).collect()
     }
 
     /// The event relation as a derived table without alias, its parameters numbered from `first`. Besides the columns

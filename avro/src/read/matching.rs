@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::contract::{Contract, Version};
+use crate::read::error::RecordError;
+use crate::schema::Schema;
 use crate::schema::canonical::{self, Detail};
-use crate::schema::{Node, NodeId, Record, Schema};
-use crate::walk::fault::RecordError;
+use crate::schema::node::{Node, NodeId, RecordType};
 use crate::walk::pairing::Pairing;
 use crate::walk::shape::{ShapeId, Shapes};
 
@@ -59,7 +60,7 @@ pub(crate) fn fit(
 fn read(
     version: &Version,
     writer: &Arc<Schema>,
-    record: &Record,
+    record: &RecordType,
 ) -> Result<(Fit, Vec<String>), String> {
     let Some(wanted) = version.record() else { return Err("it is not a record".into()) };
     let mut pairing = Pairing::new(writer, &version.schema);

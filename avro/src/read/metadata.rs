@@ -4,18 +4,17 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::contract::{Context, Contract, METADATA, Origin};
+use crate::contract::{Context, Contract, FACTS, METADATA, Origin};
+use crate::read::error::RecordError;
 use crate::read::frame::{Headers, Record};
-use crate::schema::Unit;
 use crate::value::Value;
 use crate::value::calendar;
+use crate::value::calendar::Unit;
 use crate::value::column::Values;
 use crate::value::digits;
 use crate::value::json;
-use crate::walk::fault::RecordError;
 
-/// Event id, time, correlation id and causation id, in this order wherever there are four of something.
-pub(crate) const FACTS: usize = 4;
+/// Their places among the four.
 pub(crate) const EVENT_ID: usize = 0;
 pub(crate) const TIME: usize = 1;
 const CORRELATION_ID: usize = 2;

@@ -1,19 +1,20 @@
 //! How one writer's record becomes rows of one version: made once for each writer's schema, then followed for every
 //! record. The bytes are walked once, what is wanted is written where it will be bound from, the rest is passed over.
 
-use crate::contract::{Contract, Origin, Version};
+use crate::contract::{Contract, FACTS, Origin, Version};
+use crate::read::error::RecordError;
 use crate::read::frame::Record;
 use crate::read::layout::VersionLayout;
 use crate::read::matching::Fit;
-use crate::read::metadata::{Envelope, FACTS, Facts};
+use crate::read::metadata::{Envelope, Facts};
 use crate::read::rows::Rows;
-use crate::schema::NodeId;
+use crate::schema::node::NodeId;
 use crate::value::Value;
 use crate::value::column::ColumnType;
 use crate::walk::budget::Budget;
 use crate::walk::compile::Compiler;
 use crate::walk::cursor::Cursor;
-use crate::walk::fault::{Parse, RecordError};
+use crate::walk::fault::Parse;
 use crate::walk::program::{Program, Step, Walk};
 use crate::walk::shape::{ShapeId, Shapes};
 

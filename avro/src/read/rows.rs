@@ -1,10 +1,9 @@
 //! The decoded events of one version, column by column. An event is in all columns or in none; cleared rows keep their
 //! memory, so that the next batch allocates nothing.
 
-use crate::read::layout::VersionLayout;
-use crate::value::column::{ColumnType, Values};
+use crate::value::column::{Column, ColumnType, Values};
 
-/// Values of one version: one column for each of [`VersionLayout::columns`], in that order.
+/// Values of one version, in the order of the columns that it was made for.
 #[derive(Debug, Clone)]
 pub struct Rows {
     pub values: Vec<Values>,
@@ -13,9 +12,9 @@ pub struct Rows {
 }
 
 impl Rows {
-    pub fn new(layout: &VersionLayout) -> Self {
+    pub fn new(columns: &[Column]) -> Self {
         Self {
-            values: layout.columns.iter().map(|column| Values::new(column.ty)).collect(),
+            values: columns.iter().map(|column| Values::new(column.ty)).collect(),
             identities: Values::new(ColumnType::Text),
         }
     }

@@ -8,7 +8,17 @@ use apache_avro::schema::{
     UuidSchema,
 };
 
-use crate::schema::{Enumeration, Field, Named, Node, NodeId, Record, SchemaError, Unit};
+use crate::schema::node::{Enumeration, Field, Named, Node, NodeId, RecordType};
+use crate::value::calendar::Unit;
+
+/// Why a text is not a schema.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct SchemaError {
+    pub what: String,
+    /// 1-based, where the JSON itself is broken.
+    pub line: Option<usize>,
+}
 
 /// The nodes of a parsed schema, and which of them is the whole; `others` define types that it may mention.
 pub(crate) fn nodes(
@@ -70,7 +80,7 @@ impl Arena<'_> {
         }
     }
 
-    fn record(&mut self, record: &RecordSchema) -> Result<Record, SchemaError> {
+    fn record(&mut self, record: &RecordSchema) -> Result<RecordType, SchemaError> {
         let field = |field: &RecordField| {
             Ok(Field {
                 name: field.name.clone(),
@@ -80,7 +90,7 @@ impl Arena<'_> {
             })
         };
         let fields = record.fields.iter().map(field).collect::<Result<_, _>>()?;
-        Ok(Record {
+        Ok(RecordType {
             name: named(&record.name, record.aliases.as_deref().unwrap_or_default()),
             fields,
         })

@@ -4,7 +4,8 @@
 use std::collections::HashSet;
 use std::fmt::Write;
 
-use crate::schema::{Named, Node, NodeId, Schema};
+use crate::schema::Schema;
+use crate::schema::node::{Named, Node, NodeId};
 
 /// What of a schema is written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

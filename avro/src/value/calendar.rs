@@ -1,7 +1,6 @@
 //! Days and microseconds as Postgres counts them, from 2000-01-01 in the proleptic Gregorian calendar, and the texts
 //! it writes and reads for them. A moment that Postgres cannot hold never gets past here.
 
-use crate::schema::Unit;
 use crate::value::digits;
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
@@ -13,6 +12,14 @@ const EPOCH_MICROS: i64 = EPOCH_DAYS * MICROS_PER_DAY;
 const FIRST_DAY: i64 = -2_451_545;
 const AFTER_LAST_DATE: i64 = 2_145_031_949;
 const AFTER_LAST_TIMESTAMP: i64 = 106_751_983 * MICROS_PER_DAY;
+
+/// What a moment is counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Millis,
+    Micros,
+    Nanos,
+}
 
 /// Days since 2000, from days since 1970.
 pub(crate) fn date(unix_days: i32) -> Option<i32> {

@@ -1,7 +1,7 @@
 //! How much one record may ask for: depth, work and JSON text are bounded by its size, whatever its bytes say.
 
 use crate::walk::cursor::Cursor;
-use crate::walk::fault::{Fault, Parse};
+use crate::walk::fault::{Parse, PayloadFault};
 
 /// How deep a value may nest.
 const MAX_DEPTH: u32 = 64;
@@ -72,6 +72,6 @@ impl Budget {
 }
 
 #[cold]
-fn too_deep(cursor: Cursor<'_>) -> Box<Fault> {
+fn too_deep(cursor: Cursor<'_>) -> Box<PayloadFault> {
     cursor.fault(format!("values nest deeper than {MAX_DEPTH} levels"))
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::schema::{Node, NodeId};
+use crate::schema::node::{Node, NodeId};
 use crate::value::json;
 use crate::walk::program::{Blocks, Leaf, Literal, Op, Program, RunId, Step};
 use crate::walk::scalar::Scalar;

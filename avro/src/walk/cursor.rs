@@ -1,7 +1,7 @@
 //! Reads Avro's wire format from bytes that nobody vouches for. Every length and count is checked against what is left
 //! before anything is taken, and nothing panics.
 
-use crate::walk::fault::{Fault, Parse};
+use crate::walk::fault::{Parse, PayloadFault};
 
 /// What is still to be read. Small and copied, so that a walk keeps it in registers: its place in memory, stored after
 /// one value and loaded before the next, would be half of the time that decoding takes.
@@ -23,8 +23,8 @@ impl<'a> Cursor<'a> {
     }
 
     #[cold]
-    pub(crate) fn fault(self, what: impl Into<String>) -> Box<Fault> {
-        Fault::new(self.length - self.rest.len(), what)
+    pub(crate) fn fault(self, what: impl Into<String>) -> Box<PayloadFault> {
+        PayloadFault::new(self.length - self.rest.len(), what)
     }
 
     #[inline]
@@ -126,7 +126,7 @@ impl<'a> Cursor<'a> {
     pub(crate) fn utf8(self, bytes: &'a [u8]) -> Parse<&'a str> {
         std::str::from_utf8(bytes).map_err(|error| {
             let at = self.length - self.rest.len() - bytes.len() + error.valid_up_to();
-            Fault::new(at, "a string holds bytes that are not UTF-8")
+            PayloadFault::new(at, "a string holds bytes that are not UTF-8")
         })
     }
 
@@ -175,27 +175,27 @@ impl<'a> Cursor<'a> {
 /// What is wrong, told apart from the reading: it is rare, and putting it into words takes more room than the rest.
 impl Cursor<'_> {
     #[cold]
-    fn too_short(self, count: usize) -> Box<Fault> {
+    fn too_short(self, count: usize) -> Box<PayloadFault> {
         self.fault(format!("{count} bytes should follow, {} are left", self.rest.len()))
     }
 
     #[cold]
-    fn not_a_boolean(self, byte: u8) -> Box<Fault> {
+    fn not_a_boolean(self, byte: u8) -> Box<PayloadFault> {
         self.fault(format!("a boolean is 0 or 1, not {byte}"))
     }
 
     #[cold]
-    fn not_an_int(self, long: i64) -> Box<Fault> {
+    fn not_an_int(self, long: i64) -> Box<PayloadFault> {
         self.fault(format!("{long} is not an int of 32 bits"))
     }
 
     #[cold]
-    fn not_a_length(self, length: i64) -> Box<Fault> {
+    fn not_a_length(self, length: i64) -> Box<PayloadFault> {
         self.fault(format!("a length of {length}"))
     }
 
     #[cold]
-    fn not_an_index(self, index: i64, count: usize, of: &str) -> Box<Fault> {
+    fn not_an_index(self, index: i64, count: usize, of: &str) -> Box<PayloadFault> {
         self.fault(format!("{of} {index} of {count}"))
     }
 }

@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::schema::{Field, Node, NodeId, Record, Schema};
+use crate::schema::Schema;
+use crate::schema::node::{Field, Node, NodeId, RecordType};
 use crate::walk::scalar::Scalar;
 use crate::walk::shape::{Member, Shape, ShapeId, Shapes};
 
@@ -123,8 +124,8 @@ impl<'a> Pairing<'a> {
 
     fn members(
         &mut self,
-        written: &'a Record,
-        wanted: &'a Record,
+        written: &'a RecordType,
+        wanted: &'a RecordType,
     ) -> Result<Vec<Member>, Mismatch> {
         let read = self.record(written, wanted)?;
         let member = |(field, read): (&Field, Option<(usize, ShapeId)>)| match read {
@@ -137,8 +138,8 @@ impl<'a> Pairing<'a> {
     /// For each field of the writer's record: the place of the version's field that it is, and their shape.
     pub(crate) fn record(
         &mut self,
-        written: &'a Record,
-        wanted: &'a Record,
+        written: &'a RecordType,
+        wanted: &'a RecordType,
     ) -> Result<Vec<Option<(usize, ShapeId)>>, Mismatch> {
         let mut read = vec![None; written.fields.len()];
         for (place, field) in wanted.fields.iter().enumerate() {
@@ -167,7 +168,7 @@ fn does_not_become(written: &str, wanted: &str) -> String {
 
 /// The place of the field that `wanted` is in an older or foreign record: by name, else by one of its aliases, unless
 /// that name is a field of its own.
-pub(crate) fn source(written: &Record, version: &Record, wanted: &Field) -> Option<usize> {
+pub(crate) fn source(written: &RecordType, version: &RecordType, wanted: &Field) -> Option<usize> {
     let by_name = |field: &Field| field.name == wanted.name;
     let by_alias = |field: &Field| {
         wanted.aliases.contains(&field.name)

@@ -3,10 +3,11 @@
 
 use uuid::Uuid;
 
-use crate::schema::{Enumeration, Node, Unit, narrow};
+use crate::schema::node::{Enumeration, Node, narrow};
 use crate::value::Value;
 use crate::value::ascii;
 use crate::value::calendar;
+use crate::value::calendar::Unit;
 use crate::value::column::Values;
 use crate::value::numeric::Decimal;
 use crate::walk::cursor::Cursor;

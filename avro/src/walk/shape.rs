@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use crate::schema::{NodeId, Schema};
+use crate::schema::Schema;
+use crate::schema::node::NodeId;
 use crate::value::Value;
 use crate::walk::cursor::Cursor;
 use crate::walk::fault::Parse;

@@ -6,11 +6,12 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::Value as Json;
 use uuid::Uuid;
 
-use crate::nearest;
-use crate::schema::{Enumeration, Node, Unit};
+use crate::hint::hint;
+use crate::schema::node::{Enumeration, Node};
 use crate::value::calendar;
+use crate::value::calendar::Unit;
 use crate::value::numeric::{self, NotDecimal};
-use crate::write::encode::{EncodeError, Encoded};
+use crate::write::error::{Encoded, found, wrong};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
@@ -109,10 +110,8 @@ fn symbol(symbols: &Enumeration, json: &Json, out: &mut Vec<u8>) -> Encoded {
     let place =
         json.as_str().and_then(|text| symbols.symbols.iter().position(|symbol| symbol == text));
     let Some(place) = place else {
-        let hint = nearest::hint(
-            json.as_str().unwrap_or_default(),
-            symbols.symbols.iter().map(String::as_str),
-        );
+        let hint =
+            hint(json.as_str().unwrap_or_default(), symbols.symbols.iter().map(String::as_str));
         return Err(wrong(format!(
             "{} is not a symbol of {}{hint}",
             found(json),
@@ -217,18 +216,6 @@ fn expected(node: &Node) -> String {
         Node::Duration => "a duration as {\"months\":0,\"days\":1,\"milliseconds\":0}".into(),
         other => other.describe(),
     }
-}
-
-pub(crate) fn found(json: &Json) -> String {
-    match json {
-        Json::Object(_) => "an object".into(),
-        Json::Array(_) => "an array".into(),
-        scalar => scalar.to_string().chars().take(80).collect(),
-    }
-}
-
-pub(crate) fn wrong(what: String) -> Box<EncodeError> {
-    Box::new(EncodeError { field: String::new(), what })
 }
 
 pub(crate) fn bytes(out: &mut Vec<u8>, value: &[u8]) {

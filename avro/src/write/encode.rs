@@ -4,55 +4,14 @@
 
 use serde_json::{Map, Value as Json};
 
-use crate::contract::literal;
-use crate::contract::{Context, Version};
-use crate::nearest;
-use crate::schema::{Field, Node, NodeId, Record, Schema};
-use crate::write::dialect::{Dialect, bytes, found, long, wrong};
+use crate::hint::hint;
+use crate::schema::Schema;
+use crate::schema::node::{Field, Node, NodeId, RecordType};
+use crate::write::dialect::{Dialect, bytes, long};
+use crate::write::error::{EncodeError, Encoded, found, wrong};
 
 /// Defaults that hold themselves would never end.
 const MAX_DEPTH: usize = 128;
-
-/// Why a JSON value is not a value of the schema.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}{what}", if .field.is_empty() { String::new() } else { format!("field {}: ", .field) })]
-pub struct EncodeError {
-    /// Path of the field; empty for the whole value.
-    pub field: String,
-    pub what: String,
-}
-
-pub(crate) type Encoded = Result<(), Box<EncodeError>>;
-
-/// Encodes one plain JSON object as an event of this version: the datum alone, without framing. Fields that are left
-/// out take their default, or null.
-///
-/// # Errors
-/// The first field that is unknown, missing, or not of its type.
-pub fn encode_json(version: &Version, json: &Json) -> Result<Vec<u8>, EncodeError> {
-    encode(&version.schema, version.schema.root(), json, Dialect::Plain)
-}
-
-/// The record key of an event: the text that Postgres writes for the context's key field, in UTF-8.
-///
-/// # Errors
-/// A key that is missing, null, or not of its type.
-pub fn key_text(context: &Context, version: &Version, json: &Json) -> Result<String, EncodeError> {
-    let error = |what: String| EncodeError { field: context.key.clone(), what };
-    let place = version
-        .place(&context.key)
-        .ok_or_else(|| error("the key is not a field of this version".into()))?;
-    let field = &version.fields()[place];
-    let (value, dialect) = match (json.get(&field.name), &field.default) {
-        (Some(value), _) => (value, Dialect::Plain),
-        (None, Some(default)) => (default, Dialect::Default),
-        (None, None) => return Err(error("the key is missing".into())),
-    };
-    let datum =
-        encode(&version.schema, field.node, value, dialect).map_err(|below| error(below.what))?;
-    let text = literal::text(&version.schema, field.node, &datum).map_err(error)?;
-    text.ok_or_else(|| error("the key is null".into()))
-}
 
 /// Encodes a value of one node.
 pub(crate) fn encode(
@@ -110,7 +69,7 @@ impl Encoder<'_> {
 
     fn record(
         &self,
-        record: &Record,
+        record: &RecordType,
         members: &Map<String, Json>,
         out: &mut Vec<u8>,
         depth: usize,
@@ -118,8 +77,7 @@ impl Encoder<'_> {
         if let Some(unknown) =
             members.keys().find(|key| !record.fields.iter().any(|field| field.name == **key))
         {
-            let hint =
-                nearest::hint(unknown, record.fields.iter().map(|field| field.name.as_str()));
+            let hint = hint(unknown, record.fields.iter().map(|field| field.name.as_str()));
             return Err(within(
                 wrong(format!("{} has no such field{hint}", record.name.full)),
                 unknown,

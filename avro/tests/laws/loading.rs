@@ -79,7 +79,7 @@ fn context_files() {
         ("topic = \"a b\"\nkey = \"id\"", "c/shop/context.toml:1: `a b` is no topic of Kafka"),
         (
             "topic = \"t\"\nkey = \"di\"",
-            "c/shop/context.toml:2: the key `di` is not a field of shop.placed v1",
+            "c/shop/context.toml:2: the key `di` is not a field of shop.placed v1, did you mean `id`?",
         ),
         (
             "topic = \"t\"\nkey = \"list\"",

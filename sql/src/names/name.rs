@@ -30,15 +30,6 @@ pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// `did you mean …? ` for the nearest of `known`, empty where none is near.
-pub(crate) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    let near = known.into_iter().map(|other| (strsim::damerau_levenshtein(name, other), other));
-    match near.filter(|(distance, _)| *distance <= name.len() / 3 + 1).min() {
-        Some((_, other)) => format!("did you mean `{other}`? "),
-        None => String::new(),
-    }
-}
-
 /// Why a model may not bear this name.
 pub(crate) fn refused_model(name: &str) -> Option<String> {
     let mut letters = name.chars();
@@ -72,14 +63,5 @@ mod tests {
         {
             assert!(refused_model(bad).is_some(), "{bad}");
         }
-    }
-
-    #[test]
-    fn only_near_names_are_suggested() {
-        assert_eq!(
-            did_you_mean("order_sumary", ["x", "order_summary"]),
-            "did you mean `order_summary`? "
-        );
-        assert_eq!(did_you_mean("abc", ["order_summary"]), "");
     }
 }

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlparser::ast::Ident;
 
 use crate::finding::report::Report;
-use crate::names::name::{did_you_mean, fold};
+use crate::names::name::fold;
+use crate::names::nearest::did_you_mean;
 use crate::names::survey::{Named, Survey};
 use crate::objects::table::Table;
 use crate::text::line;

@@ -8,14 +8,11 @@ use sqlparser::ast::{
     OnInsert, SelectItem, Statement,
 };
 
-use super::access::{Access, Column, ColumnSet, KeyPart};
+use super::access::{Column, ColumnSet, KeyPart};
 use super::facts::{Facts, position};
-use super::keys::{EventKeys, KeyValue};
-use super::merge::{self, Merge};
+use super::keys::KeyValue;
 use super::names::{Mention, Names, Source};
-use super::reads::Reader;
 use super::select_level::{Keyed, Level, Use};
-use super::touch::Change;
 use super::types::Types;
 use crate::model::Model;
 use crate::names::name::{fold, single};
@@ -23,17 +20,11 @@ use crate::names::survey::Survey;
 use crate::shape::from;
 use crate::shape::rule::{Rule, Shape};
 
-/// What is known of a rule before the rules are looked at together.
-pub(crate) struct Draft {
-    pub(crate) accesses: Vec<Access>,
-    pub(crate) merge: Option<Merge>,
-}
-
 /// A model under study.
 pub(crate) struct Study<'a> {
     pub(crate) model: &'a Model,
     pub(crate) facts: &'a [Facts],
-    types: &'a dyn Types,
+    pub(crate) types: &'a dyn Types,
     /// (table, column) that a `SET` of the model writes, and the lines of the rules that do.
     pub(crate) set: BTreeMap<(usize, usize), Vec<usize>>,
 }
@@ -70,7 +61,7 @@ impl<'a> Study<'a> {
     }
 
     /// The columns that these assignments write.
-    fn written(&self, table: usize, assignments: &[Assignment]) -> ColumnSet {
+    pub(crate) fn written(&self, table: usize, assignments: &[Assignment]) -> ColumnSet {
         let targets = assignments.iter().flat_map(|assignment| match &assignment.target {
             AssignmentTarget::ColumnName(name) => std::slice::from_ref(name),
             AssignmentTarget::Tuple(names) => names.as_slice(),
@@ -83,52 +74,8 @@ impl<'a> Study<'a> {
             .collect()
     }
 
-    pub(crate) fn draft(&self, rule: &'a Rule, keys: &mut EventKeys) -> Draft {
-        let Some(table) = self.table(&rule.target) else {
-            return Draft { accesses: Vec::new(), merge: None };
-        };
-        let called = called(&rule.ast).unwrap_or_else(|| rule.target.clone());
-        let target = Mention { called: called.clone(), source: Source::Table(table) };
-        let all = self.mentions(rule, &target);
-        let names = Names { model: self.model, types: self.types, rule, all };
-        let types = |table: usize, column: usize| self.facts[table].types[column].as_ref();
-        let keyed = Keyed { names: &names, types: &types, whole: is_whole(rule), keys };
-        let mut reader = Reader::new(keyed, &rule.ast, target);
-        let level = reader.outermost.take();
-        let row = match &rule.ast {
-            Statement::Insert(insert) => {
-                self.new_row(insert, table, level.as_ref(), &mut reader.keyed)
-            }
-            _ => Vec::new(),
-        };
-        let mut accesses = self.reads(&reader, rule);
-        let reads_target = accesses.iter().any(|access| access.table == table);
-        let named = reader.named.columns(&called, &self.model.tables[table]);
-        let written = self.facts[table].with_generated(self.written(table, assignments(&rule.ast)));
-        let change = Change { table, written, line: rule.line };
-        let mut own = match &rule.ast {
-            Statement::Insert(insert) => self.insert(insert, &called, change, &row),
-            _ => {
-                let parts = level
-                    .as_ref()
-                    .and_then(|level| level.parts.last())
-                    .cloned()
-                    .unwrap_or_default();
-                vec![self.change(change, parts, named, matches!(rule.ast, Statement::Delete(_)))]
-            }
-        };
-        let read = Read { rule, names, table, called, level, reads_target };
-        let merge = merge::of(self, &read, &keys.keys);
-        if let Some(merge) = &merge {
-            merge.mark_sums(&mut own, &self.model.tables[table], &self.facts[table]);
-        }
-        own.append(&mut accesses);
-        own.dedup();
-        Draft { accesses: own, merge }
-    }
-
     /// Every relation of the statement, the target and the proposed row as well.
-    fn mentions(&self, rule: &Rule, target: &Mention) -> Vec<Mention> {
+    pub(crate) fn mentions(&self, rule: &Rule, target: &Mention) -> Vec<Mention> {
         let survey = Survey::of(&rule.ast);
         let mut all = vec![target.clone()];
         for named in &survey.relations {
@@ -153,7 +100,7 @@ impl<'a> Study<'a> {
     }
 
     /// What the event alone gives of an INSERT's row.
-    fn new_row(
+    pub(crate) fn new_row(
         &self,
         insert: &Insert,
         table: usize,
@@ -199,7 +146,7 @@ pub(crate) fn assignments(ast: &Statement) -> &[Assignment] {
     }
 }
 
-fn called(ast: &Statement) -> Option<String> {
+pub(crate) fn called(ast: &Statement) -> Option<String> {
     match ast {
         Statement::Insert(insert) => insert.table_alias.as_ref().map(|alias| fold(&alias.alias)),
         _ => Survey::of(ast).relations.first().map(|named| named.called()),
@@ -231,7 +178,7 @@ pub(crate) fn inserted<'s>(
 
 /// Whether wherever the event's columns are named they have the event's values: no outer join, no grouping set puts a
 /// NULL in their place.
-fn is_whole(rule: &Rule) -> bool {
+pub(crate) fn is_whole(rule: &Rule) -> bool {
     let Statement::Insert(insert) = &rule.ast else { return true };
     if rule.shape == Shape::Inlined {
         return true;

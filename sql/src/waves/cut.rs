@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::Waves;
 use super::access::{Access, KeyPart};
 use super::order::{Order, common};
+use super::runs::Waves;
 
 /// Cuts batches of one model. It keeps its memory from batch to batch.
 #[derive(Debug, Clone)]

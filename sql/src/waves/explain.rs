@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::access::{Access, Column, ColumnSet, Obstacle, RowSet};
-use super::analysis::Draft;
+use super::draft::Draft;
 use super::keys::KeyValue;
 use super::order::{Order, common};
 use crate::model::Model;

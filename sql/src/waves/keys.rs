@@ -3,10 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use super::ORDINAL;
 use super::access::KeyPart;
 use crate::names::name::quoted;
 use crate::shape::rule::BATCH;
+
+/// The name of the column that numbers the events of a batch, in the derived tables of [`EventKeys::asked`] and
+/// [`super::Merge::statement`]: an integer that grows with the events' order.
+pub const ORDINAL: &str = "_ordinal";
 
 /// The keys of an event relation, in the order in which [`super::Cutter::cut`] takes their hashes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Waves;
 use super::access::{Access, KeyPart, Obstacle};
 use super::keys::{EventKeys, KeyValue};
+use super::runs::Waves;
 use crate::model::Model;
 
 /// Where the events of a relation come from, and what all events of one record have in common.

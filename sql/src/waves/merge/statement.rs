@@ -9,7 +9,7 @@ use crate::shape::from;
 use crate::shape::list;
 use crate::shape::rule::Rule;
 use crate::text::{Text, splice};
-use crate::waves::ORDINAL;
+use crate::waves::keys::ORDINAL;
 use crate::waves::merge::fold::Fold;
 use crate::waves::sabotage::{Line, left_out};
 use crate::waves::types::SqlType;
