@@ -1,6 +1,8 @@
 //! Exact decimals: from two's complement of any length to Postgres's base-10000 form and to digits, and back. No digit
 //! is ever rounded, and what exceeds the declared precision is refused.
 
+use num_bigint::{BigInt, Sign};
+
 use crate::value::digits;
 
 /// An integer and where its decimal point goes.
@@ -55,7 +57,11 @@ impl<'a> Decimal<'a> {
         let value = match self.long.len() {
             0 => i128::from(self.small),
             9..=16 => wide(self.long),
-            _ => return f(is_negative(self.long), &long_digits(self.long)),
+            _ => {
+                let value = BigInt::from_signed_bytes_be(self.long);
+                let digits = value.magnitude().to_string();
+                return f(value.sign() == Sign::Minus, digits.as_bytes());
+            }
         };
         f(value < 0, digits::of(value.unsigned_abs(), &mut [0; digits::MOST]))
     }
@@ -171,13 +177,14 @@ fn small(bytes: &[u8]) -> i64 {
     bytes.iter().fold(sign, |value, &byte| value << 8 | i64::from(byte))
 }
 
-/// Two's complement of at most sixteen bytes.
+/// Two's complement of at most sixteen bytes: decimals of so many digits are common enough to allocate nothing.
 fn wide(bytes: &[u8]) -> i128 {
     let sign = if is_negative(bytes) { -1 } else { 0 };
     bytes.iter().fold(sign, |value, &byte| value << 8 | i128::from(byte))
 }
 
-/// Whether a two's complement of more than eight bytes has no more digits than `precision`.
+/// Whether a two's complement of more than eight bytes, none of which only repeats the sign, has no more digits than
+/// `precision`.
 fn fits(bytes: &[u8], precision: usize) -> bool {
     if bytes.len() <= 16 {
         let limit =
@@ -185,7 +192,8 @@ fn fits(bytes: &[u8], precision: usize) -> bool {
         return limit.is_none_or(|limit| wide(bytes).unsigned_abs() < limit);
     }
     // A byte holds at least 2.4 digits, so a value far too long is refused before it is converted.
-    bytes.len() * 12 / 5 <= precision + 3 && long_digits(bytes).len() <= precision
+    bytes.len() * 12 / 5 <= precision + 3
+        && BigInt::from_signed_bytes_be(bytes).magnitude().to_string().len() <= precision
 }
 
 /// Without the bytes that only repeat the sign.
@@ -198,42 +206,6 @@ fn minimal(mut bytes: &[u8]) -> &[u8] {
         bytes = &bytes[1..];
     }
     bytes
-}
-
-/// Decimal digits of a two's complement of any length, in ASCII.
-fn long_digits(bytes: &[u8]) -> Vec<u8> {
-    let mut magnitude = bytes.to_vec();
-    if is_negative(bytes) {
-        negate(&mut magnitude);
-    }
-    let mut digits = Vec::with_capacity(bytes.len() * 5 / 2);
-    let mut from = 0;
-    while let Some(zeros) = magnitude[from..].iter().position(|&byte| byte != 0) {
-        from += zeros;
-        let mut rest = 0u32;
-        for byte in &mut magnitude[from..] {
-            let value = rest << 8 | u32::from(*byte);
-            *byte = (value / 10_000_000 % 256) as u8;
-            rest = value % 10_000_000;
-        }
-        for _ in 0..7 {
-            digits.push(b'0' + (rest % 10) as u8);
-            rest /= 10;
-        }
-    }
-    while digits.last() == Some(&b'0') {
-        digits.pop();
-    }
-    digits.reverse();
-    digits
-}
-
-fn negate(bytes: &mut [u8]) {
-    let mut carry = true;
-    for byte in bytes.iter_mut().rev() {
-        let (sum, over) = (!*byte).overflowing_add(u8::from(carry));
-        (*byte, carry) = (sum, over);
-    }
 }
 
 /// Why a text is not a decimal of some precision and scale.
@@ -280,29 +252,8 @@ pub(crate) fn parse(text: &str, precision: usize, scale: usize) -> Result<Vec<u8
         }
         digits.truncate(kept);
     }
-    Ok(twos_complement(negative, &digits))
-}
-
-fn twos_complement(negative: bool, digits: &[u8]) -> Vec<u8> {
-    // Little-endian while it grows; a last zero byte leaves room for the sign.
-    let mut bytes = vec![0u8];
-    for digit in digits {
-        let mut carry = u32::from(digit - b'0');
-        for byte in &mut bytes {
-            let value = u32::from(*byte) * 10 + carry;
-            *byte = (value % 256) as u8;
-            carry = value / 256;
-        }
-        if carry > 0 {
-            bytes.push(carry as u8);
-        }
-    }
-    bytes.push(0);
-    bytes.reverse();
-    if negative {
-        negate(&mut bytes);
-    }
-    minimal(&bytes).to_vec()
+    let value = BigInt::parse_bytes(&digits, 10).ok_or(NotDecimal::Syntax)?;
+    Ok(if negative { -value } else { value }.to_signed_bytes_be())
 }
 
 #[cfg(test)]
