@@ -163,7 +163,9 @@ async fn ask_services(config: &Config, loaded: &Definitions) -> Result<Vec<Findi
     let place = config.registry_place();
     patiently(deadline, &place, async || {
         registry.ping().await.map_err(|error| match error {
-            RegistryError::Away(_) => Trouble::Passing(format!("{place} does not answer: {error}")),
+            RegistryError::Away(_) | RegistryError::RateLimited(_) => {
+                Trouble::Passing(format!("{place} does not answer: {error}"))
+            }
             _ => Trouble::Lasting(format!("{place}: {error}")),
         })
     })

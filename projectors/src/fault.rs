@@ -201,11 +201,8 @@ impl Fault {
             RegistryError::Unusable(_) => {
                 Self::Record { event: None, blame: blame(ErrorType::Validation, reason), row: None }
             }
-            RegistryError::Away(_) => {
-                let limited = reason.contains("with status 429");
-                let trouble = if limited { Trouble::RateLimit } else { Trouble::Transient };
-                Self::World { trouble, reason }
-            }
+            RegistryError::Away(_) => Self::World { trouble: Trouble::Transient, reason },
+            RegistryError::RateLimited(_) => Self::World { trouble: Trouble::RateLimit, reason },
             RegistryError::Refused(_) => {
                 Self::Stop(format!("{reason} (registry.url, username, password, token)"))
             }

@@ -58,7 +58,7 @@ fn answers_are_judged() {
         (error(403, 40301), "refused"),
         (error(500, 50001), "away"),
         (error(503, 1), "away"),
-        (error(429, 42901), "away"),
+        (error(429, 42901), "rate limited"),
         ((504, "<html>".into()), "away"),
         ((200, "<html>".into()), "away"),
         ((404, "<html>".into()), "away"),
@@ -73,6 +73,7 @@ fn answers_are_judged() {
             RegistryError::Unknown(_) => "unknown",
             RegistryError::Unusable(_) => "unusable",
             RegistryError::Away(_) => "away",
+            RegistryError::RateLimited(_) => "rate limited",
             RegistryError::Refused(_) => "refused",
         };
         assert_eq!(said, kind, "{answer:?}");
