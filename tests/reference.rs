@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use vitrina_avro::{
-    Contracts, Decoded, Decoder, Framed, Headers, Layout, Record, SchemaRef, encode_json,
+    Contracts, DecodedRecord, Decoder, Framed, Headers, Layout, Record, SchemaRef, encode_json,
 };
 use vitrina_sql::Files;
 
@@ -63,7 +63,7 @@ fn every_version_has_the_golden_bytes_and_decodes_from_them() {
                     .decode(&record, &Framed { schema, payload: &bytes }, &mut rows)
                     .unwrap();
                 assert!(
-                    matches!(decoded, Decoded::Event { version, .. } if version == index),
+                    matches!(decoded, DecodedRecord::Event { version, .. } if version == index),
                     "{decoded:?}"
                 );
                 seen += 1;

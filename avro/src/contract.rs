@@ -96,12 +96,12 @@ pub struct Version {
     pub upcast_file: String,
     pub written: Vec<UpcastItem>,
     /// How each column is made of the version before; none for version 1.
-    pub(crate) upcast: Vec<Source>,
+    pub(crate) upcast: Vec<ColumnSource>,
 }
 
 /// How a column is made of the columns of the version before.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Source {
+pub(crate) struct ColumnSource {
     /// An expression of the column's type.
     pub(crate) sql: String,
     /// What it reads of the version before and of the metadata.

@@ -6,5 +6,5 @@ pub(crate) mod frame;
 pub(crate) mod layout;
 pub(crate) mod matching;
 pub(crate) mod metadata;
-pub(crate) mod plan;
+pub(crate) mod reader;
 pub(crate) mod rows;

@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 
 use crate::value::column::{Column, ColumnType};
 pub use arena::SchemaError;
-use node::{Field, Named, Node, NodeId, RecordType};
+use node::{Field, Node, NodeId, RecordType, TypeName};
 
 /// A schema whose names are resolved.
 #[derive(Debug, Clone)]
@@ -48,7 +48,7 @@ impl Schema {
 
     /// A record that has no fields.
     pub(crate) fn empty_record(name: &str) -> Self {
-        let name = Named { full: name.to_owned(), aliases: Vec::new() };
+        let name = TypeName { full: name.to_owned(), aliases: Vec::new() };
         Self {
             nodes: vec![Node::Record(RecordType { name, fields: Vec::new() })],
             root: 0,

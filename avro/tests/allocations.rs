@@ -8,7 +8,8 @@ use std::cell::Cell;
 
 use serde_json::{Value, json};
 use vitrina_avro::{
-    Contracts, Decoded, Decoder, HeaderPlace, Headers, Layout, Record, Rows, SchemaRef, encode_json,
+    Contracts, DecodedRecord, Decoder, HeaderPlace, Headers, Layout, Record, Rows, SchemaRef,
+    encode_json,
 };
 use vitrina_sql::Files;
 
@@ -102,7 +103,7 @@ fn decode(decoder: &Decoder, values: &[Vec<u8>], rows: &mut [Vec<Rows>]) {
             headers: Headers::new(headers, &places),
         };
         let framed = Decoder::frame(&record).unwrap();
-        assert!(matches!(decoder.decode(&record, &framed, rows), Ok(Decoded::Event { .. })));
+        assert!(matches!(decoder.decode(&record, &framed, rows), Ok(DecodedRecord::Event { .. })));
     }
 }
 

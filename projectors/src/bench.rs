@@ -3,7 +3,7 @@
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
-use vitrina_avro::{Decoded as Outcome, Decoder, Framed, Headers, Record, SchemaRef};
+use vitrina_avro::{DecodedRecord, Decoder, Framed, Headers, Record, SchemaRef};
 use vitrina_ingest::Span;
 
 use crate::batch::{Content, Decoded, Event, Part, Row};
@@ -85,7 +85,7 @@ impl Applying {
                 .decoder
                 .decode(&record, &framed, &mut decoded.rows)
                 .map_err(|error| error.to_string())?;
-            let Outcome::Event { layout, version, row, .. } = outcome else {
+            let DecodedRecord::Event { layout, version, row, .. } = outcome else {
                 return Err("no rule wants it".into());
             };
             let (content, offset) = (Content::Row(Row { layout, version, row }), self.next_offset);

@@ -7,13 +7,13 @@ use vitrina_sql::{Finding, Upcast, UpcastItem};
 
 use crate::contract::carry::Carry;
 use crate::contract::literal::{self, quote};
-use crate::contract::{METADATA, Source, Version};
+use crate::contract::{ColumnSource, METADATA, Version};
 use crate::hint::hint;
 use crate::schema::node::Field;
 use crate::value::column::Column;
 
 /// One version and what the one before it is.
-pub(crate) struct Step<'a> {
+pub(crate) struct VersionStep<'a> {
     /// The event relation's name.
     pub(crate) relation: &'a str,
     pub(crate) file: &'a str,
@@ -21,10 +21,10 @@ pub(crate) struct Step<'a> {
     pub(crate) newer: &'a Version,
 }
 
-impl Step<'_> {
+impl VersionStep<'_> {
     /// The sources of the newer version's columns, in their order, and the items that were written; all findings at
     /// once.
-    pub(crate) fn sources(&self, text: &str) -> (Vec<Source>, Vec<UpcastItem>, Vec<Finding>) {
+    pub(crate) fn sources(&self, text: &str) -> (Vec<ColumnSource>, Vec<UpcastItem>, Vec<Finding>) {
         let from = format!("v{}", self.older.number);
         let known: Vec<String> =
             self.older.columns.iter().map(|column| column.name.clone()).collect();
@@ -51,7 +51,7 @@ impl Step<'_> {
         (sources, upcast.items, findings)
     }
 
-    fn written(&self, column: &Column, item: &UpcastItem) -> Source {
+    fn written(&self, column: &Column, item: &UpcastItem) -> ColumnSource {
         let ty = column.ty.sql();
         let cast = format!("({})::{ty}", item.expr);
         let place = quote(&format!("{} v{}.{}", self.relation, self.newer.number, column.name));
@@ -60,11 +60,11 @@ impl Step<'_> {
         } else {
             format!("COALESCE({cast}, vitrina.refuse_null(NULL::{ty}, {place}))")
         };
-        Source { sql, reads: item.columns.clone() }
+        ColumnSource { sql, reads: item.columns.clone() }
     }
 
     /// Carried over, or the default.
-    fn unwritten(&self, column: &Column, field: &Field) -> Result<Source, Finding> {
+    fn unwritten(&self, column: &Column, field: &Field) -> Result<ColumnSource, Finding> {
         let older = self.older.place(&column.name).map(|place| &self.older.fields()[place]);
         let (sql, reads) = match older {
             Some(older) => {
@@ -78,7 +78,7 @@ impl Step<'_> {
             ),
         };
         match sql {
-            Ok(sql) => Ok(Source { sql, reads }),
+            Ok(sql) => Ok(ColumnSource { sql, reads }),
             Err(why) => Err(self.no_source(column, &why)),
         }
     }

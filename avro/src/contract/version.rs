@@ -8,7 +8,7 @@ use vitrina_sql::Finding;
 
 use crate::contract::Version;
 use crate::contract::literal;
-use crate::contract::upcast::Step;
+use crate::contract::upcast::VersionStep;
 use crate::schema::Schema;
 use crate::schema::node::Node;
 use crate::value::column::Column;
@@ -129,7 +129,7 @@ pub(crate) fn upcast(
     for newer in 1..versions.len() {
         let (older, newer) = (&versions[newer - 1], &versions[newer]);
         let Some(file) = files.get(&newer.number) else { continue };
-        let step = Step { relation, file: file.path, older, newer };
+        let step = VersionStep { relation, file: file.path, older, newer };
         let (sources, written, found) = step.sources(file.text);
         findings.extend(found);
         let place = newer.number as usize - 1;

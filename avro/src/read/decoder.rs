@@ -11,7 +11,7 @@ use crate::read::frame::{Framed, Record, SchemaRef};
 use crate::read::layout::Layout;
 use crate::read::matching;
 use crate::read::metadata::Envelope;
-use crate::read::plan::Plan;
+use crate::read::reader::RecordReader;
 use crate::read::rows::Rows;
 use crate::schema::Schema;
 use crate::schema::node::{Node, NodeId};
@@ -22,7 +22,7 @@ use crate::walk::cursor::Cursor;
 #[derive(Debug)]
 pub struct Decoder {
     layouts: Vec<Target>,
-    writers: BTreeMap<SchemaRef, Writer>,
+    writers: BTreeMap<SchemaRef, WriterSchema>,
     /// The layouts of tombstones: what their records are, of whatever topic.
     tombstones: Branch,
 }
@@ -37,7 +37,7 @@ struct Target {
 
 /// A writer's schema: one branch, or those of a union at the top.
 #[derive(Debug)]
-struct Writer {
+struct WriterSchema {
     union: bool,
     branches: Vec<Branch>,
 }
@@ -45,13 +45,13 @@ struct Writer {
 #[derive(Debug)]
 struct Branch {
     name: String,
-    /// For each layout that names the record: its index, and the plan, or why there is none.
-    plans: Vec<(usize, Result<Plan, RecordError>)>,
+    /// For each layout that names the record: its index, and the reader, or why there is none.
+    readers: Vec<(usize, Result<RecordReader, RecordError>)>,
 }
 
 /// What became of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decoded<'o> {
+pub enum DecodedRecord<'o> {
     /// It is a row of `out[layout][version]`.
     Event {
         layout: usize,
@@ -59,7 +59,7 @@ pub enum Decoded<'o> {
         version: usize,
         row: u32,
         /// By which duplicates are known; none where the event has no id.
-        identity: Option<Identity<'o>>,
+        identity: Option<EventId<'o>>,
         /// Microseconds since 1970 UTC; none where neither the event nor the record has a time.
         time_micros: Option<i64>,
     },
@@ -69,7 +69,7 @@ pub enum Decoded<'o> {
 
 /// What, with the record's key, tells whether two events are one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Identity<'o> {
+pub struct EventId<'o> {
     /// Full name of the writer's record.
     pub record: &'o str,
     /// The event's id as text.
@@ -89,8 +89,9 @@ impl Decoder {
         let layouts: Vec<Target> = layouts.into_iter().map(target).collect();
         let tombstones =
             layouts.iter().enumerate().filter(|(_, target)| target.layout.contract.is_tombstone());
-        let plans = tombstones.map(|(index, target)| (index, target.plan_tombstones())).collect();
-        let tombstones = Branch { name: TOMBSTONE.to_owned(), plans };
+        let readers =
+            tombstones.map(|(index, target)| (index, target.tombstone_reader())).collect();
+        let tombstones = Branch { name: TOMBSTONE.to_owned(), readers };
         Self { layouts, writers: BTreeMap::new(), tombstones }
     }
 
@@ -107,7 +108,7 @@ impl Decoder {
         self.writers.contains_key(schema)
     }
 
-    /// Finds the version and makes the plan for each record that the schema writes.
+    /// Finds the version and makes the reader for each record that the schema writes.
     pub fn add_schema(&mut self, reference: SchemaRef, schema: &Arc<Schema>) {
         let union = matches!(schema.node(schema.root()), Node::Union(_));
         let branches = schema
@@ -115,19 +116,19 @@ impl Decoder {
             .into_iter()
             .map(|node| self.branch(schema, node))
             .collect();
-        self.writers.insert(reference, Writer { union, branches });
+        self.writers.insert(reference, WriterSchema { union, branches });
     }
 
     fn branch(&self, schema: &Arc<Schema>, node: NodeId) -> Branch {
         let Some(record) = schema.record(node) else {
-            return Branch { name: schema.node(node).describe(), plans: Vec::new() };
+            return Branch { name: schema.node(node).describe(), readers: Vec::new() };
         };
         let name = record.name.full.clone();
         let named =
             |(_, target): &(usize, &Target)| target.layout.contract.full_names.contains(&name);
         let targets = self.layouts.iter().enumerate().filter(named);
-        let plans = targets.map(|(index, target)| (index, target.plan(schema, node))).collect();
-        Branch { name, plans }
+        let readers = targets.map(|(index, target)| (index, target.reader(schema, node))).collect();
+        Branch { name, readers }
     }
 
     /// Empty rows, as `decode` fills them: by layout, then by version.
@@ -145,7 +146,7 @@ impl Decoder {
         record: &Record<'_>,
         framed: &Framed<'_>,
         out: &'o mut [Vec<Rows>],
-    ) -> Result<Decoded<'o>, RecordError> {
+    ) -> Result<DecodedRecord<'o>, RecordError> {
         let writer = self.writers.get(&framed.schema);
         let writer =
             writer.ok_or_else(|| RecordError::SchemaNotFetched(framed.schema.to_string()))?;
@@ -162,7 +163,7 @@ impl Decoder {
         &'o self,
         record: &Record<'_>,
         out: &'o mut [Vec<Rows>],
-    ) -> Result<Decoded<'o>, RecordError> {
+    ) -> Result<DecodedRecord<'o>, RecordError> {
         self.decode_branch(&self.tombstones, record, Cursor::new(&[]), out)
     }
 
@@ -173,20 +174,23 @@ impl Decoder {
         record: &'r Record<'r>,
         mut cursor: Cursor<'r>,
         out: &'o mut [Vec<Rows>],
-    ) -> Result<Decoded<'o>, RecordError> {
-        let plan =
-            branch.plans.iter().find(|(layout, _)| self.layouts[*layout].topic == record.topic);
-        let Some((layout, plan)) = plan else { return Ok(Decoded::Ignored { name: &branch.name }) };
-        let plan = plan.as_ref().map_err(Clone::clone)?;
+    ) -> Result<DecodedRecord<'o>, RecordError> {
+        let reader =
+            branch.readers.iter().find(|(layout, _)| self.layouts[*layout].topic == record.topic);
+        let Some((layout, reader)) = reader else {
+            return Ok(DecodedRecord::Ignored { name: &branch.name });
+        };
+        let reader = reader.as_ref().map_err(Clone::clone)?;
         let ordinal = 1 + out[*layout].iter().map(Rows::len).sum::<usize>() as i64;
-        let rows = &mut out[*layout][plan.version];
+        let rows = &mut out[*layout][reader.version];
         let row = rows.len();
-        let time =
-            plan.decode(record, &mut cursor, ordinal, rows).inspect_err(|_| rows.truncate(row))?;
-        let identity = rows.identities.get(row).map(|id| Identity { record: &branch.name, id });
-        Ok(Decoded::Event {
+        let time = reader
+            .decode(record, &mut cursor, ordinal, rows)
+            .inspect_err(|_| rows.truncate(row))?;
+        let identity = rows.identities.get(row).map(|id| EventId { record: &branch.name, id });
+        Ok(DecodedRecord::Event {
             layout: *layout,
-            version: plan.version,
+            version: reader.version,
             row: row as u32,
             identity,
             time_micros: time.map(calendar::unix_micros),
@@ -195,15 +199,15 @@ impl Decoder {
 }
 
 impl Target {
-    fn plan(&self, schema: &Arc<Schema>, node: NodeId) -> Result<Plan, RecordError> {
+    fn reader(&self, schema: &Arc<Schema>, node: NodeId) -> Result<RecordReader, RecordError> {
         let contract = &self.layout.contract;
         let fit = matching::fit(contract, schema, node)?;
-        Ok(Plan::new(fit, node, contract, self.layout.versions(), self.envelope.clone()))
+        Ok(RecordReader::new(fit, node, contract, self.layout.versions(), self.envelope.clone()))
     }
 
     /// A tombstone is read as the one version's own record, which has no bytes.
-    fn plan_tombstones(&self) -> Result<Plan, RecordError> {
+    fn tombstone_reader(&self) -> Result<RecordReader, RecordError> {
         let schema = &self.layout.contract.newest().schema;
-        self.plan(schema, schema.root())
+        self.reader(schema, schema.root())
     }
 }

@@ -58,11 +58,11 @@ impl Facts<'_> {
                 _ => None,
             },
         };
-        let told = match configured {
+        let stated = match configured {
             Some(micros) => Some(micros),
             None => self.header_time(CLOUD_EVENTS[TIME])?,
         };
-        match (told, self.record.timestamp_ms) {
+        match (stated, self.record.timestamp_ms) {
             (Some(micros), _) => Ok(Some(micros)),
             (None, None) => Ok(None),
             (None, Some(millis)) => {

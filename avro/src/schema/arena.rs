@@ -8,7 +8,7 @@ use apache_avro::schema::{
     UuidSchema,
 };
 
-use crate::schema::node::{Enumeration, Field, Named, Node, NodeId, RecordType};
+use crate::schema::node::{Enumeration, Field, Node, NodeId, RecordType, TypeName};
 use crate::value::calendar::Unit;
 
 /// Why a text is not a schema.
@@ -139,8 +139,8 @@ fn fixed_node(fixed: &FixedSchema) -> Node {
     Node::Fixed(named(&fixed.name, fixed.aliases.as_deref().unwrap_or_default()), fixed.size)
 }
 
-fn named(name: &Name, aliases: &[Alias]) -> Named {
-    Named {
+fn named(name: &Name, aliases: &[Alias]) -> TypeName {
+    TypeName {
         full: name.fullname(None),
         aliases: aliases.iter().map(|alias| alias.fullname(None)).collect(),
     }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::fmt::Write;
 
 use crate::schema::Schema;
-use crate::schema::node::{Named, Node, NodeId};
+use crate::schema::node::{Node, NodeId, TypeName};
 
 /// What of a schema is written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,9 +18,9 @@ pub(crate) enum Detail {
 
 /// The text of a node and all that it holds.
 pub(crate) fn text(schema: &Schema, node: NodeId, detail: Detail) -> String {
-    let mut writer = Writer { schema, detail, seen: HashSet::new(), out: String::new() };
-    writer.node(node);
-    writer.out
+    let mut printer = Printer { schema, detail, seen: HashSet::new(), out: String::new() };
+    printer.node(node);
+    printer.out
 }
 
 impl Schema {
@@ -30,14 +30,14 @@ impl Schema {
     }
 }
 
-struct Writer<'a> {
+struct Printer<'a> {
     schema: &'a Schema,
     detail: Detail,
     seen: HashSet<NodeId>,
     out: String,
 }
 
-impl Writer<'_> {
+impl Printer<'_> {
     fn node(&mut self, id: NodeId) {
         match self.schema.node(id) {
             Node::Array(items) => {
@@ -95,7 +95,7 @@ impl Writer<'_> {
         }
     }
 
-    fn named(&mut self, kind: &str, name: &Named) {
+    fn named(&mut self, kind: &str, name: &TypeName) {
         let _ = write!(self.out, "{kind} {}", name.full);
         if self.detail == Detail::Meaning {
             let _ = write!(self.out, " aliases {:?}", name.aliases);

@@ -18,7 +18,7 @@ pub(crate) enum Node {
     Double,
     Bytes,
     String,
-    Fixed(Named, usize),
+    Fixed(TypeName, usize),
     Enum(Enumeration),
     /// With a size where it is a fixed.
     Decimal {
@@ -45,21 +45,21 @@ pub(crate) enum Node {
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Named {
+pub(crate) struct TypeName {
     pub(crate) full: String,
     pub(crate) aliases: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct Enumeration {
-    pub(crate) name: Named,
+    pub(crate) name: TypeName,
     pub(crate) symbols: Vec<String>,
     pub(crate) default: Option<String>,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct RecordType {
-    pub(crate) name: Named,
+    pub(crate) name: TypeName,
     pub(crate) fields: Vec<Field>,
 }
 
@@ -78,10 +78,10 @@ impl Field {
     }
 }
 
-impl Named {
+impl TypeName {
     /// Whether a writer's type of this name is the one meant here: by full name, alias, or the name without its
     /// namespace.
-    pub(crate) fn accepts(&self, writer: &Named) -> bool {
+    pub(crate) fn accepts(&self, writer: &TypeName) -> bool {
         self.full == writer.full
             || self.aliases.contains(&writer.full)
             || self.short() == writer.short()

@@ -5,14 +5,14 @@ use std::collections::HashMap;
 
 use crate::schema::node::{Node, NodeId};
 use crate::value::json;
-use crate::walk::program::{Blocks, Leaf, Literal, Op, Program, RunId, Step};
+use crate::walk::program::{Blocks, JsonPiece, Leaf, Op, Program, RunId, Step};
 use crate::walk::scalar::Scalar;
 use crate::walk::shape::{Member, Shape, ShapeId, Shapes};
 
 /// So many operations are repeated wherever their record is mentioned; a bound, because mentions may double.
 const SHORT: usize = 32;
 
-/// Makes the operations of one plan.
+/// Makes the operations of one reader.
 pub(crate) struct Compiler<'a> {
     shapes: &'a Shapes,
     program: Program,
@@ -161,7 +161,7 @@ impl<'a> Compiler<'a> {
 /// Whether the operation always reads a byte at least.
 fn takes_bytes(op: &Op) -> bool {
     match op {
-        Op::Leaf(leaf) => !matches!(leaf, Leaf::Literal(_) | Leaf::Fixed(0)),
+        Op::Leaf(leaf) => !matches!(leaf, Leaf::Json(_) | Leaf::Fixed(0)),
         Op::Scalar(scalar) => {
             !matches!(scalar, Scalar::Fixed(_) | Scalar::Decimal { size: Some(_), .. })
         }
@@ -171,11 +171,11 @@ fn takes_bytes(op: &Op) -> bool {
 }
 
 fn write(text: &[u8], steps: &mut Vec<Step>) {
-    for piece in text.chunks(Literal::ROOM) {
-        let mut room = [0; Literal::ROOM];
+    for piece in text.chunks(JsonPiece::ROOM) {
+        let mut room = [0; JsonPiece::ROOM];
         room[..piece.len()].copy_from_slice(piece);
         steps.push(Step {
-            op: Op::Leaf(Leaf::Literal(Literal { room, length: piece.len() })),
+            op: Op::Leaf(Leaf::Json(JsonPiece { room, length: piece.len() })),
             field: String::new(),
         });
     }

@@ -40,7 +40,7 @@ pub(crate) enum Leaf {
     /// An enum of so many symbols.
     Symbol(usize),
     /// JSON as it stands, before and after what is read.
-    Literal(Literal),
+    Json(JsonPiece),
     /// Reads a text and appends it as JSON.
     Text,
 }
@@ -51,8 +51,8 @@ pub(crate) type RunId = usize;
 /// A short text. Copying all of the room and dropping what is too much beats copying as much as there is, because its
 /// length is known to the compiler.
 #[derive(Debug, Clone)]
-pub(crate) struct Literal {
-    pub(crate) room: [u8; Literal::ROOM],
+pub(crate) struct JsonPiece {
+    pub(crate) room: [u8; JsonPiece::ROOM],
     pub(crate) length: usize,
 }
 
@@ -73,7 +73,7 @@ pub(crate) struct Program {
     pub(crate) records: Vec<Vec<Step>>,
 }
 
-impl Literal {
+impl JsonPiece {
     pub(crate) const ROOM: usize = 16;
 }
 
@@ -220,7 +220,7 @@ impl Leaf {
             Self::Fixed(size) => cursor.take(*size).map(drop),
             Self::Symbol(count) => cursor.index(*count, "symbol").map(drop),
             Self::Text => cursor.bytes().and_then(|bytes| write_text(bytes, *cursor, out)),
-            Self::Literal(Literal { room, length }) => {
+            Self::Json(JsonPiece { room, length }) => {
                 let end = out.len() + length;
                 out.extend_from_slice(room);
                 out.truncate(end);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use vitrina_avro::{
-    Contracts, Decoded, Decoder, HeaderPlace, Headers, Layout, Record, RecordError, Rows, Schema,
-    SchemaRef,
+    Contracts, DecodedRecord, Decoder, HeaderPlace, Headers, Layout, Record, RecordError, Rows,
+    Schema, SchemaRef,
 };
 use vitrina_sql::{Files, Finding};
 
@@ -158,13 +158,13 @@ impl Bench {
             None => self.decoder.tombstone(&record, &mut self.rows),
         };
         let (layout, version, row, identity, time_micros) = match decoded {
-            Ok(Decoded::Event { layout, version, row, identity, time_micros }) => {
+            Ok(DecodedRecord::Event { layout, version, row, identity, time_micros }) => {
                 let identity = identity.map(|identity| {
                     (identity.record.to_owned(), String::from_utf8(identity.id.to_vec()).unwrap())
                 });
                 (layout, version, row as usize, identity, time_micros)
             }
-            Ok(Decoded::Ignored { .. }) => return Ok(None),
+            Ok(DecodedRecord::Ignored { .. }) => return Ok(None),
             Err(error) => {
                 assert_eq!(lengths(&self.rows), before, "an event is in all columns or in none");
                 return Err(error);

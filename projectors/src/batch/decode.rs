@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
-use vitrina_avro::{Decoded as Outcome, Decoder, Record, Registry, RegistryError, Rows, SchemaRef};
+use vitrina_avro::{DecodedRecord, Decoder, Record, Registry, RegistryError, Rows, SchemaRef};
 use vitrina_ingest::Batch;
 
 use crate::backoff::Backoff;
@@ -108,11 +108,11 @@ impl Stage {
         batch: &mut Decoded,
     ) -> Result<(), String> {
         let (content, identity) = match self.content(record, batch).await? {
-            Ok(Outcome::Ignored { .. }) => {
+            Ok(DecodedRecord::Ignored { .. }) => {
                 batch.ignored += 1;
                 return Ok(());
             }
-            Ok(Outcome::Event { layout, version, row, identity, .. }) => {
+            Ok(DecodedRecord::Event { layout, version, row, identity, .. }) => {
                 let value = record.value.unwrap_or_default();
                 let identity =
                     identity.map(|one| Identity::new(one.record, record.key, one.id, value));
@@ -139,7 +139,7 @@ impl Stage {
         &'o mut self,
         record: &Record<'_>,
         batch: &'o mut Decoded,
-    ) -> Result<Result<Outcome<'o>, Blame>, String> {
+    ) -> Result<Result<DecodedRecord<'o>, Blame>, String> {
         if record.value.is_none() {
             return Ok(self
                 .decoder

@@ -2,7 +2,7 @@
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
-use vitrina_avro::{Decoded as Outcome, Decoder, Framed, Headers, Record, SchemaRef, encode_json};
+use vitrina_avro::{DecodedRecord, Decoder, Framed, Headers, Record, SchemaRef, encode_json};
 use vitrina_sql::waves::Waves;
 
 use super::events::{Event, RELATIONS};
@@ -139,7 +139,7 @@ impl World {
             };
             let framed = Framed { schema, payload: &payload };
             let outcome = self.decoder.decode(&record, &framed, &mut batch.rows).unwrap();
-            if let Outcome::Event { layout, version, row, .. } = outcome {
+            if let DecodedRecord::Event { layout, version, row, .. } = outcome {
                 let content = Content::Row(Row { layout, version, row });
                 let offset = event.offset;
                 batch.events.push(batch::Event {

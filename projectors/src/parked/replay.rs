@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor as _};
-use vitrina_avro::{Decoded as Outcome, Decoder, Record, Rows};
+use vitrina_avro::{DecodedRecord, Decoder, Record, Rows};
 
 use super::queues::raise_versions;
 use super::store::without_nul;
@@ -154,8 +154,8 @@ impl Bench {
             }
         };
         Some(match decoded {
-            Ok(Outcome::Ignored { .. }) => Now::Ignored,
-            Ok(Outcome::Event { layout, version, row, identity, .. }) => {
+            Ok(DecodedRecord::Ignored { .. }) => Now::Ignored,
+            Ok(DecodedRecord::Event { layout, version, row, identity, .. }) => {
                 let value = record.value.unwrap_or_default();
                 let identity =
                     identity.map(|one| Identity::new(one.record, record.key, one.id, value));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
-use vitrina_avro::{Contract, Decoded as Outcome, Decoder, Layout};
+use vitrina_avro::{Contract, DecodedRecord, Decoder, Layout};
 
 use super::list::{self, Parked};
 use super::store;
@@ -77,7 +77,7 @@ impl Bench {
                 let mut decoder = Decoder::new(&self.definition.contracts, vec![layout.clone()]);
                 decoder.add_schema(framed.schema, &schema);
                 let mut rows = decoder.rows();
-                let Ok(Outcome::Event { version, .. }) =
+                let Ok(DecodedRecord::Event { version, .. }) =
                     decoder.decode(&record, &framed, &mut rows)
                 else {
                     continue;

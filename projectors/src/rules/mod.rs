@@ -136,7 +136,7 @@ fn runnable(definition: &Definition, waves: &Waves) -> Vec<RunnableRule> {
                     Statement::new(stored, columns, false, |relation| rule.with_relation(relation))
                 }
             };
-            let plain = waves.told_by(model, rule).map(|keys| {
+            let plain = waves.told_apart_by(model, rule).map(|keys| {
                 let statement =
                     Statement::new(stored, columns, false, |relation| rule.with_batch(relation));
                 Plain { statement, keys }

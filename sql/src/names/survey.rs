@@ -17,13 +17,13 @@ use crate::text::literal;
 
 /// A table factor that names a relation.
 #[derive(Debug, Clone)]
-pub(crate) struct Named {
+pub(crate) struct NamedRelation {
     pub(crate) name: Vec<Ident>,
     pub(crate) alias: Option<Ident>,
     pub(crate) renames_columns: bool,
 }
 
-impl Named {
+impl NamedRelation {
     pub(crate) fn line(&self) -> usize {
         self.name.first().map_or(0, |ident| line(ident.span.start))
     }
@@ -45,7 +45,7 @@ struct Refused {
 /// Everything that was named, in the order of the text.
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
-    pub(crate) relations: Vec<Named>,
+    pub(crate) relations: Vec<NamedRelation>,
     pub(crate) ctes: BTreeSet<String>,
     /// Names by which derived tables, functions and joins in FROM are called.
     pub(crate) others: Vec<String>,
@@ -136,7 +136,7 @@ impl Survey {
                             alias.as_ref().is_some_and(|alias| !alias.columns.is_empty());
                         let name: Vec<_> = parts(name).into_iter().cloned().collect();
                         let alias = alias.as_ref().map(|alias| alias.name.clone());
-                        return self.relations.push(Named { name, alias, renames_columns });
+                        return self.relations.push(NamedRelation { name, alias, renames_columns });
                     }
                 }
                 return self.others.push(called(name, alias.as_ref()));

@@ -8,7 +8,7 @@ use sqlparser::ast::Ident;
 use crate::finding::report::Report;
 use crate::names::name::fold;
 use crate::names::nearest::did_you_mean;
-use crate::names::survey::{Named, Survey};
+use crate::names::survey::{NamedRelation, Survey};
 use crate::objects::table::Table;
 use crate::text::line;
 
@@ -26,7 +26,7 @@ pub trait Relations {
 pub(crate) struct EventName {
     pub(crate) context: String,
     pub(crate) event: String,
-    pub(crate) named: Named,
+    pub(crate) named: NamedRelation,
 }
 
 pub(crate) struct Scope<'a> {

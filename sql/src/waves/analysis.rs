@@ -9,9 +9,9 @@ use sqlparser::ast::{
 };
 
 use super::access::{Column, ColumnSet, KeyPart};
-use super::facts::{Facts, position};
+use super::facts::{TableFacts, position};
 use super::keys::KeyValue;
-use super::names::{Mention, Names, Source};
+use super::names::{CalledRelation, Names, Source};
 use super::select_level::{Keyed, Level, Use};
 use super::types::Types;
 use crate::model::Model;
@@ -23,7 +23,7 @@ use crate::shape::rule::{Rule, Shape};
 /// A model under study.
 pub(crate) struct Study<'a> {
     pub(crate) model: &'a Model,
-    pub(crate) facts: &'a [Facts],
+    pub(crate) facts: &'a [TableFacts],
     pub(crate) types: &'a dyn Types,
     /// (table, column) that a `SET` of the model writes, and the lines of the rules that do.
     pub(crate) set: BTreeMap<(usize, usize), Vec<usize>>,
@@ -42,7 +42,7 @@ pub(crate) struct Read<'a> {
 }
 
 impl<'a> Study<'a> {
-    pub(crate) fn new(model: &'a Model, facts: &'a [Facts], types: &'a dyn Types) -> Self {
+    pub(crate) fn new(model: &'a Model, facts: &'a [TableFacts], types: &'a dyn Types) -> Self {
         let mut study = Self { model, facts, types, set: BTreeMap::new() };
         for rule in &model.rules {
             let Some(table) = study.table(&rule.target) else { continue };
@@ -75,7 +75,7 @@ impl<'a> Study<'a> {
     }
 
     /// Every relation of the statement, the target and the proposed row as well.
-    pub(crate) fn mentions(&self, rule: &Rule, target: &Mention) -> Vec<Mention> {
+    pub(crate) fn mentions(&self, rule: &Rule, target: &CalledRelation) -> Vec<CalledRelation> {
         let survey = Survey::of(&rule.ast);
         let mut all = vec![target.clone()];
         for named in &survey.relations {
@@ -86,11 +86,11 @@ impl<'a> Study<'a> {
                 }
                 _ => Source::Opaque,
             };
-            all.push(Mention { called: named.called(), source });
+            all.push(CalledRelation { called: named.called(), source });
         }
         let opaque =
             survey.others.iter().chain(&survey.ctes).cloned().chain(["excluded".to_owned()]);
-        all.extend(opaque.map(|called| Mention { called, source: Source::Opaque }));
+        all.extend(opaque.map(|called| CalledRelation { called, source: Source::Opaque }));
         if !matches!(rule.ast, Statement::Insert(_)) {
             // An UPDATE and a DELETE name their target first, and have no proposed row.
             all.remove(1);

@@ -13,13 +13,13 @@ use super::runs::Waves;
 pub struct Cutter {
     /// For each relation, what one of its events looks up and leaves.
     probes: Vec<Vec<Probe>>,
-    views: Vec<View>,
+    lookups: Vec<Lookup>,
 }
 
 /// A table's rows as told by some of its columns: the ones that two conflicting accesses both know. An access that knows
 /// more is looked at through these alone.
 #[derive(Debug, Clone)]
-struct View {
+struct Lookup {
     table: usize,
     columns: Vec<usize>,
     /// How many kinds of access leave marks here.
@@ -30,11 +30,11 @@ struct View {
     last: Vec<u32>,
 }
 
-/// What the accesses of one relation that share a view and a key do there.
+/// What the accesses of one relation that share a lookup and a key do there.
 #[derive(Debug, Clone)]
 struct Probe {
-    view: usize,
-    /// The relation's keys that make up the view's columns.
+    lookup: usize,
+    /// The relation's keys that make up the lookup's columns.
     keys: Vec<usize>,
     /// Marks that it runs after.
     after: Vec<usize>,
@@ -46,7 +46,7 @@ struct Probe {
 
 impl Cutter {
     pub fn new(waves: &Waves) -> Self {
-        let mut plan = Plan::new(waves);
+        let mut plan = CutterPlan::new(waves);
         plan.pair();
         plan.finish()
     }
@@ -58,9 +58,9 @@ impl Cutter {
         events: impl IntoIterator<Item = (usize, &'a [Option<u64>])>,
         waves: &mut Vec<u32>,
     ) -> u32 {
-        for view in &mut self.views {
-            view.index.clear();
-            view.last.clear();
+        for lookup in &mut self.lookups {
+            lookup.index.clear();
+            lookup.last.clear();
         }
         let mut count = 0;
         for (relation, keys) in events {
@@ -74,12 +74,12 @@ impl Cutter {
     fn place(&mut self, relation: usize, keys: &[Option<u64>]) -> u32 {
         let mut wave = 0;
         for probe in &self.probes[relation] {
-            let view = &self.views[probe.view];
-            let Some(start) = combine(&probe.keys, keys).and_then(|hash| view.index.get(&hash))
+            let lookup = &self.lookups[probe.lookup];
+            let Some(start) = combine(&probe.keys, keys).and_then(|hash| lookup.index.get(&hash))
             else {
                 continue;
             };
-            let last = &view.last[*start..start + view.marks];
+            let last = &lookup.last[*start..start + lookup.marks];
             wave = probe.after.iter().fold(wave, |wave, mark| wave.max(last[*mark]));
             wave = probe
                 .not_before
@@ -87,16 +87,16 @@ impl Cutter {
                 .fold(wave, |wave, mark| wave.max(last[*mark].saturating_sub(1)));
         }
         for probe in &self.probes[relation] {
-            let view = &mut self.views[probe.view];
+            let lookup = &mut self.lookups[probe.lookup];
             let Some(hash) = combine(&probe.keys, keys).filter(|_| !probe.leaves.is_empty()) else {
                 continue;
             };
-            let start = *view.index.entry(hash).or_insert_with(|| {
-                view.last.resize(view.last.len() + view.marks, 0);
-                view.last.len() - view.marks
+            let start = *lookup.index.entry(hash).or_insert_with(|| {
+                lookup.last.resize(lookup.last.len() + lookup.marks, 0);
+                lookup.last.len() - lookup.marks
             });
             for mark in &probe.leaves {
-                let last = &mut view.last[start + mark];
+                let last = &mut lookup.last[start + mark];
                 *last = (*last).max(wave + 1);
             }
         }
@@ -136,17 +136,17 @@ impl Hasher for Hashed {
 }
 
 /// All pairs of accesses, looked at once.
-struct Plan<'a> {
+struct CutterPlan<'a> {
     /// (relation, rule, access)
     accesses: Vec<(usize, usize, &'a Access)>,
     merged: Vec<bool>,
     relations: usize,
-    views: Vec<View>,
-    /// (access, view): the accesses that it must heed there.
+    lookups: Vec<Lookup>,
+    /// (access, lookup): the accesses that it must heed there.
     heeds: HashMap<(usize, usize), Vec<(usize, Order)>>,
 }
 
-impl<'a> Plan<'a> {
+impl<'a> CutterPlan<'a> {
     fn new(waves: &'a Waves) -> Self {
         let rules = waves.rules.iter().enumerate();
         let accesses = rules.flat_map(|(index, rule)| {
@@ -156,7 +156,7 @@ impl<'a> Plan<'a> {
             accesses: accesses.collect(),
             merged: waves.rules.iter().map(|rule| rule.merge().is_some()).collect(),
             relations: waves.relations.len(),
-            views: Vec::new(),
+            lookups: Vec::new(),
             heeds: HashMap::new(),
         }
     }
@@ -170,50 +170,53 @@ impl<'a> Plan<'a> {
                 if order != Order::Free {
                     let columns =
                         common(left, right).map(|(part, _): (&KeyPart, _)| part.column).collect();
-                    let view = self.view(left.table, columns);
-                    self.heeds.entry((one, view)).or_default().push((other, order));
+                    let lookup = self.lookup(left.table, columns);
+                    self.heeds.entry((one, lookup)).or_default().push((other, order));
                 }
             }
         }
     }
 
-    fn view(&mut self, table: usize, columns: Vec<usize>) -> usize {
-        let known =
-            self.views.iter().position(|view| view.table == table && view.columns == columns);
+    fn lookup(&mut self, table: usize, columns: Vec<usize>) -> usize {
+        let known = self
+            .lookups
+            .iter()
+            .position(|lookup| lookup.table == table && lookup.columns == columns);
         known.unwrap_or_else(|| {
             let (index, last) = (HashMap::default(), Vec::new());
-            self.views.push(View { table, columns, marks: 0, index, last });
-            self.views.len() - 1
+            self.lookups.push(Lookup { table, columns, marks: 0, index, last });
+            self.lookups.len() - 1
         })
     }
 
     fn finish(mut self) -> Cutter {
         let mut probes: Vec<Vec<Probe>> = (0..self.relations).map(|_| Vec::new()).collect();
-        for view in 0..self.views.len() {
-            let marks = self.marks(view);
-            self.views[view].marks = marks.values().max().map_or(0, |most| most + 1);
+        for lookup in 0..self.lookups.len() {
+            let marks = self.marks(lookup);
+            self.lookups[lookup].marks = marks.values().max().map_or(0, |most| most + 1);
             for (access, mark) in &marks {
                 let (relation, _, found) = self.accesses[*access];
-                let keys = self.keys(view, found);
+                let keys = self.keys(lookup, found);
                 let own = &mut probes[relation];
-                let probe =
-                    match own.iter_mut().position(|probe| probe.view == view && probe.keys == keys)
-                    {
-                        Some(index) => &mut own[index],
-                        None => {
-                            own.push(Probe {
-                                view,
-                                keys,
-                                after: vec![],
-                                not_before: vec![],
-                                leaves: vec![],
-                            });
-                            let last = own.len() - 1;
-                            &mut own[last]
-                        }
-                    };
+                let probe = match own
+                    .iter_mut()
+                    .position(|probe| probe.lookup == lookup && probe.keys == keys)
+                {
+                    Some(index) => &mut own[index],
+                    None => {
+                        own.push(Probe {
+                            lookup,
+                            keys,
+                            after: vec![],
+                            not_before: vec![],
+                            leaves: vec![],
+                        });
+                        let last = own.len() - 1;
+                        &mut own[last]
+                    }
+                };
                 add(&mut probe.leaves, *mark);
-                for (other, order) in &self.heeds[&(*access, view)] {
+                for (other, order) in &self.heeds[&(*access, lookup)] {
                     match order {
                         Order::After => add(&mut probe.after, marks[other]),
                         Order::NotBefore => add(&mut probe.not_before, marks[other]),
@@ -225,14 +228,14 @@ impl<'a> Plan<'a> {
         for probe in probes.iter_mut().flatten() {
             probe.not_before.retain(|mark| !probe.after.contains(mark));
         }
-        Cutter { probes, views: self.views }
+        Cutter { probes, lookups: self.lookups }
     }
 
-    /// A mark for each access of a view; accesses that are heeded alike share one.
-    fn marks(&self, view: usize) -> HashMap<usize, usize> {
+    /// A mark for each access of a lookup; accesses that are heeded alike share one.
+    fn marks(&self, lookup: usize) -> HashMap<usize, usize> {
         let mut heeded: HashMap<usize, Vec<(usize, Order)>> = HashMap::new();
         for ((access, own), others) in &self.heeds {
-            if *own == view {
+            if *own == lookup {
                 others.iter().for_each(|(other, order)| {
                     heeded.entry(*other).or_default().push((*access, *order))
                 });
@@ -251,10 +254,10 @@ impl<'a> Plan<'a> {
         marks
     }
 
-    /// The keys that make up the view's columns for this access.
-    fn keys(&self, view: usize, access: &Access) -> Vec<usize> {
+    /// The keys that make up the lookup's columns for this access.
+    fn keys(&self, lookup: usize, access: &Access) -> Vec<usize> {
         let parts = access.rows.parts();
-        let columns = self.views[view].columns.iter();
+        let columns = self.lookups[lookup].columns.iter();
         columns
             .filter_map(|column| parts.iter().find(|part| part.column == *column))
             .map(|part| part.key)

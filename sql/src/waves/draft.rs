@@ -6,7 +6,7 @@ use super::access::Access;
 use super::analysis::{Read, Study, assignments, called, is_whole};
 use super::keys::EventKeys;
 use super::merge::{self, Merge};
-use super::names::{Mention, Names, Source};
+use super::names::{CalledRelation, Names, Source};
 use super::reads::Reader;
 use super::select_level::Keyed;
 use super::touch::Change;
@@ -24,7 +24,7 @@ impl<'a> Study<'a> {
             return Draft { accesses: Vec::new(), merge: None };
         };
         let called = called(&rule.ast).unwrap_or_else(|| rule.target.clone());
-        let target = Mention { called: called.clone(), source: Source::Table(table) };
+        let target = CalledRelation { called: called.clone(), source: Source::Table(table) };
         let all = self.mentions(rule, &target);
         let names = Names { model: self.model, types: self.types, rule, all };
         let types = |table: usize, column: usize| self.facts[table].types[column].as_ref();

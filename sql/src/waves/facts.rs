@@ -16,7 +16,7 @@ use crate::names::survey::Survey;
 use crate::objects::index::Index;
 use crate::objects::table::Table;
 
-pub(crate) struct Facts {
+pub(crate) struct TableFacts {
     pub(crate) unique: Vec<Unique>,
     /// Columns that each CHECK names.
     pub(crate) checks: Vec<BTreeSet<usize>>,
@@ -40,7 +40,7 @@ pub(crate) struct Unique {
     pub(crate) nulls_equal: bool,
 }
 
-impl Facts {
+impl TableFacts {
     pub(crate) fn of(table: &Table, indexes: &[Index], types: &dyn Types) -> Self {
         let mut facts = Self {
             unique: Vec::new(),

@@ -14,7 +14,7 @@ use sqlparser::ast::{
 
 use super::access::{Access, Column};
 use super::analysis::{Read, Study, assignments, inserted};
-use super::facts::{Facts, position};
+use super::facts::{TableFacts, position};
 use super::keys::KeyValue;
 use super::names::Source;
 use super::sabotage::{Line, left_out};
@@ -22,7 +22,7 @@ use super::types::SqlType;
 use crate::names::name::{fold, single};
 use crate::objects::table::Table;
 use crate::shape::rule::{RuleKind, Shape};
-use fold::{Fold, Step, is_column};
+use fold::{Fold, SetItem, is_column};
 use statement::{Piece, split};
 
 /// How the events of one key become one. In the log's order, or together: never the later one first.
@@ -45,7 +45,7 @@ impl Merge {
 
     /// Sums are additions: their order among other rules' additions does not matter. That an INSERT made the row matters
     /// neither, where the rows that all such rules make differ in nothing else.
-    pub(crate) fn mark_sums(&self, accesses: &mut [Access], table: &Table, facts: &Facts) {
+    pub(crate) fn mark_sums(&self, accesses: &mut [Access], table: &Table, facts: &TableFacts) {
         let at = |name: &String| position(table, name);
         let sums = self
             .folds
@@ -83,7 +83,7 @@ impl Merge {
 }
 
 pub(crate) fn of(study: &Study<'_>, read: &Read<'_>, keys: &[KeyValue]) -> Option<Merge> {
-    let found = Finding {
+    let found = Candidate {
         study,
         read,
         table: &study.model.tables[read.table],
@@ -104,14 +104,14 @@ pub(crate) fn of(study: &Study<'_>, read: &Read<'_>, keys: &[KeyValue]) -> Optio
 }
 
 /// A rule under examination.
-pub(crate) struct Finding<'a> {
+pub(crate) struct Candidate<'a> {
     study: &'a Study<'a>,
     pub(crate) read: &'a Read<'a>,
     table: &'a Table,
-    pub(crate) facts: &'a Facts,
+    pub(crate) facts: &'a TableFacts,
 }
 
-impl Finding<'_> {
+impl Candidate<'_> {
     fn insert(&self, insert: &Insert) -> Option<Merge> {
         let key = match &self.facts.unique[..] {
             [key] => key,
@@ -202,7 +202,7 @@ impl Finding<'_> {
     /// How an INSERT's `SET` item folds the proposed value of its own column, given as `inserted`.
     fn step(&self, item: &Assignment, column: usize, inserted: &Expr) -> Option<Fold> {
         let name = self.name(column);
-        let step = Step::read(&item.value, &|expr| is_column(expr, &self.read.called, name));
+        let step = SetItem::read(&item.value, &|expr| is_column(expr, &self.read.called, name));
         let number = |expr: &Expr| matches!(expr, Expr::Value(value) if matches!(&value.value, Value::Number(digits, _) if digits.parse::<i64>().is_ok()));
         // `n = t.n + 1` where 1 is inserted is `n = t.n + EXCLUDED.n`.
         let same = step.fold == Fold::Sum && number(step.value) && step.value == inserted;

@@ -17,7 +17,7 @@ use crate::text::{Lexeme, Text};
 
 /// A relation as a statement calls it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Mention {
+pub(crate) struct CalledRelation {
     pub(crate) called: String,
     pub(crate) source: Source,
 }
@@ -43,12 +43,12 @@ pub(crate) struct Names<'a> {
     pub(crate) types: &'a dyn Types,
     pub(crate) rule: &'a Rule,
     /// Every relation that the statement mentions, anywhere.
-    pub(crate) all: Vec<Mention>,
+    pub(crate) all: Vec<CalledRelation>,
 }
 
 impl Names<'_> {
     /// What a column's name refers to, where `own` are the items of its own `FROM`.
-    pub(crate) fn resolve(&self, expr: &Expr, own: &[Mention]) -> Option<Referent> {
+    pub(crate) fn resolve(&self, expr: &Expr, own: &[CalledRelation]) -> Option<Referent> {
         match expr {
             Expr::Nested(inner) => self.resolve(inner, own),
             Expr::Identifier(name) => self.bare(&fold(name), own),
@@ -60,7 +60,7 @@ impl Names<'_> {
         }
     }
 
-    fn dotted(&self, relation: &str, column: &str, own: &[Mention]) -> Option<Referent> {
+    fn dotted(&self, relation: &str, column: &str, own: &[CalledRelation]) -> Option<Referent> {
         if let Some(item) = own.iter().position(|mention| mention.called == relation) {
             return self.column_of(item, own[item].source, column);
         }
@@ -70,7 +70,7 @@ impl Names<'_> {
         self.field(column)
     }
 
-    fn bare(&self, column: &str, own: &[Mention]) -> Option<Referent> {
+    fn bare(&self, column: &str, own: &[CalledRelation]) -> Option<Referent> {
         let holders: Vec<usize> =
             (0..own.len()).filter(|item| self.holds(own[*item].source, column)).collect();
         // From around, a name that says no relation could be anything's.
@@ -104,14 +104,18 @@ impl Names<'_> {
 
     /// The event's columns that an expression is made of, if it is made of them and constants alone, one value from one
     /// event. A collation of its own would compare in another way than the column does.
-    pub(crate) fn event_only(&self, expr: &Expr, own: &[Mention]) -> Option<BTreeSet<String>> {
+    pub(crate) fn event_only(
+        &self,
+        expr: &Expr,
+        own: &[CalledRelation],
+    ) -> Option<BTreeSet<String>> {
         let mut fields = Fields { names: self, own, found: BTreeSet::new() };
         let made_alone = expr.visit(&mut fields).is_continue();
         (made_alone && Survey::of(expr).row_changing.is_empty()).then_some(fields.found)
     }
 
     /// The type of an expression of the event's, where its text shows it.
-    pub(crate) fn type_of(&self, expr: &Expr, own: &[Mention]) -> Option<SqlType> {
+    pub(crate) fn type_of(&self, expr: &Expr, own: &[CalledRelation]) -> Option<SqlType> {
         match expr {
             Expr::Nested(inner) | Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner } => {
                 self.type_of(inner, own)
@@ -135,7 +139,7 @@ impl Names<'_> {
 
 struct Fields<'a, 'b> {
     names: &'a Names<'b>,
-    own: &'a [Mention],
+    own: &'a [CalledRelation],
     found: BTreeSet<String>,
 }
 

@@ -11,7 +11,7 @@ use sqlparser::tokenizer::Location;
 
 use super::access::{Column, ColumnSet, KeyPart};
 use super::facts::position;
-use super::names::Mention;
+use super::names::CalledRelation;
 use super::sabotage::{Line, left_out};
 use super::select_level::{Keyed, Level, is_natural};
 use crate::names::name::{fold, parts, single};
@@ -21,7 +21,7 @@ use crate::shape::from;
 
 /// Names of columns that a piece of SQL says where it takes a value.
 #[derive(Default)]
-pub(crate) struct Named {
+pub(crate) struct NamedColumns {
     /// (relation, column)
     dotted: BTreeSet<(String, String)>,
     bare: BTreeSet<String>,
@@ -29,7 +29,7 @@ pub(crate) struct Named {
     pub(crate) all: bool,
 }
 
-impl Named {
+impl NamedColumns {
     pub(crate) fn of(node: &impl Visit) -> Self {
         let survey = Survey::of(node);
         let dotted = survey.dotted.iter().filter_map(|name| match &name[..] {
@@ -70,15 +70,19 @@ pub(crate) struct Reader<'a, 'k> {
     pub(crate) keyed: Keyed<'a, 'k>,
     /// Where a table's name stands: what its level's conditions say of its rows.
     pub(crate) parts: BTreeMap<Location, Vec<KeyPart>>,
-    pub(crate) named: Named,
+    pub(crate) named: NamedColumns,
     /// The level of an INSERT's own SELECT, or that of an UPDATE's or DELETE's `FROM`, the target last in it.
     pub(crate) outermost: Option<Level>,
 }
 
 impl<'a, 'k> Reader<'a, 'k> {
-    pub(crate) fn new(keyed: Keyed<'a, 'k>, statement: &Statement, target: Mention) -> Self {
-        let mut reader =
-            Self { keyed, parts: BTreeMap::new(), named: Named::of(statement), outermost: None };
+    pub(crate) fn new(keyed: Keyed<'a, 'k>, statement: &Statement, target: CalledRelation) -> Self {
+        let mut reader = Self {
+            keyed,
+            parts: BTreeMap::new(),
+            named: NamedColumns::of(statement),
+            outermost: None,
+        };
         match statement {
             Statement::Update(update) => {
                 let from = match &update.from {
@@ -111,7 +115,7 @@ impl<'a, 'k> Reader<'a, 'k> {
         &mut self,
         from: &[TableWithJoins],
         selection: Option<&Expr>,
-        target: Option<Mention>,
+        target: Option<CalledRelation>,
     ) -> Level {
         self.named.all |= is_natural(from);
         let level = self.keyed.level(from, selection, target);

@@ -31,7 +31,7 @@ pub struct RuleWaves {
 #[derive(Debug, Clone)]
 pub enum Runs {
     /// In waves: over any events that do not conflict. With `merge`, events of one key may be among them, and the merged
-    /// statement is the one to run; see [`RuleWaves::told_by`] for where the plain one does the same.
+    /// statement is the one to run; see [`RuleWaves::told_apart_by`] for where the plain one does the same.
     Waves { merge: Option<Merge> },
     /// Any two events of its type conflict, for this reason.
     EventByEvent(Obstacle),
@@ -49,7 +49,7 @@ impl RuleWaves {
     /// Keys of the relation (as in [`EventKeys::keys`]) that tell the rows of a merge: over events that differ in one of
     /// them, or have a NULL there, the plain statement does what the merged one does. `None`: only the merged one will do,
     /// because it looks whether sums have room.
-    pub fn told_by(&self, model: &Model, rule: &Rule) -> Option<Vec<usize>> {
+    pub fn told_apart_by(&self, model: &Model, rule: &Rule) -> Option<Vec<usize>> {
         let merge = self.merge().filter(|merge| !merge.key.is_empty())?;
         if merge.folds.iter().any(|(_, fold)| *fold == Fold::Sum) {
             return None;

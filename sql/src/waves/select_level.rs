@@ -7,7 +7,7 @@ use sqlparser::ast::{
 
 use super::access::KeyPart;
 use super::keys::{EventKeys, KeyValue};
-use super::names::{Mention, Names, Referent, Source, event_called, original};
+use super::names::{CalledRelation, Names, Referent, Source, event_called, original};
 use super::sabotage::{Line, left_out};
 use super::types::{Kind, SqlType};
 use crate::names::name::{quoted, single};
@@ -23,7 +23,7 @@ pub(crate) enum Use {
 
 /// The items of a level and what its conditions say of them.
 pub(crate) struct Level {
-    pub(crate) own: Vec<Mention>,
+    pub(crate) own: Vec<CalledRelation>,
     /// For each item.
     pub(crate) parts: Vec<Vec<KeyPart>>,
 }
@@ -43,10 +43,10 @@ impl<'a> Keyed<'a, '_> {
         &mut self,
         from: &[TableWithJoins],
         selection: Option<&Expr>,
-        target: Option<Mention>,
+        target: Option<CalledRelation>,
     ) -> Level {
         let items = from::items(from);
-        let mut own: Vec<Mention> = items.iter().map(|item| self.mention(item)).collect();
+        let mut own: Vec<CalledRelation> = items.iter().map(|item| self.mention(item)).collect();
         own.extend(target);
         let mut level = Level { parts: vec![Vec::new(); own.len()], own };
         for (index, item) in items.iter().enumerate() {
@@ -64,7 +64,7 @@ impl<'a> Keyed<'a, '_> {
         level
     }
 
-    fn mention(&self, item: &Item<'_>) -> Mention {
+    fn mention(&self, item: &Item<'_>) -> CalledRelation {
         let renamed = matches!(item.factor, TableFactor::Table { alias: Some(alias), .. } if !alias.columns.is_empty());
         let table = item.table().filter(|_| !renamed);
         let tables = &self.names.model.tables;
@@ -74,7 +74,7 @@ impl<'a> Keyed<'a, '_> {
             Some(table) => Source::Table(table),
             None => Source::Opaque,
         };
-        Mention { called: item.called(), source }
+        CalledRelation { called: item.called(), source }
     }
 
     /// The merged column of USING equals the event's where the event is the only item before that has it.
@@ -137,7 +137,7 @@ impl<'a> Keyed<'a, '_> {
         column: usize,
         value: &Expr,
         used: Use,
-        own: &[Mention],
+        own: &[CalledRelation],
     ) -> Option<KeyPart> {
         let ty = (self.types)(table, column)?;
         let key = self.value(value, ty, used, own)?;
@@ -145,7 +145,13 @@ impl<'a> Keyed<'a, '_> {
         Some(KeyPart { column, key: self.keys.slot(key), text })
     }
 
-    fn value(&mut self, expr: &Expr, ty: &SqlType, used: Use, own: &[Mention]) -> Option<KeyValue> {
+    fn value(
+        &mut self,
+        expr: &Expr,
+        ty: &SqlType,
+        used: Use,
+        own: &[CalledRelation],
+    ) -> Option<KeyValue> {
         if let Expr::Nested(inner) = expr {
             return self.value(inner, ty, used, own);
         }

@@ -6,7 +6,7 @@ use super::access::{Access, RowSet};
 use super::analysis::Study;
 use super::draft::Draft;
 use super::explain;
-use super::facts::Facts;
+use super::facts::TableFacts;
 use super::keys::EventKeys;
 use super::runs::{RuleWaves, Runs, Waves};
 use super::types::Types;
@@ -15,8 +15,8 @@ use crate::model::Model;
 impl Model {
     /// Works out what every rule touches and how it may run.
     pub fn waves(&self, types: &dyn Types) -> Waves {
-        let facts: Vec<Facts> =
-            self.tables.iter().map(|table| Facts::of(table, &self.indexes, types)).collect();
+        let facts: Vec<TableFacts> =
+            self.tables.iter().map(|table| TableFacts::of(table, &self.indexes, types)).collect();
         let names = self.relations();
         let mut relations: Vec<EventKeys> =
             names.into_iter().map(|(context, event)| EventKeys::new(context, event)).collect();
@@ -39,11 +39,17 @@ impl Model {
                     .flat_map(|access| access.rows.parts_mut()),
             );
         }
-        let rules = (0..drafts.len()).map(|index| self.judge(index, &drafts, &relations)).collect();
+        let rules =
+            (0..drafts.len()).map(|index| self.rule_waves(index, &drafts, &relations)).collect();
         Waves { rules, relations }
     }
 
-    fn judge(&self, index: usize, drafts: &[(usize, Draft)], relations: &[EventKeys]) -> RuleWaves {
+    fn rule_waves(
+        &self,
+        index: usize,
+        drafts: &[(usize, Draft)],
+        relations: &[EventKeys],
+    ) -> RuleWaves {
         let (relation, draft) = &drafts[index];
         let others: BTreeMap<usize, &Draft> =
             relations[*relation].rules.iter().map(|other| (*other, &drafts[*other].1)).collect();

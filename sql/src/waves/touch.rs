@@ -5,7 +5,7 @@ use sqlparser::ast::{Insert, Statement};
 
 use super::access::{Access, Column, ColumnSet, KeyPart, Obstacle, RowSet};
 use super::analysis::Study;
-use super::reads::{Named, Reader};
+use super::reads::{NamedColumns, Reader};
 use super::sabotage::{Line, left_out};
 use crate::names::name::fold;
 use crate::names::survey::Survey;
@@ -164,7 +164,7 @@ impl Study<'_> {
         new.writes = self.whole_row(table);
         new.new_row = true;
         let reads = match &insert.on {
-            Some(on) => Named::of(on).columns(called, &self.model.tables[table]),
+            Some(on) => NamedColumns::of(on).columns(called, &self.model.tables[table]),
             None => exists,
         };
         let mut accesses = vec![new];

@@ -27,14 +27,14 @@ pub enum Fold {
 }
 
 /// A `SET` item as a fold of the column's old value (`None`: it does not look at it) with a new one.
-pub(crate) struct Step<'a> {
+pub(crate) struct SetItem<'a> {
     pub(crate) fold: Fold,
     pub(crate) value: &'a Expr,
     /// The value is taken away, not added.
     pub(crate) negated: bool,
 }
 
-impl<'a> Step<'a> {
+impl<'a> SetItem<'a> {
     /// `is_old` tells the column's own old value.
     pub(crate) fn read(expr: &'a Expr, is_old: &dyn Fn(&Expr) -> bool) -> Self {
         let (fold, value, negated) = match expr {

@@ -8,13 +8,13 @@ use sqlparser::ast::{Assignment, BinaryOperator, Expr, Update, UpdateTableFromKi
 use crate::shape::from;
 use crate::waves::access::KeyPart;
 use crate::waves::keys::KeyValue;
-use crate::waves::merge::fold::{Fold, Step, is_column};
+use crate::waves::merge::fold::{Fold, SetItem, is_column};
 use crate::waves::merge::statement::{self, Piece};
-use crate::waves::merge::{Finding, Merge};
+use crate::waves::merge::{Candidate, Merge};
 use crate::waves::names::{Referent, original};
 use crate::waves::select_level::conjuncts;
 
-impl Finding<'_> {
+impl Candidate<'_> {
     pub(crate) fn update(&self, update: &Update, keys: &[KeyValue]) -> Option<Merge> {
         let Some(UpdateTableFromKind::AfterSet(from)) = &update.from else { return None };
         let [event] = &from::items(from)[..] else { return None };
@@ -89,7 +89,7 @@ impl Finding<'_> {
                 || matches!(self.read.names.resolve(expr, own), Some(Referent::Column { item, column: found })
                     if item == own.len() - 1 && found == column)
         };
-        let step = Step::read(&item.value, &old);
+        let step = SetItem::read(&item.value, &old);
         self.event_only(step.value)?;
         let ty = self.stored_type(column)?;
         let value_type = self.read.names.type_of(step.value, own);

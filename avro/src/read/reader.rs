@@ -19,7 +19,7 @@ use crate::walk::program::{Program, Step, Walk};
 use crate::walk::shape::{ShapeId, Shapes};
 
 #[derive(Debug, Clone)]
-pub(crate) struct Plan {
+pub(crate) struct RecordReader {
     /// Index of the version.
     pub(crate) version: usize,
     shapes: Shapes,
@@ -54,7 +54,7 @@ enum Take {
     },
 }
 
-impl Plan {
+impl RecordReader {
     /// `node` is the writer's record that `fit` was found for.
     pub(crate) fn new(
         fit: Fit,
