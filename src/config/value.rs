@@ -56,7 +56,9 @@ pub(super) fn address(value: &str) -> Read<SocketAddr> {
 
 /// `8MiB`, `64KiB`, `1GiB`, or bytes.
 pub(super) fn size(value: &str) -> Read<usize> {
-    let (digits, unit) = split(value);
+    let value = value.trim();
+    let end = value.find(|character: char| !character.is_ascii_digit()).unwrap_or(value.len());
+    let (digits, unit) = (&value[..end], value[end..].trim());
     let factor: Option<usize> = match unit {
         "" | "B" => Some(1),
         "KiB" => Some(1 << 10),
@@ -74,17 +76,9 @@ pub(super) fn size(value: &str) -> Read<usize> {
         .ok_or("a size up to 1GiB, as in \"8MiB\" or \"512KiB\",")
 }
 
-/// `5ms`, `2s`, `1m`.
+/// `5ms`, `2s`, `1m 30s`.
 pub(super) fn duration(value: &str) -> Read<Duration> {
-    let (digits, unit) = split(value);
-    let wanted = "a duration, as in \"5ms\", \"2s\" or \"1m\",";
-    let count: u64 = digits.parse().map_err(|_| wanted)?;
-    match unit {
-        "ms" => Ok(Duration::from_millis(count)),
-        "s" => Ok(Duration::from_secs(count)),
-        "m" => Ok(Duration::from_secs(count.saturating_mul(60))),
-        _ => Err(wanted),
-    }
+    humantime::parse_duration(value).map_err(|_| "a duration, as in \"5ms\", \"2s\" or \"1m\",")
 }
 
 /// A duration that is not 0.
@@ -93,10 +87,4 @@ pub(super) fn pause(value: &str) -> Read<Duration> {
         .ok()
         .filter(|pause| !pause.is_zero())
         .ok_or("a duration above 0, as in \"500ms\" or \"30s\",")
-}
-
-fn split(value: &str) -> (&str, &str) {
-    let value = value.trim();
-    let digits = value.find(|character: char| !character.is_ascii_digit()).unwrap_or(value.len());
-    (&value[..digits], value[digits..].trim())
 }

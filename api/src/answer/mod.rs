@@ -5,6 +5,7 @@ pub(crate) mod refusal;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use headers::{ETag, HeaderMapExt as _, IfNoneMatch};
 use serde::Serialize;
 
 use crate::catalogue::{Failure, Freshness, View, fingerprint};
@@ -20,12 +21,14 @@ pub(crate) async fn unchanged(
     headers: &HeaderMap,
     query: &[&str],
 ) -> Result<Option<Response>, Failure> {
-    if view.is_view || !headers.contains_key(header::IF_NONE_MATCH) {
+    let Some(asked) = headers.typed_get::<IfNoneMatch>() else { return Ok(None) };
+    // `*` holds whatever there is; the positions do not say whether there is such a row at all.
+    if view.is_view || asked == IfNoneMatch::any() {
         return Ok(None);
     }
     let freshness = Freshness::read(database, view).await?;
     let tag = tag(view, &freshness, query);
-    let held = tag.as_deref().is_some_and(|tag| holds(headers, tag));
+    let held = tag.as_ref().is_some_and(|tag| !asked.precondition_passes(tag));
     Ok(held.then(|| with_headers(StatusCode::NOT_MODIFIED.into_response(), &freshness, tag)))
 }
 
@@ -38,7 +41,7 @@ pub(crate) fn found(
     query: &[&str],
 ) -> Response {
     let json = HeaderValue::from_static("application/json");
-    let response = match given(headers).any(|given| given.trim() == "*") {
+    let response = match headers.typed_get() == Some(IfNoneMatch::any()) {
         true => StatusCode::NOT_MODIFIED.into_response(),
         false => ([(header::CONTENT_TYPE, json)], body).into_response(),
     };
@@ -46,33 +49,20 @@ pub(crate) fn found(
 }
 
 /// The weak tag of `view` at a position. None for a SQL view: what it computes on reading may depend on the clock.
-fn tag(view: &View, freshness: &Freshness, query: &[&str]) -> Option<String> {
+fn tag(view: &View, freshness: &Freshness, query: &[&str]) -> Option<ETag> {
     if view.is_view {
         return None;
     }
     let generation = view.generation.to_string();
     let snapshot = [view.name.as_str(), &generation, &freshness.position];
-    Some(format!("W/\"{}\"", fingerprint(snapshot.iter().chain(query).copied())))
+    format!("W/\"{}\"", fingerprint(snapshot.iter().chain(query).copied())).parse().ok()
 }
 
-/// Whether `If-None-Match` names the tag; weakly, as it does for reading.
-fn holds(headers: &HeaderMap, tag: &str) -> bool {
-    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-    given(headers).any(|given| opaque(given) == opaque(tag))
-}
-
-/// What `If-None-Match` lists.
-fn given(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let values =
-        headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(','))
-}
-
-fn with_headers(mut response: Response, freshness: &Freshness, tag: Option<String>) -> Response {
+fn with_headers(mut response: Response, freshness: &Freshness, tag: Option<ETag>) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    if let Some(tag) = tag.and_then(|tag| HeaderValue::from_str(&tag).ok()) {
-        headers.insert(header::ETAG, tag);
+    if let Some(tag) = tag {
+        headers.typed_insert(tag);
     }
     located(response, freshness)
 }
