@@ -17,9 +17,10 @@ test: ## all tests, against one real Kafka, schema registry and Postgres that co
 	cargo test --workspace --no-run
 	tests/stack/run cargo test --workspace
 
-check: ## format and lints, as CI sees them
+check: ## format, lints and dependencies, as CI sees them
 	tests/stack/packages build
 	cargo fmt --all --check
+	tests/dependencies
 	cargo clippy --workspace --all-targets -- -D warnings
 
 bench: ## benchmarks of parts, then of the whole service in rounds, about an hour; PEERS=folder brings others in
