@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use sqlx::{ConnectOptions as _, Connection as _};
-use vitrina_api::admin::{ModelStatus, PartitionStatus, Status};
-use vitrina_projectors::session;
+use vitrina_projectors::{ModelStatus, PartitionStatus, Status, session};
 
 use crate::config::Config;
 use crate::failure::Failure;

@@ -23,7 +23,7 @@ mod settings;
 mod worker;
 
 pub use backoff::Backoff;
-pub use board::{Board, Orders, Standing, State};
+pub use board::{Board, ModelStatus, Orders, PartitionStatus, Standing, State, Status};
 pub use definition::{Definition, Definitions, Roots};
 pub use desk::{Desk, Refusal, Retried};
 pub use error_type::{ErrorType, Severity};

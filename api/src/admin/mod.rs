@@ -5,7 +5,6 @@ mod gate;
 mod models;
 mod operators;
 mod parked;
-mod status;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -14,7 +13,6 @@ use axum::routing::{get, post};
 pub use gate::Access;
 pub use operators::Operators;
 pub use parked::{ParkedList, RecordAnswer, VersionAnswer};
-pub use status::{ModelStatus, PartitionStatus, Status};
 
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>(operators: Operators) -> Router<S> {
     let gate = from_fn_with_state(operators.access.clone(), gate::admit);

@@ -5,9 +5,9 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{OriginalUri, State};
 use serde_json::{Value, json};
+use vitrina_projectors::Status;
 
 use super::operators::{BY, Operators};
-use super::status::Status;
 use crate::problem::{Kind, Problem};
 use crate::query::Parameters;
 use crate::query::path;

@@ -1,5 +1,6 @@
 //! Questions to the cluster that need no group: who it is, and where topics end.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
@@ -41,4 +42,24 @@ impl Cluster {
             })
             .collect()
     }
+}
+
+/// The end of each partition's log; none where Kafka does not answer for all of `topics` within `timeout`.
+pub async fn log_ends(
+    settings: &KafkaSettings,
+    topics: BTreeSet<String>,
+    timeout: Duration,
+) -> Option<BTreeMap<(String, i32), i64>> {
+    let settings = settings.clone();
+    let asked = tokio::task::spawn_blocking(move || {
+        let cluster = Cluster::new(&settings).ok()?;
+        let mut ends = BTreeMap::new();
+        for topic in topics {
+            for (partition, _, end) in cluster.ends(&topic, timeout).ok()? {
+                ends.insert((topic.clone(), partition), end);
+            }
+        }
+        Some(ends)
+    });
+    tokio::time::timeout(timeout, asked).await.ok()?.ok()?
 }

@@ -6,7 +6,7 @@ mod properties;
 mod settings;
 mod topic_id;
 
-pub use cluster::{Cluster, TopicEnds};
+pub use cluster::{Cluster, TopicEnds, log_ends};
 pub use mock::MockBroker;
 pub use properties::{PropertyError, owned_property};
 pub use settings::{BrokerKind, KafkaSettings};

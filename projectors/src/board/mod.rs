@@ -2,6 +2,9 @@
 
 mod recent;
 mod report;
+mod status;
+
+pub use status::{ModelStatus, PartitionStatus, Status};
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,11 +1,11 @@
-//! How each model is, from what instances have written to Postgres and from Kafka's own ends.
+//! How each model is, over all instances: from what they have written to Postgres, and from Kafka's own ends.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 use sqlx::PgConnection;
-use vitrina_ingest::{Cluster, KafkaSettings};
+use vitrina_ingest::{KafkaSettings, log_ends};
 
 const KAFKA_TIMEOUT: Duration = Duration::from_secs(5);
 /// An instance that has not written its state for so long is gone.
@@ -104,31 +104,12 @@ impl Status {
             sqlx::query_as(MODELS).bind(FRESH).fetch_all(&mut *connection).await?;
         let positions: Vec<PositionRow> =
             sqlx::query_as(POSITIONS).bind(FRESH).fetch_all(connection).await?;
-        let ends =
-            ends(kafka, positions.iter().map(|position| position.topic.clone()).collect()).await;
+        let topics = positions.iter().map(|position| position.topic.clone()).collect();
+        let ends = log_ends(kafka, topics, KAFKA_TIMEOUT).await.unwrap_or_default();
         Ok(Self {
             models: models.into_iter().map(|model| status(model, &positions, &ends)).collect(),
         })
     }
-}
-
-/// The log's end of each partition; none where Kafka does not answer.
-async fn ends(kafka: &KafkaSettings, mut topics: Vec<String>) -> BTreeMap<(String, i32), i64> {
-    topics.sort();
-    topics.dedup();
-    let kafka = kafka.clone();
-    let asked = tokio::task::spawn_blocking(move || {
-        let cluster = Cluster::new(&kafka).ok()?;
-        let mut ends = BTreeMap::new();
-        for topic in topics {
-            for (partition, _, end) in cluster.ends(&topic, KAFKA_TIMEOUT).ok()? {
-                ends.insert((topic.clone(), partition), end);
-            }
-        }
-        Some(ends)
-    });
-    let answered = tokio::time::timeout(KAFKA_TIMEOUT, asked).await;
-    answered.ok().and_then(Result::ok).flatten().unwrap_or_default()
 }
 
 fn status(
