@@ -2,14 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bank;
-mod definitions;
+mod check;
+mod command_line;
 mod exactly_once;
 mod faults;
-mod hostile;
-mod main_job;
-mod parked;
+mod hostile_records;
+mod operators;
 mod parking;
 mod reference;
-mod refusals;
+mod stops;
 mod support;
 mod tombstones;
