@@ -6,8 +6,8 @@ use serde::Serialize;
 use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::time::Instant;
 use vitrina_avro::{Registry, RegistryError};
-use vitrina_projectors::{Definitions, Fault, inspect, session};
-use vitrina_sql::waves::{RuleWaves, Runs};
+use vitrina_projectors::{Definition, Definitions, Fault, inspect, session};
+use vitrina_sql::waves::Runs;
 use vitrina_sql::{Finding, Severity};
 
 use crate::config::Config;
@@ -72,7 +72,11 @@ pub(crate) async fn run(arguments: Arguments, config: Config) -> Result<(), Fail
     findings.sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
     findings.dedup();
     let refused = findings.iter().any(Finding::is_error);
-    let answer = Answer { findings, rules: rules(&loaded), models: models(&loaded) };
+    let answer = Answer {
+        findings,
+        rules: rules(&loaded),
+        models: loaded.models.iter().map(model_line).collect(),
+    };
     if arguments.json {
         say_json(&answer)?;
     } else {
@@ -87,30 +91,36 @@ pub(crate) async fn run(arguments: Arguments, config: Config) -> Result<(), Fail
 }
 
 fn rules(loaded: &Definitions) -> Vec<RuleLine> {
-    let of = |definition: &vitrina_projectors::Definition| {
+    let mut lines = Vec::new();
+    for definition in &loaded.models {
         let waves = vitrina_projectors::waves(definition);
-        let line = |(rule, how): (&vitrina_sql::Rule, RuleWaves)| RuleLine {
-            model: definition.model.name.clone(),
-            file: definition.model.file.clone(),
-            line: rule.line,
-            event: format!("{}.{}", rule.context, rule.event),
-            runs: match &how.runs {
-                Runs::Waves { merge: None } => "in waves".to_owned(),
-                Runs::Waves { merge: Some(_) } => "in waves, merged".to_owned(),
-                Runs::EventByEvent(why) => {
-                    let file = &definition.model.file;
-                    format!("event by event: {} ({file}:{}); {}", why.because, why.line, why.help)
-                }
-            },
-            touches: how.touches,
-        };
-        definition.model.rules.iter().zip(waves.rules).map(line).collect::<Vec<_>>()
-    };
-    loaded.models.iter().flat_map(of).collect()
+        for (rule, how) in definition.model.rules.iter().zip(waves.rules) {
+            lines.push(RuleLine {
+                model: definition.model.name.clone(),
+                file: definition.model.file.clone(),
+                line: rule.line,
+                event: format!("{}.{}", rule.context, rule.event),
+                runs: runs(&how.runs, &definition.model.file),
+                touches: how.touches,
+            });
+        }
+    }
+    lines
+}
+
+/// How a rule of `file` runs, and why not faster.
+fn runs(runs: &Runs, file: &str) -> String {
+    match runs {
+        Runs::Waves { merge: None } => "in waves".to_owned(),
+        Runs::Waves { merge: Some(_) } => "in waves, merged".to_owned(),
+        Runs::EventByEvent(why) => {
+            format!("event by event: {} ({file}:{}); {}", why.because, why.line, why.help)
+        }
+    }
 }
 
 /// A warning where no two events of a model ever run together.
-fn slow(definition: &vitrina_projectors::Definition) -> Option<Finding> {
+fn slow(definition: &Definition) -> Option<Finding> {
     let waves = vitrina_projectors::waves(definition);
     let reasons = waves.rules.iter().map(|rule| match &rule.runs {
         Runs::EventByEvent(why) => Some(why),
@@ -123,26 +133,20 @@ fn slow(definition: &vitrina_projectors::Definition) -> Option<Finding> {
     Some(Finding::warning(&definition.model.file, first.line, what, first.help.clone()))
 }
 
-fn models(loaded: &Definitions) -> Vec<ModelLine> {
-    let line = |definition: &vitrina_projectors::Definition| {
-        let file = definition.model.file.clone();
-        let waves = vitrina_projectors::waves(definition);
-        let (parallel, writes) = match vitrina_projectors::parallel(definition, &waves) {
-            Ok(parallel) => {
-                let writes = format!("in parallel by the record key of {}", parallel.topic);
-                (Some(parallel.topic), writes)
-            }
-            Err(why) => (
-                None,
-                format!(
-                    "one batch after another: {} ({file}:{}); {}",
-                    why.because, why.line, why.help
-                ),
-            ),
-        };
-        ModelLine { model: definition.model.name.clone(), file, parallel, writes }
+fn model_line(definition: &Definition) -> ModelLine {
+    let file = definition.model.file.clone();
+    let waves = vitrina_projectors::waves(definition);
+    let (parallel, writes) = match vitrina_projectors::parallel(definition, &waves) {
+        Ok(parallel) => {
+            let writes = format!("in parallel by the record key of {}", parallel.topic);
+            (Some(parallel.topic), writes)
+        }
+        Err(why) => (
+            None,
+            format!("one batch after another: {} ({file}:{}); {}", why.because, why.line, why.help),
+        ),
     };
-    loaded.models.iter().map(line).collect()
+    ModelLine { model: definition.model.name.clone(), file, parallel, writes }
 }
 
 /// Why a service has not answered.

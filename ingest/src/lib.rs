@@ -14,5 +14,5 @@ pub use client::{
 };
 pub use consumer::{Consumer, End, Ownership, Subscription};
 pub use loss::{lost_offsets, recreated};
-pub use positions::{Claim, Found, Positions, Refusal, TopicPartition};
+pub use positions::{Claim, Found, NoClaim, Positions, TopicPartition};
 pub use producer::{Outgoing, PublishError, Publisher, complete};

@@ -27,7 +27,7 @@ pub struct Claim {
 
 /// Why there is no claim.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum NoClaim {
     /// The world's trouble: ask again later.
     #[error("{0}")]
     World(String),
@@ -41,8 +41,8 @@ pub trait Positions: Send + Sync + 'static {
     /// One claim for each of `found`, in that order.
     ///
     /// # Errors
-    /// [`Refusal`]; nothing is assigned then.
-    fn claim(&self, cluster_id: Option<&str>, found: &[Found]) -> Result<Vec<Claim>, Refusal>;
+    /// [`NoClaim`]; nothing is assigned then.
+    fn claim(&self, cluster_id: Option<&str>, found: &[Found]) -> Result<Vec<Claim>, NoClaim>;
 
     /// Waits, for a few seconds at most, until no transaction that moves `partitions` is under way.
     fn release(&self, partitions: &[TopicPartition]);

@@ -20,7 +20,7 @@ pub(super) struct Sender {
 }
 
 /// How an attempt ends when the message was not taken.
-enum Refusal {
+enum Undelivered {
     /// It may be taken later.
     Passing(String),
     /// The same message will never be.
@@ -49,11 +49,11 @@ impl Sender {
         loop {
             match self.attempt(&message).await {
                 Ok(()) => return,
-                Err(Refusal::Passing(why)) => {
+                Err(Undelivered::Passing(why)) => {
                     tracing::warn!(model, event, "the webhook (webhook.url) is tried again: {why}");
                     backoff.wait().await;
                 }
-                Err(Refusal::Lasting(status)) => {
+                Err(Undelivered::Lasting(status)) => {
                     tracing::error!(
                         model,
                         event,
@@ -65,18 +65,18 @@ impl Sender {
         }
     }
 
-    async fn attempt(&self, message: &Message) -> Result<(), Refusal> {
+    async fn attempt(&self, message: &Message) -> Result<(), Undelivered> {
         let sent = self.client.post(&self.url).json(message).send().await;
         let status = sent.map_err(|error| {
-            Refusal::Passing(format!("{:#}", anyhow::Error::new(error.without_url())))
+            Undelivered::Passing(format!("{:#}", anyhow::Error::new(error.without_url())))
         })?;
         match status.status() {
             status if status.is_success() => Ok(()),
-            status if status.is_server_error() => Err(Refusal::Passing(status.to_string())),
+            status if status.is_server_error() => Err(Undelivered::Passing(status.to_string())),
             status @ (StatusCode::REQUEST_TIMEOUT
             | StatusCode::TOO_EARLY
-            | StatusCode::TOO_MANY_REQUESTS) => Err(Refusal::Passing(status.to_string())),
-            status => Err(Refusal::Lasting(status)),
+            | StatusCode::TOO_MANY_REQUESTS) => Err(Undelivered::Passing(status.to_string())),
+            status => Err(Undelivered::Lasting(status)),
         }
     }
 }

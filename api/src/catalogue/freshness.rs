@@ -69,9 +69,10 @@ impl Lag {
             "SELECT m.model, f.behind, f.lag_ms FROM vitrina.model m CROSS JOIN LATERAL ({FRESHNESS}) f WHERE m.live IS NOT NULL"
         );
         let rows = database.all(Statement::fixed(text, Binds::default())).await?;
-        let lag = |row: &PgRow| {
-            Ok((get(row, "model")?, Self { events: get(row, "behind")?, ms: get(row, "lag_ms")? }))
-        };
-        rows.iter().map(lag).collect()
+        rows.iter().map(|row| Ok((get(row, "model")?, Self::of(row)?))).collect()
+    }
+
+    fn of(row: &PgRow) -> Result<Self, DatabaseError> {
+        Ok(Self { events: get(row, "behind")?, ms: get(row, "lag_ms")? })
     }
 }

@@ -58,8 +58,12 @@ async fn read(api: &Api, thresholds: &Thresholds) -> Result<Vec<Health>, Databas
     let mut binds = Binds::default();
     binds.add(&(i64::from(thresholds.parked) + 1).to_string(), "int8");
     let rows = api.probe().all(Statement::fixed(HEALTH, binds)).await?;
-    let health = |row: &PgRow| {
-        Ok(Health {
+    rows.iter().map(Health::of).collect()
+}
+
+impl Health {
+    fn of(row: &PgRow) -> Result<Self, DatabaseError> {
+        Ok(Self {
             model: get(row, "model")?,
             state: get(row, "state")?,
             lag_ms: get(row, "lag_ms")?,
@@ -67,11 +71,8 @@ async fn read(api: &Api, thresholds: &Thresholds) -> Result<Vec<Health>, Databas
             errors: get(row, "errors")?,
             events: get(row, "events")?,
         })
-    };
-    rows.iter().map(health).collect()
-}
+    }
 
-impl Health {
     /// Why it is unwell; nothing where it is not.
     fn reasons(&self, thresholds: &Thresholds) -> impl Iterator<Item = String> + use<> {
         let state = match self.state.as_deref() {

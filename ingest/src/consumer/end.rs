@@ -2,7 +2,7 @@
 
 use rdkafka::error::KafkaError;
 
-use crate::positions::Refusal;
+use crate::positions::NoClaim;
 
 /// Why a consumer ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,11 +15,11 @@ pub enum End {
     Stop(String),
 }
 
-impl From<Refusal> for End {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::World(what) => Self::World(what),
-            Refusal::Stop(what) => Self::Stop(what),
+impl From<NoClaim> for End {
+    fn from(none: NoClaim) -> Self {
+        match none {
+            NoClaim::World(what) => Self::World(what),
+            NoClaim::Stop(what) => Self::Stop(what),
         }
     }
 }

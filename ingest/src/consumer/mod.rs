@@ -10,7 +10,7 @@ mod ownership;
 mod poll;
 mod rebalance;
 mod subscription;
-mod watch;
+mod watchdog;
 
 use std::sync::{Arc, mpsc};
 use std::time::Duration;

@@ -20,7 +20,7 @@ use super::mirror::Mirror;
 use super::ownership::Ownership;
 use super::rebalance::Rebalance;
 use super::subscription::Subscription;
-use super::watch::Watch;
+use super::watchdog::Watchdog;
 use crate::batch::{Batch, Span};
 use crate::loss::{lost_offsets, recreated};
 use crate::positions::{Positions, TopicPartition};
@@ -56,7 +56,7 @@ pub(super) struct Poll {
     mirror: Mirror,
     mirrored: Instant,
     idled: Instant,
-    watch: Watch,
+    watchdog: Watchdog,
     /// When the topics' ids were last compared.
     identified: Option<Instant>,
 }
@@ -85,7 +85,7 @@ impl Poll {
             mirror: Mirror::default(),
             mirrored: now,
             idled: now,
-            watch: Watch::new(),
+            watchdog: Watchdog::new(),
             identified: None,
         };
         joining::look_around(&poll.consumer, &poll.subscription)?;
@@ -133,7 +133,7 @@ impl Poll {
         }
         if self.idled.elapsed() >= PACE {
             self.follow_idle_positions()?;
-            self.watch.judge(&self.consumer.context().ownership)?;
+            self.watchdog.judge(&self.consumer.context().ownership)?;
         }
         Ok(())
     }
@@ -165,7 +165,7 @@ impl Poll {
         let polled = match self.consumer.poll(wait) {
             Some(Ok(message)) => {
                 self.take(&mut lanes, &mut lines, &message);
-                self.watch.moved();
+                self.watchdog.moved();
                 Ok(())
             }
             Some(Err(error)) => self.judge(&error),
@@ -179,7 +179,8 @@ impl Poll {
     fn take(&self, lanes: &mut [Lane], lines: &mut Lines, message: &BorrowedMessage<'_>) {
         let (topic, partition) = (message.topic(), message.partition());
         let changes = self.consumer.context().changes();
-        // Until a rebalance, the span that the last record went to tells all.
+        // Until a rebalance, an open span tells lane and claim: no lock is taken, and no name allocated, for each record.
+        // After one, the same partition may be another claim's, so the claims are asked.
         let known = lanes.iter().enumerate().filter(|(_, lane)| lane.changes == changes);
         let known = known
             .filter_map(|(index, lane)| Some((index, lane.batch.span_of(topic, partition)?)))
@@ -189,6 +190,7 @@ impl Poll {
             return;
         };
         let lane = &mut lanes[lane];
+        // Postgres says where a claim starts; what librdkafka had fetched for an older one may lie before it.
         if message.offset() < lane.batch.spans[span].to {
             tracing::debug!(
                 topic,
@@ -333,7 +335,7 @@ impl Poll {
         let permit = match self.lanes[lane].out.clone().try_reserve_owned() {
             Ok(permit) => permit,
             Err(TrySendError::Full(_)) => {
-                self.watch.moved();
+                self.watchdog.moved();
                 return Ok(false);
             }
             Err(TrySendError::Closed(_)) => return Err(End::Closed),

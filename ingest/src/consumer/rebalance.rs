@@ -16,7 +16,7 @@ use super::ownership::Ownership;
 use super::subscription::Subscription;
 use crate::client::{BrokerKind, topic_ids};
 use crate::loss::recreated;
-use crate::positions::{Found, Positions, Refusal, TopicPartition};
+use crate::positions::{Found, NoClaim, Positions, TopicPartition};
 
 /// How long one question to the broker may take inside the callback.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -104,7 +104,7 @@ impl Rebalance {
         &self,
         consumer: &BaseConsumer<Self>,
         partitions: &[TopicPartition],
-    ) -> Result<TopicPartitionList, Refusal> {
+    ) -> Result<TopicPartitionList, NoClaim> {
         let found = self.look_at(consumer, partitions)?;
         // Cooperative assignments are often empty; they need neither the broker nor a connection to Postgres.
         let cluster_id = if found.is_empty() {
@@ -118,7 +118,7 @@ impl Rebalance {
         for found in &found {
             let before = state.topic_ids.get(&*found.topic).filter(|id| !id.is_empty());
             if before.is_some_and(|before| *before != found.topic_id) {
-                return Err(Refusal::Stop(recreated(&found.topic)));
+                return Err(NoClaim::Stop(recreated(&found.topic)));
             }
         }
         let mut claimed = Vec::with_capacity(found.len());
@@ -128,7 +128,7 @@ impl Rebalance {
                 found.partition,
                 Offset::Offset(claim.next_offset),
             )
-            .map_err(|error| Refusal::World(error.to_string()))?;
+            .map_err(|error| NoClaim::World(error.to_string()))?;
             let key = (found.topic.clone(), found.partition);
             state.topic_ids.insert(found.topic.to_string(), found.topic_id);
             state.claimed.push((key.clone(), claim.next_offset));
@@ -142,9 +142,9 @@ impl Rebalance {
         &self,
         consumer: &BaseConsumer<Self>,
         keys: &[TopicPartition],
-    ) -> Result<Vec<Found>, Refusal> {
+    ) -> Result<Vec<Found>, NoClaim> {
         let world = |what: String| {
-            Refusal::World(format!("Kafka at {} (kafka.brokers): {what}", self.brokers))
+            NoClaim::World(format!("Kafka at {} (kafka.brokers): {what}", self.brokers))
         };
         if keys.is_empty() {
             return Ok(Vec::new());
@@ -187,8 +187,8 @@ impl Rebalance {
     ) -> Result<(), KafkaError> {
         let list = match self.claim(consumer, partitions) {
             Ok(list) => list,
-            Err(refusal) => {
-                self.state().end = Some(refusal.into());
+            Err(error) => {
+                self.state().end = Some(error.into());
                 TopicPartitionList::new()
             }
         };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sqlx::postgres::PgPool;
 use sqlx::{Postgres, Transaction};
 use tokio::runtime::Handle;
-use vitrina_ingest::{Claim, Found, Positions, Refusal, TopicPartition, lost_offsets, recreated};
+use vitrina_ingest::{Claim, Found, NoClaim, Positions, TopicPartition, lost_offsets, recreated};
 
 use crate::board::Board;
 use crate::commit::window::Window;
@@ -200,7 +200,7 @@ enum ClaimError {
     Log(String),
 }
 
-impl From<ClaimError> for Refusal {
+impl From<ClaimError> for NoClaim {
     fn from(error: ClaimError) -> Self {
         match error {
             ClaimError::Log(what) | ClaimError::Control(ControlError::OtherDeployment(what)) => {
@@ -212,11 +212,11 @@ impl From<ClaimError> for Refusal {
 }
 
 impl Positions for Claims {
-    fn claim(&self, cluster_id: Option<&str>, found: &[Found]) -> Result<Vec<Claim>, Refusal> {
+    fn claim(&self, cluster_id: Option<&str>, found: &[Found]) -> Result<Vec<Claim>, NoClaim> {
         let claiming =
             async { tokio::time::timeout(CLAIM, self.claim_again(cluster_id, found)).await };
         let claims = self.runtime.block_on(claiming).map_err(|_| {
-            Refusal::World(format!(
+            NoClaim::World(format!(
                 "Postgres (postgres.url) did not answer a claim within {} s",
                 CLAIM.as_secs()
             ))

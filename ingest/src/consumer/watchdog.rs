@@ -9,11 +9,11 @@ use super::ownership::Ownership;
 /// How long nothing may come while there is something.
 const STALL: Duration = Duration::from_secs(30);
 
-pub(super) struct Watch {
+pub(super) struct Watchdog {
     moved: Instant,
 }
 
-impl Watch {
+impl Watchdog {
     pub(super) fn new() -> Self {
         Self { moved: Instant::now() }
     }
