@@ -64,9 +64,6 @@ impl Config {
 
     fn from_source(source: &mut Source) -> Self {
         let folder = source.folder.clone();
-        let path = |text: String| {
-            if Path::new(&text).is_absolute() { text.into() } else { folder.join(text) }
-        };
         let listen =
             source.get("http.listen", value::address).unwrap_or(([127, 0, 0, 1], 8080).into());
         let defaults = model::read(source, "model", &ModelSettings::default());
@@ -89,8 +86,8 @@ impl Config {
                 source.url("postgres.url", &["postgres", "postgresql"]),
                 "postgres://localhost/vitrina",
             ),
-            contracts: path(or(source.text("definitions.contracts"), "avro/contracts")),
-            models: path(or(source.text("definitions.models"), "projectors/models")),
+            contracts: folder.join(or(source.text("definitions.contracts"), "avro/contracts")),
+            models: folder.join(or(source.text("definitions.models"), "projectors/models")),
             listen,
             admin_listen: source
                 .get("http.admin_listen", value::address)
@@ -300,12 +297,12 @@ mod tests {
     #[test]
     fn one_model_overrides_the_defaults() {
         let config =
-            load("[model]\nmax_events = 10\nlinger = \"1s\"\n[models.a]\nmax_events = 2\nmax_bytes = \"64KiB\"\n", &[])
+            load("[model]\nmax_events = 10\nlinger = \"1s 500ms\"\n[models.a]\nmax_events = 2\nmax_bytes = \"64KiB\"\n", &[])
                 .unwrap();
         let model = config.model("a").unwrap();
         assert_eq!(
             (model.max_events, model.max_bytes, model.linger),
-            (2, 65_536, Duration::from_secs(1))
+            (2, 65_536, Duration::from_millis(1500))
         );
         assert_eq!(config.model("b").unwrap().max_events, 10);
     }
