@@ -9,6 +9,7 @@ mod catalogue;
 mod database;
 mod edge;
 mod health;
+mod json;
 mod problem;
 mod query;
 mod router;

@@ -6,11 +6,9 @@ pub(crate) mod refusal;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use headers::{ETag, HeaderMapExt as _, IfNoneMatch};
-use serde::Serialize;
 
 use crate::catalogue::{Failure, Freshness, View, fingerprint};
 use crate::database::Database;
-use crate::problem::{Kind, Problem};
 
 const POSITION: HeaderName = HeaderName::from_static("projection-position");
 
@@ -73,12 +71,4 @@ pub(crate) fn located(mut response: Response, freshness: &Freshness) -> Response
         response.headers_mut().insert(POSITION, position);
     }
     response
-}
-
-/// JSON text of a part of a body.
-pub(crate) fn json(part: &impl Serialize) -> Result<String, Problem> {
-    serde_json::to_string(part).map_err(|error| {
-        tracing::error!(%error, "an answer cannot be written as JSON");
-        Problem::new(Kind::Internal, "The answer could not be written; the service's log says why.")
-    })
 }

@@ -7,9 +7,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use sqlx::postgres::PgRow;
 
-use crate::answer;
 use crate::api::Api;
 use crate::database::{Binds, DatabaseError, Statement, get};
+use crate::json::json;
 use crate::problem::{Kind, Problem};
 use crate::settings::Thresholds;
 
@@ -49,7 +49,7 @@ pub(crate) async fn health(Extract(api): Extract<Api>) -> Result<Response, Probl
     if !unwell.is_empty() {
         return Err(Problem::listing(Kind::Unwell, "`vitrina status` says more.", unwell));
     }
-    let body = answer::json(&Answer { status: "ok", models })?;
+    let body = json(&Answer { status: "ok", models })?;
     Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body)
         .into_response())
 }

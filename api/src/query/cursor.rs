@@ -6,6 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{View, fingerprint};
+use crate::json::json;
 use crate::problem::{Kind, Problem};
 
 use super::filter::Filter;
@@ -40,7 +41,7 @@ impl Cursor {
 
     /// The text that the caller gets.
     pub(crate) fn encode(&self) -> Result<String, Problem> {
-        Ok(URL_SAFE_NO_PAD.encode(crate::answer::json(self)?))
+        Ok(URL_SAFE_NO_PAD.encode(json(self)?))
     }
 
     /// The values to go on after, if `text` is a cursor of this very query.

@@ -6,11 +6,12 @@ use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 
+use crate::answer;
 use crate::answer::refusal;
-use crate::answer::{self, json};
 use crate::api::Api;
 use crate::catalogue::{Failure, Freshness, View};
 use crate::database::{DatabaseError, get};
+use crate::json::json;
 use crate::problem::Problem;
 use crate::query::path;
 use crate::query::{Cursor, Page, Parameters};

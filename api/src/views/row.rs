@@ -6,11 +6,12 @@ use axum::extract::{OriginalUri, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 
+use crate::answer;
 use crate::answer::refusal;
-use crate::answer::{self, json};
 use crate::api::Api;
 use crate::catalogue::{Failure, Freshness, View};
 use crate::database::{Binds, Statement, get};
+use crate::json::json;
 use crate::problem::{Kind, Problem};
 use crate::query::path;
 use crate::query::{Filter, Parameters, row_json, selected};

@@ -5,7 +5,6 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-use crate::answer;
 use crate::api::Api;
 use crate::catalogue::{Column, View};
 use crate::problem::Problem;
@@ -23,7 +22,7 @@ pub(crate) async fn schema(
         (header::CONTENT_TYPE, HeaderValue::from_static("application/schema+json")),
         (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
     ];
-    Ok((headers, answer::json(&of_view(&view))?).into_response())
+    Ok((headers, crate::json::json(&of_view(&view))?).into_response())
 }
 
 /// JSON Schema of a whole row, without `select`.
