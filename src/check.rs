@@ -6,7 +6,7 @@ use serde::Serialize;
 use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::time::Instant;
 use vitrina_avro::{Registry, RegistryError};
-use vitrina_projectors::{Definition, Definitions, Fault, inspect, session};
+use vitrina_projectors::{Definition, Definitions, Fault, Sqlstate, inspect, session};
 use vitrina_sql::waves::Runs;
 use vitrina_sql::{Finding, Severity};
 
@@ -197,10 +197,7 @@ async fn ask_services(config: &Config, loaded: &Definitions) -> Result<Vec<Findi
 /// A server that is starting, stopping or full is as one that is away.
 fn trouble(error: &sqlx::Error, url: &str) -> Trouble {
     let described = postgres_words::describe(error, url);
-    let code = error.as_database_error().and_then(|refusal| refusal.code());
-    match code
-        .is_none_or(|code| ["57P", "53", "08"].iter().any(|passing| code.starts_with(passing)))
-    {
+    match Sqlstate::of(error).is_none_or(Sqlstate::passes) {
         true => Trouble::Passing(described),
         false => Trouble::Lasting(described),
     }

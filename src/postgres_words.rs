@@ -2,7 +2,7 @@
 //! is never among them.
 
 use sqlx::postgres::PgConnectOptions;
-use vitrina_projectors::quote;
+use vitrina_projectors::{Sqlstate, quote};
 
 /// A sentence about `error`, met at the server of `url`.
 pub(crate) fn describe(error: &sqlx::Error, url: &str) -> String {
@@ -11,8 +11,8 @@ pub(crate) fn describe(error: &sqlx::Error, url: &str) -> String {
         return format!("{place} does not answer: {error}");
     };
     let message = refusal.message();
-    match refusal.code().unwrap_or_default().as_ref() {
-        "3D000" => {
+    match Sqlstate::of_code(&refusal.code().unwrap_or_default()) {
+        Sqlstate::NoDatabase => {
             let options = url.parse::<PgConnectOptions>().unwrap_or_default();
             // Where the URL names no database, Postgres takes the user's name.
             let database = quote(options.get_database().unwrap_or(options.get_username()));
@@ -20,12 +20,12 @@ pub(crate) fn describe(error: &sqlx::Error, url: &str) -> String {
                 "{place} says: {message}; create it there with CREATE DATABASE {database}, or name another one"
             )
         }
-        code if code.starts_with("28") => {
+        Sqlstate::NotLetIn => {
             format!(
                 "{place} does not let Vitrina in: {message}; check user and password in postgres.url"
             )
         }
-        "42501" => format!(
+        Sqlstate::NotAllowed => format!(
             "{place} says: {message}; grant that to the user in postgres.url, or name another user"
         ),
         _ => format!("{place} says: {message}"),

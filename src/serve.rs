@@ -11,12 +11,12 @@ use tokio_util::sync::CancellationToken;
 use vitrina_api::admin::{Access, Operators};
 use vitrina_api::{Api, ApiSettings};
 use vitrina_ingest::{BrokerKind, Cluster};
-use vitrina_projectors::Desk;
 use vitrina_projectors::control::{self, ControlError};
 use vitrina_projectors::metrics::{self, Neighbour};
 use vitrina_projectors::{
     Backoff, Board, Definition, Definitions, ModelSettings, Service, State, session,
 };
+use vitrina_projectors::{Desk, Sqlstate};
 
 use crate::config::Config;
 use crate::failure::Failure;
@@ -311,10 +311,10 @@ impl Instance {
         match error {
             ControlError::Postgres(error) => {
                 let described = postgres_words::describe(&error, &self.config.postgres_url);
-                let refused = error
-                    .as_database_error()
-                    .is_some_and(|error| !passing(error.code().as_deref()));
-                if refused { Meeting::Never(described) } else { Meeting::NotYet(described) }
+                match Sqlstate::of(&error).is_none_or(Sqlstate::passes) {
+                    true => Meeting::NotYet(described),
+                    false => Meeting::Never(described),
+                }
             }
             other => Meeting::Never(other.to_string()),
         }
@@ -324,11 +324,4 @@ impl Instance {
 enum Meeting {
     NotYet(String),
     Never(String),
-}
-
-/// States of a server that is starting, stopping or full.
-fn passing(sqlstate: Option<&str>) -> bool {
-    sqlstate.is_some_and(|state| {
-        ["57P", "53", "08", "40", "55P03", "25006"].iter().any(|prefix| state.starts_with(prefix))
-    })
 }

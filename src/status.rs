@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sqlx::{ConnectOptions as _, Connection as _};
-use vitrina_projectors::{ModelStatus, PartitionStatus, Status, session};
+use vitrina_projectors::{ModelStatus, PartitionStatus, Sqlstate, Status, session};
 
 use crate::config::Config;
 use crate::failure::Failure;
@@ -55,8 +55,7 @@ async fn read(config: &Config) -> Result<Option<Status>, Failure> {
 
 /// Whether a table, or the schema it would be in, does not exist.
 fn is_missing(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|refusal| refusal.code());
-    matches!(code.as_deref(), Some("42P01" | "3F000"))
+    Sqlstate::of(error) == Some(Sqlstate::NoTable)
 }
 
 /// The answer for people.

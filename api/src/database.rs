@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgPool, PgPoolOptions, PgRow};
 use sqlx::{AssertSqlSafe, Row as _};
+use vitrina_projectors::Sqlstate;
 
 use crate::problem::{Kind, Problem};
 
@@ -132,20 +133,22 @@ impl From<sqlx::Error> for DatabaseError {
         };
         // The message alone: the whole error ends in a line of Postgres's own source.
         let text = refused.message().to_owned();
-        match refused.code().unwrap_or_default().as_ref() {
-            // undefined_table, undefined_column, invalid_schema_name
-            "42P01" | "42703" | "3F000" => Self::Stale(text),
-            // feature_not_supported: a plan kept for a table that has changed, or what a type or a collation cannot do
-            "0A000" if routine(refused) == Some("RevalidateCachedQuery") => Self::Stale(text),
-            "0A000" => Self::Value(text),
-            "57014" => Self::TimedOut,
-            // no such operator or cast for the type, or the type's own constraint
-            "42883" | "42846" | "42725" | "23514" => Self::Value(text),
-            code => match code.get(..2) {
-                Some("22") => Self::Value(text),
-                Some("08" | "28" | "3D" | "53" | "57") => Self::Unavailable(text),
-                _ => Self::Other(format!("{code}: {text}")),
-            },
+        let code = refused.code().unwrap_or_default();
+        match Sqlstate::of_code(&code) {
+            Sqlstate::NoTable | Sqlstate::NoColumn => Self::Stale(text),
+            // A plan kept for a table that has changed, or what a type or a collation cannot do.
+            Sqlstate::Unsupported if routine(refused) == Some("RevalidateCachedQuery") => {
+                Self::Stale(text)
+            }
+            Sqlstate::Unsupported => Self::Value(text),
+            Sqlstate::TimedOut => Self::TimedOut,
+            // The type's own constraint is a check, too.
+            Sqlstate::Untyped | Sqlstate::Check | Sqlstate::Value | Sqlstate::Time => {
+                Self::Value(text)
+            }
+            Sqlstate::NotLetIn | Sqlstate::NoDatabase => Self::Unavailable(text),
+            passing if passing.passes() => Self::Unavailable(text),
+            _ => Self::Other(format!("{code}: {text}")),
         }
     }
 }

@@ -3,15 +3,15 @@
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
-use vitrina_avro::{DecodedRecord, Decoder, Framed, Headers, Record, SchemaRef};
+use vitrina_avro::{Decoder, Framed, Headers, Record, SchemaRef};
 use vitrina_ingest::Span;
 
-use crate::batch::{Content, Decoded, Event, Part, Row};
+use crate::batch::{EventBatch, Part, RecordReader, Unlearnt};
 use crate::commit::writer::Writer;
 use crate::definition::Definition;
 use crate::fault::Fault;
 use crate::generation::control;
-use crate::generation::open::{self, judge};
+use crate::generation::open::{self};
 use crate::rules::Rules;
 use crate::{generation_schema, session};
 
@@ -21,14 +21,14 @@ const SCHEMA: SchemaRef = SchemaRef::Id(1);
 /// The writer of one model.
 pub struct Applying {
     writer: Writer,
-    decoder: Decoder,
+    reader: RecordReader,
     topic: String,
     next_offset: i64,
 }
 
 /// Records that are decoded, and not written yet.
 pub struct Batch {
-    decoded: Decoded,
+    decoded: EventBatch,
     part: Part,
 }
 
@@ -48,19 +48,19 @@ impl Applying {
             .bind(&topic)
             .bind(PARTITION)
             .execute(&pool)
-            .await
-            .map_err(judge)?;
+            .await?;
         let schema = generation_schema(&name, 1);
         let mut connection: PgConnection =
-            session::writer(options, &schema, 0, session::STATEMENT).await.map_err(judge)?;
+            session::writer(options, &schema, 0, session::STATEMENT).await?;
         let rules = Rules::new(&mut connection, definition, &schema).await?;
         let _ = connection.close().await;
-        let mut decoder = Decoder::new(&definition.contracts, definition.layouts.clone());
-        decoder.add_schema(SCHEMA, &definition.layouts[0].contract.newest().schema);
+        let mut reader =
+            RecordReader::new(Decoder::new(&definition.contracts, definition.layouts.clone()));
+        reader.add_schema(SCHEMA, &definition.layouts[0].contract.newest().schema);
         let layouts = definition.layouts.clone();
         let writer =
             Writer::new(options.clone(), (name, 1), 0, session::STATEMENT, (rules, layouts));
-        Ok(Self { writer, decoder, topic, next_offset: 0 })
+        Ok(Self { writer, reader, topic, next_offset: 0 })
     }
 
     /// Decodes a batch of Avro datums; batches are written in the order in which they were decoded.
@@ -68,7 +68,7 @@ impl Applying {
     /// # Errors
     /// One does not decode.
     pub fn decode(&mut self, datums: &[Vec<u8>]) -> Result<Batch, String> {
-        let mut decoded = Decoded { rows: self.decoder.rows(), ..Decoded::default() };
+        let mut decoded = EventBatch { rows: self.reader.rows(), ..EventBatch::default() };
         let from = self.next_offset;
         for datum in datums {
             let record = Record {
@@ -81,23 +81,14 @@ impl Applying {
                 headers: Headers::default(),
             };
             let framed = Framed { schema: SCHEMA, payload: datum };
-            let outcome = self
-                .decoder
-                .decode(&record, &framed, &mut decoded.rows)
-                .map_err(|error| error.to_string())?;
-            let DecodedRecord::Event { layout, version, row, .. } = outcome else {
-                return Err("no rule wants it".into());
-            };
-            let (content, offset) = (Content::Row(Row { layout, version, row }), self.next_offset);
-            decoded.events.push(Event {
-                span: 0,
-                offset,
-                record: 0,
-                content,
-                identity: None,
-                duplicate: false,
-            });
+            let read = self.reader.read_framed(&record, &framed, &mut decoded.rows);
+            let reading =
+                read.map_err(|Unlearnt(schema)| format!("schema {schema} is not known"))?;
+            decoded.add(0, 0, self.next_offset, reading);
             self.next_offset += 1;
+        }
+        if decoded.events.len() != datums.len() || !decoded.blames.is_empty() {
+            return Err(format!("not all are events of a rule: {:?}", decoded.blames));
         }
         let (topic, to) = (self.topic.as_str().into(), self.next_offset);
         decoded.spans.push(Span {

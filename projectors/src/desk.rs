@@ -41,7 +41,7 @@ pub enum Refusal {
 
 impl From<sqlx::Error> for Refusal {
     fn from(error: sqlx::Error) -> Self {
-        Fault::of(&error, None, None).into()
+        Fault::from(error).into()
     }
 }
 

@@ -1,5 +1,5 @@
-//! The record or the world? One table from an error of Postgres or the registry to what is to be done. What is not known
-//! stops the model: it is never taken for the record's fault.
+//! The record or the world? From an error of Postgres (`sqlstate.rs`) or the registry to what is to be done. What is not
+//! known stops the model: it is never taken for the record's fault.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use vitrina_ingest::TopicPartition;
 
 use crate::error_type::ErrorType;
 use crate::settings::{Retries, Strategy};
+use crate::sqlstate::Sqlstate;
 
 /// What went wrong with a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,49 +107,42 @@ impl fmt::Display for Blame {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
-    World(Trouble),
-    TimedOut,
-    Record(ErrorType),
-    Stop,
-}
-
-/// SQLSTATE prefixes, the first match counts (PostgreSQL documentation, appendix A).
-const SQLSTATES: &[(&str, Class)] = &[
-    ("57014", Class::TimedOut),
-    ("25006", Class::World(Trouble::Resource)), // a read-only standby answered
-    ("40001", Class::World(Trouble::Transient)),
-    ("40003", Class::World(Trouble::Transient)),
-    ("40P01", Class::World(Trouble::Transient)),
-    ("55P03", Class::World(Trouble::Resource)), // lock time-out
-    ("57P", Class::World(Trouble::Transient)),  // shut down, starting, idle too long
-    ("25P03", Class::World(Trouble::Transient)), // idle in transaction too long: this process was frozen
-    ("25P04", Class::World(Trouble::Transient)),
-    ("08", Class::World(Trouble::Transient)),
-    ("53", Class::World(Trouble::Resource)), // disk, memory, connections
-    ("58", Class::World(Trouble::Resource)), // the server's own I/O
-    ("23514", Class::Record(ErrorType::BusinessRule)),
-    ("21000", Class::Record(ErrorType::Validation)),
-    ("22", Class::Record(ErrorType::Validation)),
-    ("23", Class::Record(ErrorType::Validation)),
-    ("54", Class::Record(ErrorType::Validation)),
-];
-
-fn class(sqlstate: &str) -> Class {
-    SQLSTATES
-        .iter()
-        .find(|(prefix, _)| sqlstate.starts_with(prefix))
-        .map_or(Class::Stop, |(_, class)| *class)
-}
-
 impl Fault {
     pub(crate) fn world(reason: impl Into<String>) -> Self {
         Self::World { trouble: Trouble::Transient, reason: reason.into() }
     }
 
-    /// Judges an error; `rule` (`file:line`) is under way, if any, over the one event that is named, or over several.
-    pub(crate) fn of(error: &sqlx::Error, rule: Option<&str>, event: Option<usize>) -> Self {
+    /// An error of the rule at `place` (`file:line`), over the one event that is named, or over several.
+    pub(crate) fn in_rule(error: &sqlx::Error, place: &str, event: Option<usize>) -> Self {
+        let (sqlx::Error::Database(database), Some(state)) = (error, Sqlstate::of(error)) else {
+            return Self::of(error);
+        };
+        let sqlstate = database.code().unwrap_or_default().into_owned();
+        let message = database.message();
+        let Some(error_type) = refused_values(state) else {
+            return match state {
+                Sqlstate::TimedOut => Self::TimedOut {
+                    event,
+                    reason: format!("Postgres, in the rule at {place}: {message} [{sqlstate}]"),
+                },
+                state if state.passes() => Self::of(error),
+                _ => Self::Stop(format!(
+                    "Postgres refuses the rule at {place}: {message} [{sqlstate}]"
+                )),
+            };
+        };
+        let row = database.try_downcast_ref::<PgDatabaseError>().and_then(PgDatabaseError::detail);
+        let blame = Blame {
+            error_type,
+            reason: message.to_owned(),
+            sqlstate: Some(sqlstate),
+            rule: Some(place.to_owned()),
+        };
+        Self::Record { event, blame, row: row.map(str::to_owned) }
+    }
+
+    /// An error outside of any rule, which no record is to blame for.
+    fn of(error: &sqlx::Error) -> Self {
         let sqlx::Error::Database(database) = error else {
             return match error {
                 sqlx::Error::Encode(_) | sqlx::Error::Configuration(_) => {
@@ -157,36 +151,15 @@ impl Fault {
                 _ => Self::world(format!("Postgres (postgres.url): {error}")),
             };
         };
-        let sqlstate = database.code().unwrap_or_default().into_owned();
-        let message = database.message();
-        match (class(&sqlstate), rule) {
-            (Class::World(trouble), _) => Self::World {
-                trouble,
-                reason: format!("Postgres (postgres.url): {message} [{sqlstate}]"),
-            },
-            (Class::TimedOut, Some(rule)) => Self::TimedOut {
-                event,
-                reason: format!("Postgres, in the rule at {rule}: {message} [{sqlstate}]"),
-            },
-            (Class::TimedOut, None) => {
-                let reason = format!("Postgres (postgres.url): {message} [{sqlstate}]");
-                Self::World { trouble: Trouble::Timeout, reason }
-            }
-            (Class::Record(error_type), Some(rule)) => {
-                let (reason, rule) = (message.to_owned(), Some(rule.to_owned()));
-                let postgres = database.try_downcast_ref::<PgDatabaseError>();
-                let row = postgres.and_then(PgDatabaseError::detail).map(str::to_owned);
-                Self::Record {
-                    event,
-                    blame: Blame { error_type, reason, sqlstate: Some(sqlstate), rule },
-                    row,
-                }
-            }
-            (_, Some(rule)) => {
-                Self::Stop(format!("Postgres refuses the rule at {rule}: {message} [{sqlstate}]"))
-            }
-            _ => Self::Stop(format!("Postgres refuses: {message} [{sqlstate}]")),
-        }
+        let code = database.code().unwrap_or_default();
+        let said = format!("{} [{code}]", database.message());
+        let trouble = match Sqlstate::of_code(&code) {
+            Sqlstate::Transient | Sqlstate::Deadlock => Trouble::Transient,
+            Sqlstate::Resource => Trouble::Resource,
+            Sqlstate::TimedOut => Trouble::Timeout,
+            _ => return Self::Stop(format!("Postgres refuses: {said}")),
+        };
+        Self::World { trouble, reason: format!("Postgres (postgres.url): {said}") }
     }
 
     /// Judges the registry's answer. That it knows no such schema is the record's fault in the end, but not at once: a
@@ -210,6 +183,25 @@ impl Fault {
     }
 }
 
+/// The kind of error, where what Postgres refuses are an event's values.
+fn refused_values(state: Sqlstate) -> Option<ErrorType> {
+    match state {
+        Sqlstate::Check => Some(ErrorType::BusinessRule),
+        Sqlstate::Value
+        | Sqlstate::Time
+        | Sqlstate::Constraint
+        | Sqlstate::Cardinality
+        | Sqlstate::Limit => Some(ErrorType::Validation),
+        _ => None,
+    }
+}
+
+impl From<sqlx::Error> for Fault {
+    fn from(error: sqlx::Error) -> Self {
+        Self::of(&error)
+    }
+}
+
 impl From<&RecordError> for Blame {
     fn from(error: &RecordError) -> Self {
         let error_type = match error {
@@ -224,25 +216,22 @@ impl From<&RecordError> for Blame {
 mod tests {
     use super::*;
 
+    fn refused(code: &str) -> Option<ErrorType> {
+        refused_values(Sqlstate::of_code(code))
+    }
+
     #[test]
-    fn unknown_states_stop() {
-        for state in ["42P01", "42501", "42703", "P0001", "XX000", ""] {
-            assert_eq!(class(state), Class::Stop, "{state}");
+    fn what_is_not_known_to_be_the_records_fault_never_is() {
+        for state in ["42P01", "42501", "42703", "57014", "40P01", "53100", "P0001", "XX000", ""] {
+            assert_eq!(refused(state), None, "{state}");
         }
     }
 
     #[test]
-    fn known_states() {
-        for state in ["08006", "40P01", "57P01", "57P05"] {
-            assert_eq!(class(state), Class::World(Trouble::Transient), "{state}");
+    fn refused_values_are_the_records_fault() {
+        for state in ["22003", "22007", "22P02", "21000", "23505", "54000"] {
+            assert_eq!(refused(state), Some(ErrorType::Validation), "{state}");
         }
-        for state in ["53100", "53300", "25006", "55P03"] {
-            assert_eq!(class(state), Class::World(Trouble::Resource), "{state}");
-        }
-        for state in ["22003", "22P02", "21000", "23505", "54000"] {
-            assert_eq!(class(state), Class::Record(ErrorType::Validation), "{state}");
-        }
-        assert_eq!(class("23514"), Class::Record(ErrorType::BusinessRule));
-        assert_eq!(class("57014"), Class::TimedOut);
+        assert_eq!(refused("23514"), Some(ErrorType::BusinessRule));
     }
 }

@@ -20,6 +20,7 @@ pub mod parked;
 mod rules;
 pub mod session;
 mod settings;
+mod sqlstate;
 mod worker;
 
 pub use backoff::Backoff;
@@ -33,4 +34,5 @@ pub use generation::inspect::inspect;
 pub use names::{generation_schema, quote};
 pub use rules::{parallel, waves};
 pub use settings::{BreakerSettings, ModelSettings, ParkedLimits, Policy, Retries, Strategy};
+pub use sqlstate::Sqlstate;
 pub use worker::service::Service;

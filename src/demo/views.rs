@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 use vitrina_ingest::Cluster;
-use vitrina_projectors::Definitions;
+use vitrina_projectors::{Definitions, Sqlstate};
 
 use crate::config::Config;
 
@@ -63,11 +63,7 @@ impl Views {
 pub(super) fn unless_missing<T>(answer: sqlx::Result<T>) -> sqlx::Result<Option<T>> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
-        Err(sqlx::Error::Database(error))
-            if matches!(error.code().as_deref(), Some("42P01" | "3F000")) =>
-        {
-            Ok(None)
-        }
+        Err(error) if Sqlstate::of(&error) == Some(Sqlstate::NoTable) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -1,7 +1,9 @@
 //! A decoded batch: events in the order of their arrival, their values in columns, and what the positions become. A part
 //! of it, from where the last one ended, is a batch as good as the whole: it moves the positions up to its end.
 
-pub(crate) mod decode;
+mod identity;
+mod queue;
+mod reader;
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -9,17 +11,19 @@ use std::ops::Range;
 use vitrina_avro::Rows;
 use vitrina_ingest::{Batch, Span, TopicPartition};
 
-use crate::commit::window::Identity;
 use crate::fault::Blame;
-use crate::parked::queue_of;
+
+pub(crate) use identity::Identity;
+pub(crate) use queue::QueueId;
+pub(crate) use reader::{Reading, RecordReader, Unlearnt};
 
 /// One event, or a record that should have been one.
 #[derive(Debug, Clone)]
 pub(crate) struct Event {
-    /// Index into [`Decoded::spans`].
+    /// Index into [`EventBatch::spans`].
     pub span: usize,
     pub offset: i64,
-    /// Place of its record in [`Decoded::records`].
+    /// Place of its record in [`EventBatch::records`].
     pub record: usize,
     pub content: Content,
     /// `None`: never a duplicate.
@@ -31,7 +35,7 @@ pub(crate) struct Event {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Content {
     Row(Row),
-    /// It did not decode, or its rules refuse it: index into [`Decoded::blames`].
+    /// It did not decode, or its rules refuse it: index into [`EventBatch::blames`].
     Refused {
         blame: usize,
         row: Option<Row>,
@@ -63,11 +67,11 @@ impl Event {
     }
 }
 
-/// Decoded values: by layout, then by version.
+/// EventBatch values: by layout, then by version.
 pub(crate) type Columns = Vec<Vec<Rows>>;
 
 #[derive(Debug, Default)]
-pub(crate) struct Decoded {
+pub(crate) struct EventBatch {
     /// What is left to write: `from` follows the parts that were committed.
     pub spans: Vec<Span>,
     pub events: Vec<Event>,
@@ -94,7 +98,7 @@ pub(crate) struct Part {
     pub park: Vec<u32>,
 }
 
-impl Decoded {
+impl EventBatch {
     /// The spans of the events from `done` to `end`.
     pub(crate) fn spans_until(&self, end: usize) -> Vec<Span> {
         let mut spans = self.spans.clone();
@@ -150,6 +154,22 @@ impl Decoded {
         self.spans.retain(|_| kept.next().unwrap_or(false));
     }
 
+    /// Adds what was read of a record: the one at `record` among [`Self::records`], of that span.
+    pub(crate) fn add(&mut self, span: usize, record: usize, offset: i64, reading: Reading) {
+        let (content, identity) = match reading {
+            Reading::Ignored => {
+                self.ignored += 1;
+                return;
+            }
+            Reading::Event(row, identity) => (Content::Row(row), identity),
+            Reading::Refused(blame) => {
+                self.blames.push(blame);
+                (Content::Refused { blame: self.blames.len() - 1, row: None }, None)
+            }
+        };
+        self.events.push(Event { span, offset, record, content, identity, duplicate: false });
+    }
+
     /// Says that the rules refuse an event.
     pub(crate) fn blame(&mut self, event: usize, blame: Blame) {
         let row = self.events[event].row();
@@ -158,7 +178,7 @@ impl Decoded {
     }
 
     /// The first event of a part whose record key is among the values of a row that Postgres shows.
-    pub(crate) fn told_of(&self, part: &Part, row: &str) -> Option<usize> {
+    pub(crate) fn suspect(&self, part: &Part, row: &str) -> Option<usize> {
         let (start, end) = (row.find('(')? + 1, row.rfind(')')?);
         let values: HashSet<&[u8]> = row.get(start..end)?.split(", ").map(str::as_bytes).collect();
         let key = |event: usize| self.records.get(self.events[event].record)?.key;
@@ -169,9 +189,9 @@ impl Decoded {
     }
 
     /// The queue that an event would be parked in; none without a key.
-    pub(crate) fn queue(&self, event: &Event) -> Option<u128> {
+    pub(crate) fn queue(&self, event: &Event) -> Option<QueueId> {
         let key = self.records.get(event.record)?.key?;
-        Some(queue_of(&self.spans[event.span].topic, key))
+        Some(QueueId::new(&self.spans[event.span].topic, key))
     }
 }
 
@@ -188,7 +208,7 @@ mod tests {
 
     use super::*;
 
-    fn batch() -> Decoded {
+    fn batch() -> EventBatch {
         let span = |partition, from, to| Span {
             topic: Arc::from("t"),
             partition,
@@ -206,14 +226,14 @@ mod tests {
             identity: None,
             duplicate: false,
         };
-        Decoded {
+        EventBatch {
             spans: vec![span(0, 10, 20), span(1, 5, 9), span(2, 0, 3)],
             events: vec![event(0, 10), event(1, 6), event(0, 12), event(1, 7), event(1, 8)],
-            ..Decoded::default()
+            ..EventBatch::default()
         }
     }
 
-    fn part(batch: &Decoded, end: usize) -> Part {
+    fn part(batch: &EventBatch, end: usize) -> Part {
         Part { range: batch.done..end, spans: batch.spans_until(end), ..Part::default() }
     }
 

@@ -49,8 +49,7 @@ pub(crate) async fn advance(
     .bind(to)
     .bind(times)
     .fetch_all(connection)
-    .await
-    .map_err(|error| Fault::of(&error, None, None))?;
+    .await?;
     let version = |span: &Span| {
         moved
             .iter()
@@ -85,8 +84,7 @@ pub(crate) async fn committed(
     .bind(topics)
     .bind(partitions)
     .fetch_all(connection)
-    .await
-    .map_err(|error| Fault::of(&error, None, None))?;
+    .await?;
     let found: HashMap<(&str, i32), (i64, i64)> = found
         .iter()
         .map(|(topic, partition, epoch, next)| ((topic.as_str(), *partition), (*epoch, *next)))

@@ -5,62 +5,8 @@
 use std::collections::{HashMap, VecDeque};
 
 use sqlx::postgres::PgConnection;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use crate::batch::{Decoded, Part};
-
-/// What says that two records are the same event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Identity {
-    hash: u128,
-    /// Of the whole value, to tell a retry from an id that was given twice.
-    content: u64,
-}
-
-impl Identity {
-    pub(crate) fn new(writer: &str, key: Option<&[u8]>, id: &[u8], value: &[u8]) -> Self {
-        let key = key.unwrap_or_default();
-        let mut bytes = Vec::with_capacity(writer.len() + key.len() + id.len() + 16);
-        for part in [writer.as_bytes(), key, id] {
-            bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
-            bytes.extend_from_slice(part);
-        }
-        Self { hash: xxh3_128(&bytes), content: xxh3_64(value) }
-    }
-
-    pub(crate) fn hash(self) -> u128 {
-        self.hash
-    }
-
-    /// Appends its stored form: offset, hash and content, big-endian.
-    pub(crate) fn write(self, offset: i64, out: &mut Vec<u8>) {
-        out.extend_from_slice(&offset.to_be_bytes());
-        out.extend_from_slice(&self.hash.to_be_bytes());
-        out.extend_from_slice(&self.content.to_be_bytes());
-    }
-
-    /// Its stored form alone.
-    pub(crate) fn bytes(self, offset: i64) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(STORED);
-        self.write(offset, &mut bytes);
-        bytes
-    }
-
-    /// The first of what [`Self::write`] has appended, with its offset. Fewer bytes than that read as zeros.
-    pub(crate) fn from_bytes(stored: &[u8]) -> (i64, Self) {
-        let (offset, rest) = stored.split_at(8.min(stored.len()));
-        let (hash, content) = rest.split_at(16.min(rest.len()));
-        let hash = u128::from_be_bytes(hash.try_into().unwrap_or_default());
-        let content = u64::from_be_bytes(content.try_into().unwrap_or_default());
-        (i64::from_be_bytes(offset.try_into().unwrap_or_default()), Self { hash, content })
-    }
-
-    /// The offsets at which stored identities hold this one.
-    pub(crate) fn offsets_among(self, stored: &[u8]) -> impl Iterator<Item = i64> {
-        let identities = stored.chunks_exact(STORED).map(Self::from_bytes);
-        identities.filter(move |(_, other)| other.hash == self.hash).map(|(offset, _)| offset)
-    }
-}
+use crate::batch::{EventBatch, Identity, Part};
 
 /// What the window says of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,9 +26,6 @@ pub(crate) struct Window {
     order: VecDeque<(i64, u128)>,
 }
 
-/// Bytes of one identity's stored form.
-const STORED: usize = 8 + 16 + 8;
-
 impl Window {
     /// `length` is N in offsets; 0 remembers nothing.
     pub(crate) fn new(length: u32) -> Self {
@@ -95,9 +38,9 @@ impl Window {
             return Seen::New;
         }
         self.forget_below(offset - self.length);
-        self.order.push_back((offset, identity.hash));
-        match self.newest.insert(identity.hash, (offset, identity.content)) {
-            Some((_, content)) => Seen::Duplicate { same: content == identity.content },
+        self.order.push_back((offset, identity.hash()));
+        match self.newest.insert(identity.hash(), (offset, identity.content())) {
+            Some((_, content)) => Seen::Duplicate { same: content == identity.content() },
             None => Seen::New,
         }
     }
@@ -105,10 +48,10 @@ impl Window {
     /// Remembers an event whose identity became known late, when later ones had been seen.
     pub(crate) fn see_late(&mut self, offset: i64, identity: Identity) {
         let place = self.order.partition_point(|(other, _)| *other < offset);
-        self.order.insert(place, (offset, identity.hash));
-        let newest = self.newest.entry(identity.hash).or_insert((offset, identity.content));
+        self.order.insert(place, (offset, identity.hash()));
+        let newest = self.newest.entry(identity.hash()).or_insert((offset, identity.content()));
         if newest.0 < offset {
-            *newest = (offset, identity.content);
+            *newest = (offset, identity.content());
         }
     }
 
@@ -124,8 +67,7 @@ impl Window {
 
     /// Takes back what was stored, in any order.
     pub(crate) fn restore(&mut self, stored: &[u8]) {
-        let mut identities: Vec<(i64, Identity)> =
-            stored.chunks_exact(STORED).map(Identity::from_bytes).collect();
+        let mut identities: Vec<(i64, Identity)> = Identity::all(stored).collect();
         identities.sort_by_key(|(offset, _)| *offset);
         for (offset, identity) in identities {
             self.see(offset, identity);
@@ -142,7 +84,7 @@ pub(crate) async fn store(
     connection: &mut PgConnection,
     (model, generation): (&str, i32),
     length: u32,
-    batch: &Decoded,
+    batch: &EventBatch,
     part: &Part,
 ) -> sqlx::Result<()> {
     let mut identities: Vec<Vec<u8>> = vec![Vec::new(); part.spans.len()];
@@ -222,15 +164,6 @@ mod tests {
 
     fn identity(id: u8) -> Identity {
         Identity::new("a.B", Some(b"k"), id.to_string().as_bytes(), &[id])
-    }
-
-    #[test]
-    fn identity_is_name_key_and_id_together() {
-        let one = Identity::new("a.B", Some(b"k"), b"id", b"v");
-        assert_eq!(one, Identity::new("a.B", Some(b"k"), b"id", b"v"));
-        assert_ne!(one.hash, Identity::new("a.B", Some(b"ki"), b"d", b"v").hash);
-        assert_ne!(one.hash, Identity::new("a.C", Some(b"k"), b"id", b"v").hash);
-        assert_eq!(one.hash, Identity::new("a.B", Some(b"k"), b"id", b"w").hash);
     }
 
     proptest! {

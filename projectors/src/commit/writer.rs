@@ -7,7 +7,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use vitrina_avro::Layout;
 
-use crate::batch::{Decoded, Part};
+use crate::batch::{EventBatch, Part};
 use crate::commit::positions;
 use crate::commit::window;
 use crate::fault::Fault;
@@ -64,7 +64,11 @@ impl Writer {
     ///
     /// # Errors
     /// [`Fault`]; the transaction is rolled back, and the same part may be given again.
-    pub(crate) async fn write(&mut self, batch: &Decoded, part: &Part) -> Result<Written, Fault> {
+    pub(crate) async fn write(
+        &mut self,
+        batch: &EventBatch,
+        part: &Part,
+    ) -> Result<Written, Fault> {
         if self.doubtful && self.resolve(part).await? {
             return Ok(Written::default());
         }
@@ -86,7 +90,7 @@ impl Writer {
 
     async fn attempt(
         &mut self,
-        batch: &Decoded,
+        batch: &EventBatch,
         part: &Part,
         waves: bool,
     ) -> Result<Written, Fault> {
@@ -99,10 +103,10 @@ impl Writer {
         // Whoever changes what is parked is alone; writers whose events never meet need not be.
         let shared = if rules.parallel && part.park.is_empty() { "_shared" } else { "" };
         let begin = format!("BEGIN; SELECT pg_advisory_xact_lock{shared}({})", lock_key(id));
-        within(patience, connection.execute(AssertSqlSafe(begin))).await.map_err(world)?;
+        within(patience, connection.execute(AssertSqlSafe(begin))).await?;
         let versions = bounded(patience, positions::advance(connection, id, &part.spans)).await?;
         if !queues.knows(&versions) {
-            within(patience, queues.follow(connection, id, versions)).await.map_err(world)?;
+            within(patience, queues.follow(connection, id, versions)).await?;
             return Err(Fault::Stale);
         }
         let mut running = Bounded { connection, patience };
@@ -112,14 +116,12 @@ impl Writer {
         };
         let change = match part.park.is_empty() {
             true => None,
-            false => Some(
-                within(patience, parked::park(connection, id, layouts, batch, part))
-                    .await
-                    .map_err(world)?,
-            ),
+            false => {
+                Some(within(patience, parked::park(connection, id, layouts, batch, part)).await?)
+            }
         };
         let stored = window::store(connection, id, self.duplicate_window, batch, part);
-        within(patience, stored).await.map_err(world)?;
+        within(patience, stored).await?;
         self.commit(part, change).await?;
         Ok(written)
     }
@@ -130,9 +132,7 @@ impl Writer {
             None => {
                 let schema = crate::generation_schema(&self.id.0, self.id.1);
                 let statements = 3 * self.rules.rules.len() + 20;
-                session::writer(&self.options, &schema, statements, self.timeout)
-                    .await
-                    .map_err(world)?
+                session::writer(&self.options, &schema, statements, self.timeout).await?
             }
         };
         Ok(self.connection.insert(connection))
@@ -148,13 +148,13 @@ impl Writer {
             return Ok(());
         };
         if matches!(error, sqlx::Error::Database(_)) {
-            return Err(world(error));
+            return Err(error.into());
         }
         self.connection = None;
         self.doubtful = true;
         self.queues.doubt();
         tracing::warn!(model = %self.id.0, %error, "the answer to COMMIT was lost; the positions will tell");
-        if self.resolve(part).await? { Ok(()) } else { Err(world(error)) }
+        if self.resolve(part).await? { Ok(()) } else { Err(error.into()) }
     }
 
     /// Whether the doubtful transaction was committed.
@@ -191,15 +191,11 @@ impl Writer {
     }
 }
 
-fn world(error: sqlx::Error) -> Fault {
-    Fault::of(&error, None, None)
-}
-
 async fn bounded<T>(
     patience: Duration,
     work: impl Future<Output = Result<T, Fault>>,
 ) -> Result<T, Fault> {
-    within(patience, async { Ok(work.await) }).await.map_err(world)?
+    within(patience, async { Ok(work.await) }).await?
 }
 
 /// The advisory lock of a generation's writers, and of whoever changes what is parked.

@@ -8,7 +8,7 @@ use sqlx::postgres::PgConnection;
 use vitrina_sql::Model;
 
 use crate::fault::Fault;
-use crate::generation::open::{create_tables, judge, run};
+use crate::generation::tables::{create_tables, run};
 use crate::quote;
 
 /// A plain index: its table and everything after `USING`.
@@ -97,8 +97,7 @@ async fn indexes(
     )
     .bind(quote(schema))
     .fetch_all(connection)
-    .await
-    .map_err(judge)?;
+    .await?;
     Ok(found.into_iter().collect())
 }
 
@@ -143,13 +142,12 @@ async fn drop_views(
 
 /// Views of a schema, the newest first, so that each goes before those that it reads.
 async fn views(connection: &mut PgConnection, schema: &str) -> Result<Vec<String>, Fault> {
-    sqlx::query_scalar(
+    Ok(sqlx::query_scalar(
         "SELECT relname::text FROM pg_class WHERE relnamespace = $1::regnamespace AND relkind = 'v' ORDER BY oid DESC",
     )
     .bind(quote(schema))
     .fetch_all(connection)
-    .await
-    .map_err(judge)
+    .await?)
 }
 
 async fn drop_view(

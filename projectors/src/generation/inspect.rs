@@ -10,7 +10,8 @@ use vitrina_sql::{Finding, Literal, LiteralStatement, Rule, functions};
 
 use crate::definition::Definition;
 use crate::fault::Fault;
-use crate::generation::open::declarations;
+use crate::generation::tables::declarations;
+use crate::sqlstate::Sqlstate;
 use crate::{quote, session};
 
 /// Inspects a definition that was read without an error.
@@ -22,8 +23,7 @@ pub async fn inspect(
     definition: &Definition,
 ) -> Result<Vec<Finding>, Fault> {
     let schema = format!("{}@check", definition.model.name);
-    let connection =
-        session::writer(options, &schema, 0, session::STATEMENT).await.map_err(judge)?;
+    let connection = session::writer(options, &schema, 0, session::STATEMENT).await?;
     let mut inspection = Inspection { connection, definition, schema, findings: Vec::new() };
     let done = inspection.run().await;
     let _ = inspection.connection.close().await;
@@ -48,7 +48,7 @@ struct Text<'a> {
 
 impl Inspection<'_> {
     async fn run(&mut self) -> Result<(), Fault> {
-        self.connection.execute("BEGIN").await.map_err(judge)?;
+        self.connection.execute("BEGIN").await?;
         if !self.declare().await? {
             return Ok(());
         }
@@ -76,7 +76,7 @@ impl Inspection<'_> {
                     let help = "change it so that Postgres accepts it";
                     self.findings.push(Finding::error(&model.file, line, what, help));
                 }
-                Err(error) => return Err(judge(error)),
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(self.findings.is_empty())
@@ -245,7 +245,7 @@ impl Inspection<'_> {
                 ));
                 return Ok(());
             }
-            Err(error) => return Err(judge(error)),
+            Err(error) => return Err(error.into()),
         };
         self.judge_functions(&tree, text.file, text.line).await
     }
@@ -279,8 +279,7 @@ impl Inspection<'_> {
         )
         .bind(quote(&self.schema))
         .fetch_all(&mut self.connection)
-        .await
-        .map_err(judge)?;
+        .await?;
         let definition = self.definition;
         for (table, _, tree) in expressions {
             let line = definition
@@ -302,8 +301,7 @@ impl Inspection<'_> {
         )
         .bind(ids)
         .fetch_all(&mut self.connection)
-        .await
-        .map_err(judge)?;
+        .await?;
         for (schema, name, volatility, arguments) in called {
             let builtin = schema == "pg_catalog";
             let listed =
@@ -331,7 +329,8 @@ impl Inspection<'_> {
     }
 
     async fn execute(&mut self, sql: String) -> Result<(), Fault> {
-        self.connection.execute(AssertSqlSafe(sql)).await.map(|_| ()).map_err(judge)
+        self.connection.execute(AssertSqlSafe(sql)).await?;
+        Ok(())
     }
 }
 
@@ -339,8 +338,7 @@ impl Inspection<'_> {
 const NO_TIME: &str = "'not a time'";
 
 fn is_time_refused<T>(analysed: &sqlx::Result<T>) -> bool {
-    let database = analysed.as_ref().err().and_then(|error| error.as_database_error());
-    database.and_then(|error| error.code()).as_deref() == Some("22007")
+    analysed.as_ref().err().and_then(Sqlstate::of) == Some(Sqlstate::Time)
 }
 
 fn create_prefix(name: &str) -> String {
@@ -358,8 +356,4 @@ fn function_ids(tree: &str) -> BTreeSet<i64> {
         }
     }
     ids
-}
-
-fn judge(error: sqlx::Error) -> Fault {
-    Fault::of(&error, None, None)
 }

@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, Connection, Executor};
-use vitrina_sql::{Files, Model};
+use vitrina_sql::Files;
 
 use crate::definition::Definition;
 use crate::fault::Fault;
 use crate::generation::follow::{index_names, refurnish};
-use crate::{generation_schema, quote};
+use crate::generation::tables::{create_stable, create_tables};
+use crate::generation_schema;
 
 /// What `vitrina.generation.definition` holds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -42,7 +43,7 @@ pub(crate) async fn open(
     definition: &Definition,
     duplicate_window: u32,
 ) -> Result<Generation, Fault> {
-    let mut connection = pool.acquire().await.map_err(judge)?.detach();
+    let mut connection = pool.acquire().await?.detach();
     let opened = open_on(&mut connection, definition, duplicate_window).await;
     let _ = connection.close().await;
     opened
@@ -56,7 +57,7 @@ async fn open_on(
     let model = &definition.model;
     // Instances start together; one of them makes the generation.
     let lock = format!("BEGIN; SELECT pg_advisory_xact_lock({})", lock_key(&model.name));
-    connection.execute(AssertSqlSafe(lock)).await.map_err(judge)?;
+    connection.execute(AssertSqlSafe(lock)).await?;
     let live: Option<(i32, Vec<u8>, i32, Json<Stored>)> = sqlx::query_as(
         "SELECT g.generation, g.meaning, g.duplicate_window, g.definition
          FROM vitrina.model m JOIN vitrina.generation g ON g.model = m.model AND g.generation = m.live
@@ -64,8 +65,7 @@ async fn open_on(
     )
     .bind(&model.name)
     .fetch_optional(&mut *connection)
-    .await
-    .map_err(judge)?;
+    .await?;
     let generation = match live {
         Some((number, meaning, window, Json(stored))) if meaning == definition.meaning => {
             if !stored.used.contains(&definition.text_hash()) {
@@ -86,7 +86,7 @@ async fn open_on(
             Generation { number: 1, duplicate_window }
         }
     };
-    connection.execute("COMMIT").await.map_err(judge)?;
+    connection.execute("COMMIT").await?;
     Ok(generation)
 }
 
@@ -105,8 +105,7 @@ pub(crate) async fn stored(
     .bind(model)
     .bind(generation)
     .fetch_optional(pool)
-    .await
-    .map_err(judge)?;
+    .await?;
     let gone = || Fault::Stop(format!("{model}@{generation} does not exist any more"));
     let (Json(stored), window) = stored.ok_or_else(gone)?;
     let definition = Definition::stored(&stored.files, model).map_err(Fault::Stop)?;
@@ -131,8 +130,7 @@ async fn create(
     sqlx::query("INSERT INTO vitrina.model (model, live) VALUES ($1, 1)")
         .bind(&model.name)
         .execute(&mut *connection)
-        .await
-        .map_err(judge)?;
+        .await?;
     sqlx::query(
         "INSERT INTO vitrina.generation (model, generation, state, definition, meaning, duplicate_window)
          VALUES ($1, 1, 'live', $2, $3, $4)",
@@ -142,8 +140,7 @@ async fn create(
     .bind(&definition.meaning[..])
     .bind(i32::try_from(duplicate_window).unwrap_or(i32::MAX))
     .execute(connection)
-    .await
-    .map_err(judge)?;
+    .await?;
     Ok(())
 }
 
@@ -166,8 +163,7 @@ async fn renew(
     .bind(number)
     .bind(Json(stored))
     .execute(connection)
-    .await
-    .map_err(judge)?;
+    .await?;
     Ok(())
 }
 
@@ -175,70 +171,13 @@ async fn refuse_foreign(connection: &mut PgConnection, schema: &str) -> Result<(
     let exists: Option<(i32,)> = sqlx::query_as("SELECT 1 FROM pg_namespace WHERE nspname = $1")
         .bind(schema)
         .fetch_optional(connection)
-        .await
-        .map_err(judge)?;
+        .await?;
     match exists {
         None => Ok(()),
         Some(_) => Err(Fault::Stop(format!(
             "schema {schema:?} exists in this database and is not Vitrina's: rename the model's file, or the schema"
         ))),
     }
-}
-
-/// Creates `schema` and in it all that the model declares.
-///
-/// # Errors
-/// What Postgres refuses, as [`Fault::Stop`].
-pub(crate) async fn create_tables(
-    connection: &mut PgConnection,
-    model: &Model,
-    schema: &str,
-) -> Result<(), Fault> {
-    let quoted = quote(schema);
-    run(
-        connection,
-        format!("CREATE SCHEMA {quoted}; SET LOCAL search_path = {quoted}, pg_catalog, pg_temp"),
-    )
-    .await?;
-    for (_, sql) in declarations(model) {
-        run(connection, sql.to_owned()).await?;
-    }
-    Ok(())
-}
-
-/// What a generation's schema holds, with the lines of the file, in an order in which it can be created.
-pub(crate) fn declarations(model: &Model) -> Vec<(usize, &str)> {
-    let tables = model.tables.iter().map(|table| (table.line, table.sql.as_str()));
-    let indexes = model.indexes.iter().map(|index| (index.line, index.sql.as_str()));
-    let views = model.views.iter().map(|view| (view.line, view.sql.as_str()));
-    let comments = model.comments.iter().map(|comment| (comment.line, comment.sql.as_str()));
-    tables.chain(indexes).chain(views).chain(comments).collect()
-}
-
-/// The stable schema: a view over each served table and view, with the declared columns.
-async fn create_stable(
-    connection: &mut PgConnection,
-    model: &Model,
-    schema: &str,
-) -> Result<(), Fault> {
-    run(connection, format!("CREATE SCHEMA {}", quote(&model.name))).await?;
-    let stable = quote(&model.name);
-    let tables = model.tables.iter().map(|table| &table.name);
-    let names = tables.chain(model.views.iter().map(|view| &view.name));
-    for name in names.filter(|name| !name.starts_with('_')) {
-        let (stable_view, source) =
-            (format!("{stable}.{}", quote(name)), format!("{}.{}", quote(schema), quote(name)));
-        run(connection, format!("CREATE VIEW {stable_view} AS SELECT * FROM {source}")).await?;
-    }
-    Ok(())
-}
-
-pub(crate) async fn run(connection: &mut PgConnection, sql: String) -> Result<(), Fault> {
-    connection.execute(AssertSqlSafe(sql)).await.map(|_| ()).map_err(judge)
-}
-
-pub(crate) fn judge(error: sqlx::Error) -> Fault {
-    Fault::of(&error, None, None)
 }
 
 /// The advisory lock under which a model's generations are made.

@@ -2,15 +2,15 @@
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
-use vitrina_avro::{DecodedRecord, Decoder, Framed, Headers, Record, SchemaRef, encode_json};
+use vitrina_avro::{Decoder, Framed, Headers, Record, SchemaRef, encode_json};
 use vitrina_sql::waves::Waves;
 
 use super::events::{Event, RELATIONS};
-use crate::batch::{self, Content, Decoded, Part, Row};
+use crate::batch::{EventBatch, Part, Reading, RecordReader, Unlearnt};
 use crate::commit::writer::Writer;
 use crate::definition::Definition;
 use crate::fault::Fault;
-use crate::generation::open::create_tables;
+use crate::generation::tables::create_tables;
 use crate::rules::{Rules, StoredTypes};
 use crate::worker::bisect::Search;
 use crate::{generation_schema, quote, session};
@@ -19,7 +19,7 @@ pub(super) struct World {
     writer: Writer,
     connection: PgConnection,
     schema: String,
-    decoder: Decoder,
+    reader: RecordReader,
     pub(super) analysis: Waves,
     /// Whether some rule's form over a wave is none that Postgres takes.
     pub(super) unfit: bool,
@@ -73,7 +73,8 @@ impl World {
             (rules, definition.layouts.clone()),
         );
         let decoder = Decoder::new(&definition.contracts, definition.layouts.clone());
-        Ok(Self { writer, connection, schema, decoder, analysis, unfit })
+        let reader = RecordReader::new(decoder);
+        Ok(Self { writer, connection, schema, reader, analysis, unfit })
     }
 
     /// Applies the events in parts that Postgres takes; one that it refuses is left out, and told with its offset.
@@ -116,16 +117,13 @@ impl World {
         refused
     }
 
-    fn decode(&mut self, definition: &Definition, events: &[Event]) -> Decoded {
-        let mut batch = Decoded { rows: self.decoder.rows(), ..Decoded::default() };
+    fn decode(&mut self, definition: &Definition, events: &[Event]) -> EventBatch {
+        let mut batch = EventBatch { rows: self.reader.rows(), ..EventBatch::default() };
         for event in events {
             let (context, name, _) = RELATIONS[event.relation];
             let version =
                 &definition.contracts.contract(context, name).unwrap().versions[event.version];
             let schema = SchemaRef::Id((event.relation * 10 + event.version) as u32);
-            if !self.decoder.knows(&schema) {
-                self.decoder.add_schema(schema, &version.schema);
-            }
             let payload = encode_json(version, &event.value).unwrap();
             let key = event.key.to_string();
             let record = Record {
@@ -138,19 +136,14 @@ impl World {
                 headers: Headers::default(),
             };
             let framed = Framed { schema, payload: &payload };
-            let outcome = self.decoder.decode(&record, &framed, &mut batch.rows).unwrap();
-            if let DecodedRecord::Event { layout, version, row, .. } = outcome {
-                let content = Content::Row(Row { layout, version, row });
-                let offset = event.offset;
-                batch.events.push(batch::Event {
-                    span: 0,
-                    offset,
-                    record: 0,
-                    content,
-                    identity: None,
-                    duplicate: false,
-                });
-            }
+            let reading = loop {
+                match self.reader.read_framed(&record, &framed, &mut batch.rows) {
+                    Ok(reading) => break reading,
+                    Err(Unlearnt(schema)) => self.reader.add_schema(schema, &version.schema),
+                }
+            };
+            assert!(!matches!(reading, Reading::Refused(_)), "{reading:?}");
+            batch.add(0, 0, event.offset, reading);
         }
         batch
     }

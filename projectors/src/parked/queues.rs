@@ -7,24 +7,14 @@ use sqlx::encode::Encode;
 use sqlx::postgres::PgConnection;
 use sqlx::{Postgres, Type};
 use vitrina_ingest::TopicPartition;
-use xxhash_rust::xxh3::Xxh3;
 
 use super::store::Change;
-use crate::commit::window::Identity;
-
-/// Names the queue of a topic and record key: 128 bits, so that a hundred thousand parked keys take a few MiB.
-pub(crate) fn queue_of(topic: &str, key: &[u8]) -> u128 {
-    let mut hash = Xxh3::new();
-    hash.update(&(topic.len() as u64).to_le_bytes());
-    hash.update(topic.as_bytes());
-    hash.update(key);
-    hash.digest128()
-}
+use crate::batch::{Identity, QueueId};
 
 /// How many records are parked, by queue and in all, of one generation.
 #[derive(Debug, Default)]
 pub(crate) struct Queues {
-    lengths: HashMap<u128, u32>,
+    lengths: HashMap<QueueId, u32>,
     total: u64,
     /// The newest row of `vitrina.parked` and of `vitrina.verdict` that is counted in.
     newest: Option<(i64, i64)>,
@@ -42,7 +32,7 @@ impl Queues {
     }
 
     /// Records of the queue.
-    pub(crate) fn length(&self, queue: u128) -> u32 {
+    pub(crate) fn length(&self, queue: QueueId) -> u32 {
         self.lengths.get(&queue).copied().unwrap_or(0)
     }
 
@@ -80,14 +70,14 @@ impl Queues {
         self.versions.extend(change.versions);
     }
 
-    fn add(&mut self, queue: Option<u128>, records: u32) {
+    fn add(&mut self, queue: Option<QueueId>, records: u32) {
         self.total += u64::from(records);
         if let Some(queue) = queue {
             *self.lengths.entry(queue).or_default() += records;
         }
     }
 
-    fn take(&mut self, queue: Option<u128>) {
+    fn take(&mut self, queue: Option<QueueId>) {
         self.total = self.total.saturating_sub(1);
         if let Some(queue) = queue
             && let Some(length) = self.lengths.get_mut(&queue)
@@ -137,7 +127,7 @@ impl Queues {
         .await?;
         // What came and left since is in neither.
         for (_, _, queue, ..) in left.iter().filter(|(_, id, ..)| *id <= parked) {
-            self.take(queue.as_deref().and_then(from_bytes));
+            self.take(queue.as_deref().and_then(QueueId::from_bytes));
         }
         for (.., topic, partition, identity) in &left {
             if let Some((offset, identity)) = identity.as_deref().map(Identity::from_bytes) {
@@ -146,7 +136,7 @@ impl Queues {
         }
         for (_, count, queue) in &came {
             self.add(
-                queue.as_deref().and_then(from_bytes),
+                queue.as_deref().and_then(QueueId::from_bytes),
                 u32::try_from(*count).unwrap_or(u32::MAX),
             );
         }
@@ -186,8 +176,4 @@ where
         .into_iter()
         .map(|(topic, partition, version)| ((topic.into(), partition), version))
         .collect())
-}
-
-fn from_bytes(queue: &[u8]) -> Option<u128> {
-    queue.try_into().ok().map(u128::from_be_bytes)
 }

@@ -5,13 +5,12 @@ use std::collections::HashSet;
 
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor as _};
-use vitrina_avro::{DecodedRecord, Decoder, Record, Rows};
+use vitrina_avro::Rows;
 
 use super::queues::raise_versions;
 use super::store::without_nul;
 use super::workbench::{Bench, STORED, Stored};
-use crate::batch::Row;
-use crate::commit::window::Identity;
+use crate::batch::{Identity, Reading, Row};
 use crate::commit::writer::lock_key;
 use crate::desk::{Queue, Refusal};
 use crate::fault::{Blame, Fault};
@@ -35,13 +34,6 @@ enum Verdict {
     /// It leaves the queue: for `vitrina.verdict`; with its identity, where it decoded only now.
     Leaves(&'static str, Option<Identity>),
     Fails(Blame),
-}
-
-/// What a record is now.
-enum Now {
-    Event(Row, Option<Identity>),
-    Ignored,
-    Refused(Blame),
 }
 
 impl Bench {
@@ -76,8 +68,9 @@ impl Bench {
     async fn learn_all(&mut self, queue: &Queue) -> Result<(), Refusal> {
         for stored in self.records(queue).await? {
             let headers = stored.header_bytes();
-            if let Ok(framed) = Decoder::frame(&stored.record(&headers)) {
-                self.learn(framed.schema).await?;
+            let read = self.reader.read(&stored.record(&headers), &mut self.reader.rows());
+            if let Err(unlearnt) = read {
+                self.learn(unlearnt).await?;
             }
         }
         Ok(())
@@ -101,12 +94,12 @@ impl Bench {
         for stored in self.records(queue).await? {
             let headers = stored.header_bytes();
             let record = stored.record(&headers);
-            let mut rows = self.decoder.rows();
-            let Some(now) = self.decode(&record, &mut rows) else { return Ok(None) };
-            let verdict = match now {
-                Now::Ignored => Verdict::Leaves("ignored", None),
-                Now::Refused(blame) => Verdict::Fails(blame),
-                Now::Event(row, identity) => {
+            let mut rows = self.reader.rows();
+            let Ok(reading) = self.reader.read(&record, &mut rows) else { return Ok(None) };
+            let verdict = match reading {
+                Reading::Ignored => Verdict::Leaves("ignored", None),
+                Reading::Refused(blame) => Verdict::Fails(blame),
+                Reading::Event(row, identity) => {
                     let late = identity.filter(|_| !stored.decoded);
                     let again = identity.is_some_and(|identity| seen.contains(&identity.hash()));
                     let known = match late {
@@ -138,31 +131,6 @@ impl Bench {
             }
         }
         Ok(Some(replayed))
-    }
-
-    /// `None`: the record's schema has not been asked for.
-    fn decode(&self, record: &Record<'_>, rows: &mut [Vec<Rows>]) -> Option<Now> {
-        let decoded = match Decoder::frame(record) {
-            _ if record.value.is_none() => self.decoder.tombstone(record, rows),
-            Err(error) => Err(error),
-            Ok(framed) => {
-                match (self.refused.get(&framed.schema), self.decoder.knows(&framed.schema)) {
-                    (Some(blame), _) => return Some(Now::Refused(blame.clone())),
-                    (None, false) => return None,
-                    (None, true) => self.decoder.decode(record, &framed, rows),
-                }
-            }
-        };
-        Some(match decoded {
-            Ok(DecodedRecord::Ignored { .. }) => Now::Ignored,
-            Ok(DecodedRecord::Event { layout, version, row, identity, .. }) => {
-                let value = record.value.unwrap_or_default();
-                let identity =
-                    identity.map(|one| Identity::new(one.record, record.key, one.id, value));
-                Now::Event(Row { layout, version, row }, identity)
-            }
-            Err(error) => Now::Refused(Blame::from(&error)),
-        })
     }
 
     async fn apply(

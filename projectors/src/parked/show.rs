@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
-use vitrina_avro::{Contract, DecodedRecord, Decoder, Layout};
+use vitrina_avro::{Contract, Decoder, Layout};
 
 use super::list::{self, Parked};
 use super::store;
 use super::workbench::{Bench, STORED, Stored};
+use crate::batch::{Reading, RecordReader, Row};
 use crate::desk::{Desk, Refusal};
 use crate::rules::statement::Statement;
 
@@ -74,14 +75,12 @@ impl Bench {
                     ..(*contract).clone()
                 };
                 let layout = Layout::new(&Arc::new(until), None);
-                let mut decoder = Decoder::new(&self.definition.contracts, vec![layout.clone()]);
-                decoder.add_schema(framed.schema, &schema);
-                let mut rows = decoder.rows();
-                let Ok(DecodedRecord::Event { version, .. }) =
-                    decoder.decode(&record, &framed, &mut rows)
-                else {
-                    continue;
-                };
+                let decoder = Decoder::new(&self.definition.contracts, vec![layout.clone()]);
+                let mut reader = RecordReader::new(decoder);
+                reader.add_schema(framed.schema, &schema);
+                let mut rows = reader.rows();
+                let read = reader.read_framed(&record, &framed, &mut rows);
+                let Ok(Reading::Event(Row { version, .. }, _)) = read else { continue };
                 shown
                     .event
                     .get_or_insert_with(|| format!("{}@v{}", contract.relation(), version + 1));

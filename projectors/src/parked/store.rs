@@ -7,13 +7,13 @@ use sqlx::postgres::PgConnection;
 use vitrina_avro::{Decoder, Headers, Layout, Record};
 use vitrina_ingest::TopicPartition;
 
-use super::queues::{queue_of, raise_versions};
-use crate::batch::{Decoded, Part};
+use super::queues::raise_versions;
+use crate::batch::{EventBatch, Part, QueueId};
 
 /// What parking changes in the set of parked keys once it is committed.
 #[derive(Debug)]
 pub(crate) struct Change {
-    pub queues: Vec<Option<u128>>,
+    pub queues: Vec<Option<QueueId>>,
     /// The newest id.
     pub newest: i64,
     pub versions: Vec<(TopicPartition, i64)>,
@@ -48,7 +48,7 @@ pub(crate) async fn park(
     connection: &mut PgConnection,
     (model, generation): (&str, i32),
     layouts: &[Layout],
-    batch: &Decoded,
+    batch: &EventBatch,
     part: &Part,
 ) -> sqlx::Result<Change> {
     let mut columns = Columns::default();
@@ -66,17 +66,17 @@ impl<'a> Columns<'a> {
     fn push(
         &mut self,
         layouts: &[Layout],
-        batch: &'a Decoded,
+        batch: &'a EventBatch,
         index: usize,
-    ) -> Option<Option<u128>> {
+    ) -> Option<Option<QueueId>> {
         let event = &batch.events[index];
         let span = &batch.spans[event.span];
         let record = batch.records.get(event.record)?;
-        let queue = record.key.map(|key| queue_of(&span.topic, key));
+        let queue = record.key.map(|key| QueueId::new(&span.topic, key));
         self.topics.push(&span.topic);
         self.partitions.push(span.partition);
         self.offsets.push(event.offset);
-        self.queues.push(queue.map(|queue| queue.to_be_bytes().to_vec()));
+        self.queues.push(queue.map(|queue| queue.to_bytes()));
         self.keys.push(record.key);
         self.values.push(record.value);
         self.headers.push(headers(record.headers).to_string());

@@ -1,16 +1,16 @@
 //! Where parked records of one generation are worked on: its own definition, from Postgres and not from files, so that
 //! any process can.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
-use vitrina_avro::{Decoder, HeaderPlace, Headers, Record, Registry, RegistryError, SchemaRef};
+use vitrina_avro::{Decoder, HeaderPlace, Headers, Record, Registry};
 
+use crate::batch::{RecordReader, Unlearnt};
 use crate::definition::Definition;
 use crate::desk::{Desk, Refusal};
-use crate::fault::{Blame, Fault};
+use crate::fault::Fault;
 use crate::generation::open;
 use crate::rules::Rules;
 use crate::session;
@@ -20,12 +20,10 @@ pub(crate) struct Bench {
     pub generation: i32,
     pub duplicate_window: u32,
     pub definition: Definition,
-    pub decoder: Decoder,
+    pub reader: RecordReader,
     pub rules: Rules,
     pub connection: PgConnection,
     registry: Arc<Registry>,
-    /// Schemas that cannot be had.
-    pub refused: HashMap<SchemaRef, Blame>,
 }
 
 /// A parked record as it is stored.
@@ -63,16 +61,16 @@ impl Bench {
         let mut connection =
             session::writer(&desk.postgres, &schema, 0, session::STATEMENT).await?;
         let rules = Rules::new(&mut connection, &definition, &schema).await?;
+        let decoder = Decoder::new(&definition.contracts, definition.layouts.clone());
         Ok(Self {
             model: model.to_owned(),
             generation,
             duplicate_window,
-            decoder: Decoder::new(&definition.contracts, definition.layouts.clone()),
+            reader: RecordReader::new(decoder),
             definition,
             rules,
             connection,
             registry: desk.registry.clone(),
-            refused: HashMap::new(),
         })
     }
 
@@ -80,24 +78,15 @@ impl Bench {
     ///
     /// # Errors
     /// The registry is away, or refuses us.
-    pub(crate) async fn learn(&mut self, schema: SchemaRef) -> Result<(), Refusal> {
-        if self.decoder.knows(&schema) || self.refused.contains_key(&schema) {
-            return Ok(());
-        }
-        match self.registry.schema(&schema).await {
-            Ok(fetched) => self.decoder.add_schema(schema, &fetched),
-            Err(error @ (RegistryError::Unknown(_) | RegistryError::Unusable(_))) => {
-                let Fault::Record { blame, .. } = Fault::of_registry(&error) else { return Ok(()) };
-                self.refused.insert(
-                    schema,
-                    Blame { reason: format!("schema {schema}: {}", blame.reason), ..blame },
-                );
+    pub(crate) async fn learn(&mut self, Unlearnt(schema): Unlearnt) -> Result<(), Refusal> {
+        let Err(error) = self.reader.learn(&self.registry, schema).await else { return Ok(()) };
+        match Fault::of_registry(&error) {
+            Fault::Record { blame, .. } => {
+                self.reader.refuse(schema, blame);
+                Ok(())
             }
-            Err(error) => {
-                return Err(Refusal::World(format!("{error}; nothing of this key was changed")));
-            }
+            _ => Err(Refusal::World(format!("{error}; nothing of this key was changed"))),
         }
-        Ok(())
     }
 
     pub(crate) async fn close(self) {

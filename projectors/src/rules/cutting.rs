@@ -9,7 +9,7 @@ use vitrina_avro::{Layout, ORDINAL, Rows};
 use vitrina_sql::waves::{Cutter, KeyValue, Waves, combine};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::batch::{Decoded, Row};
+use crate::batch::{EventBatch, Row};
 use crate::definition::Definition;
 use crate::rules::statement::Statement;
 
@@ -77,7 +77,7 @@ impl Cutting {
     pub(crate) async fn cut(
         &mut self,
         connection: &mut PgConnection,
-        batch: &Decoded,
+        batch: &EventBatch,
         events: &[u32],
     ) -> sqlx::Result<Cut> {
         let events: Vec<(u32, Row)> = events

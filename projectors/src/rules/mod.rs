@@ -16,7 +16,6 @@ use vitrina_sql::waves::{
 
 use crate::definition::Definition;
 use crate::fault::Fault;
-use crate::generation::open::judge;
 use crate::metrics;
 use crate::rules::cutting::Cutting;
 use crate::rules::statement::Statement;
@@ -103,7 +102,7 @@ async fn refused(
     match connection.prepare(statement.sql()).await {
         Ok(_) => Ok(None),
         Err(sqlx::Error::Database(error)) => Ok(Some(error.message().to_owned())),
-        Err(error) => Err(judge(error)),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -206,8 +205,7 @@ impl<'a> StoredTypes<'a> {
         )
         .bind(crate::quote(schema))
         .fetch_all(connection)
-        .await
-        .map_err(judge)?;
+        .await?;
         let columns =
             found.into_iter().map(|(table, column, sql, fixed)| ((table, column), (sql, fixed)));
         Ok(Self { contracts, columns: columns.collect() })

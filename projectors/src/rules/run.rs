@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::postgres::PgConnection;
 use vitrina_avro::Rows;
 
-use crate::batch::{Decoded, Row};
+use crate::batch::{EventBatch, Row};
 use crate::fault::Fault;
 use crate::rules::Rules;
 use crate::rules::statement::Statement;
@@ -59,7 +59,7 @@ impl Bounded<'_> {
             let rule = &rules.rules[rule];
             let touched = self.run(&rule.single, rows, &picked).await;
             let touched =
-                touched.map_err(|error| Fault::of(&error, Some(&rule.place), Some(index)))?;
+                touched.map_err(|error| Fault::in_rule(&error, &rule.place, Some(index)))?;
             written.untouched += u64::from(touched == 0);
         }
         Ok(written)
@@ -72,7 +72,7 @@ impl Bounded<'_> {
     pub(crate) async fn run_events(
         &mut self,
         rules: &Rules,
-        batch: &Decoded,
+        batch: &EventBatch,
         events: &[u32],
     ) -> Result<Written, Fault> {
         let mut written = Written::default();
@@ -93,12 +93,12 @@ impl Bounded<'_> {
     pub(crate) async fn run_waves(
         &mut self,
         rules: &mut Rules,
-        batch: &Decoded,
+        batch: &EventBatch,
         events: &[u32],
     ) -> Result<Written, Fault> {
         let Some(cutting) = &mut rules.cutting else { return Ok(Written::default()) };
         let cut = within(self.patience, cutting.cut(self.connection, batch, events)).await;
-        let cut = cut.map_err(|error| Fault::of(&error, Some("(the events' keys)"), None))?;
+        let cut = cut.map_err(|error| Fault::in_rule(&error, "(the events' keys)", None))?;
         let mut picked: Vec<Picked> =
             batch.rows.iter().map(|versions| vec![Vec::new(); versions.len()]).collect();
         let mut written = Written::default();
@@ -125,7 +125,7 @@ impl Bounded<'_> {
                     pick(batch, events, picked);
                     let touched = self.run(statement, &batch.rows[rule.layout], picked).await;
                     let touched =
-                        touched.map_err(|error| Fault::of(&error, Some(&rule.place), None))?;
+                        touched.map_err(|error| Fault::in_rule(&error, &rule.place, None))?;
                     written.untouched += u64::from(touched == 0);
                 }
             }
@@ -138,7 +138,7 @@ impl Bounded<'_> {
 /// Rows of one layout, by version.
 type Picked = Vec<Vec<u32>>;
 
-fn pick(batch: &Decoded, events: &[u32], picked: &mut Picked) {
+fn pick(batch: &EventBatch, events: &[u32], picked: &mut Picked) {
     picked.iter_mut().for_each(Vec::clear);
     for row in events.iter().filter_map(|event| batch.events[*event as usize].row()) {
         picked[row.version].push(row.row);

@@ -4,13 +4,14 @@
 use std::collections::{HashSet, VecDeque};
 use std::time::Instant;
 
+use crate::batch::QueueId;
 use crate::settings::BreakerSettings;
 
 /// A culprit, as far as the breaker tells them apart: hashes of its reason and of its topic and key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub reason: u64,
-    pub queue: u128,
+    pub queue: QueueId,
 }
 
 /// What became of an event that did not wait behind another.
@@ -65,7 +66,7 @@ impl Breaker {
             return Some(format!("{} records in a row were refused", self.in_a_row));
         }
         let alike = self.last.iter().flatten().filter(|other| other.reason == failure.reason);
-        let queues: HashSet<u128> = alike.clone().map(|other| other.queue).collect();
+        let queues: HashSet<QueueId> = alike.clone().map(|other| other.queue).collect();
         let (alike, all) = (alike.count(), self.last.len());
         let often = alike as f64 >= self.settings.share * all as f64;
         let many = queues.len() >= self.settings.same_reason as usize;
@@ -141,7 +142,7 @@ mod tests {
     }
 
     fn failure(reason: u64, queue: u128) -> Failure {
-        Failure { reason, queue }
+        Failure { reason, queue: QueueId(queue) }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use vitrina_ingest::{Claim, Found, NoClaim, Positions, TopicPartition, lost_offs
 use crate::board::Board;
 use crate::commit::window::Window;
 use crate::generation::control::{self, ControlError};
+use crate::sqlstate::Sqlstate;
 
 /// How long a revoked partition waits for the transaction that moves it.
 const RELEASE: Duration = Duration::from_secs(5);
@@ -70,7 +71,8 @@ impl Claims {
     ) -> Result<Vec<Claim>, ClaimError> {
         loop {
             match self.claim_all(cluster_id, found).await {
-                Err(ClaimError::Postgres(error)) if code(&error).as_deref() == Some("40P01") => {}
+                Err(ClaimError::Postgres(error))
+                    if Sqlstate::of(&error) == Some(Sqlstate::Deadlock) => {}
                 claimed => return claimed,
             }
         }
@@ -184,10 +186,6 @@ impl Claims {
         window.restore(&stored.concat());
         Ok(window)
     }
-}
-
-fn code(error: &sqlx::Error) -> Option<String> {
-    error.as_database_error()?.code().map(Into::into)
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -9,10 +9,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use vitrina_ingest::{Consumer, End, Subscription};
 
-use crate::batch::decode::Stage;
 use crate::board::Board;
 use crate::commit::writer::Writer;
 use crate::worker::claims::Claims;
+use crate::worker::decoding::Stage;
 use crate::worker::{Shared, Worker};
 
 /// How long a consumer may take to leave its group.

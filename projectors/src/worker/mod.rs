@@ -4,6 +4,7 @@
 pub(crate) mod bisect;
 pub(crate) mod breaker;
 pub(crate) mod claims;
+mod decoding;
 mod lanes;
 mod permission;
 pub(crate) mod plan;
@@ -18,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use vitrina_ingest::{Consumer, End, TopicPartition};
 
-use crate::batch::{Columns, Decoded, Part};
+use crate::batch::{Columns, EventBatch, Part};
 use crate::board::{Board, Orders};
 use crate::commit::window::{Seen, Window};
 use crate::commit::writer::Writer;
@@ -108,7 +109,7 @@ impl Worker {
     /// themselves.
     pub(crate) async fn run(
         mut self,
-        mut decoded: mpsc::Receiver<Result<Decoded, String>>,
+        mut decoded: mpsc::Receiver<Result<EventBatch, String>>,
         spare: mpsc::Sender<Columns>,
     ) -> Option<End> {
         let stopped = self.consume(&mut decoded, &spare).await;
@@ -118,7 +119,7 @@ impl Worker {
 
     async fn consume(
         &mut self,
-        decoded: &mut mpsc::Receiver<Result<Decoded, String>>,
+        decoded: &mut mpsc::Receiver<Result<EventBatch, String>>,
         spare: &mpsc::Sender<Columns>,
     ) -> Option<End> {
         let shutdown = self.shutdown.clone();
@@ -144,7 +145,7 @@ impl Worker {
         }
     }
 
-    fn drop_foreign(&self, batch: &mut Decoded) {
+    fn drop_foreign(&self, batch: &mut EventBatch) {
         batch.retain_spans(|span| {
             self.consumer.ownership.is_current(&span.topic, span.partition, span.epoch)
                 && !self.fenced.contains(&((span.topic.clone(), span.partition), span.epoch))
@@ -152,7 +153,7 @@ impl Worker {
     }
 
     /// Drops what was read under claims whose window is not at hand: they are claimed anew.
-    fn find_windows(&mut self, batch: &mut Decoded) {
+    fn find_windows(&mut self, batch: &mut EventBatch) {
         let ownership = &self.consumer.ownership;
         self.windows.retain(|(topic, partition), (epoch, _)| {
             ownership.is_current(topic, *partition, *epoch)
@@ -183,7 +184,7 @@ impl Worker {
         self.consumer.reclaim(claims);
     }
 
-    fn mark_duplicates(&mut self, batch: &mut Decoded) {
+    fn mark_duplicates(&mut self, batch: &mut EventBatch) {
         for event in &mut batch.events {
             let span = &batch.spans[event.span];
             let Some(identity) = event.identity else { continue };
@@ -209,7 +210,7 @@ impl Worker {
     ///
     /// # Errors
     /// Why the worker ends; `None` for the shutdown.
-    async fn write(&mut self, batch: &mut Decoded) -> Result<(), Option<End>> {
+    async fn write(&mut self, batch: &mut EventBatch) -> Result<(), Option<End>> {
         let mut search = Search::default();
         let mut refreshed = false;
         while !batch.is_done() {
@@ -257,7 +258,7 @@ impl Worker {
     }
 
     /// The part is in Postgres.
-    fn committed(&mut self, batch: &mut Decoded, plan: Plan, written: Written, took: Duration) {
+    fn committed(&mut self, batch: &mut EventBatch, plan: Plan, written: Written, took: Duration) {
         (self.attempts, self.timeouts) = (0, 0);
         let Plan { part, outcomes, opens, .. } = plan;
         self.breaker().count(&outcomes);
@@ -288,7 +289,7 @@ impl Worker {
     }
 
     /// Payloads are personal data: the log gets coordinates and reasons only.
-    fn tell_parked(&self, batch: &Decoded, part: &Part) {
+    fn tell_parked(&self, batch: &EventBatch, part: &Part) {
         for event in part.park.iter().map(|event| &batch.events[*event as usize]) {
             let blame = event.blame().map(|blame| &batch.blames[blame]);
             let Some(blame) = blame else {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use vitrina_ingest::Span;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::batch::{Decoded, Event, Part};
+use crate::batch::{Event, EventBatch, Part, QueueId};
 use crate::parked::Queues;
 use crate::settings::ParkedLimits;
 use crate::worker::breaker::{Breaker, Failure, Outcome};
@@ -23,7 +23,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// A part that moves nothing: it only asks whether all is still as it was.
-    pub(crate) fn nothing(batch: &Decoded) -> Self {
+    pub(crate) fn nothing(batch: &EventBatch) -> Self {
         let spans = batch.spans.iter().map(|span| Span { to: span.from, ..span.clone() });
         let part =
             Part { range: batch.done..batch.done, spans: spans.collect(), ..Part::default() };
@@ -36,7 +36,7 @@ impl Plan {
 /// # Errors
 /// The first of them would have to be parked, and there is no room: a sentence.
 pub(crate) fn plan(
-    batch: &Decoded,
+    batch: &EventBatch,
     end: usize,
     queues: &Queues,
     limits: &ParkedLimits,
@@ -45,7 +45,7 @@ pub(crate) fn plan(
     let part = Part { range: batch.done..end, ..Part::default() };
     let mut plan = Plan { part, outcomes: Vec::new(), opens: None, culprits: 0 };
     let nothing_parks = queues.is_empty() && batch.blames.is_empty();
-    let mut parking: HashMap<u128, u32> = HashMap::new();
+    let mut parking: HashMap<QueueId, u32> = HashMap::new();
     let mut in_a_row = 0;
     for index in batch.done..end {
         let event = &batch.events[index];
@@ -88,7 +88,7 @@ pub(crate) fn plan(
 }
 
 /// Where a part ends that tries one record: behind the first one that neither waits nor was seen before.
-pub(crate) fn probe(batch: &Decoded, queues: &Queues) -> usize {
+pub(crate) fn probe(batch: &EventBatch, queues: &Queues) -> usize {
     let tries = |event: &Event| {
         let waits = batch.queue(event).is_some_and(|queue| queues.length(queue) > 0);
         !waits && !event.duplicate
@@ -108,11 +108,11 @@ fn full(waiting: u32, total: u64, limits: &ParkedLimits) -> Option<String> {
 }
 
 /// Two records fail for the same reason where the same kind of error, SQLSTATE, rule and schema are in it.
-fn failure(batch: &Decoded, event: &Event) -> Failure {
+fn failure(batch: &EventBatch, event: &Event) -> Failure {
     let blame = event.blame().map(|blame| &batch.blames[blame]);
     let kind =
         blame.map(|blame| format!("{:?} {:?} {:?}", blame.error_type, blame.sqlstate, blame.rule));
-    let without_key = u128::from(event.offset as u64);
+    let without_key = QueueId(u128::from(event.offset as u64));
     Failure {
         reason: xxh3_64(kind.unwrap_or_default().as_bytes()),
         queue: batch.queue(event).unwrap_or(without_key),

@@ -13,19 +13,20 @@ use vitrina_avro::{Decoder, Registry};
 use vitrina_ingest::{BrokerKind, End, KafkaSettings, Subscription};
 
 use crate::backoff::Backoff;
-use crate::batch::decode::Stage;
+use crate::batch::RecordReader;
 use crate::board::{Board, State};
 use crate::commit::writer::Writer;
 use crate::definition::Definition;
 use crate::error_type::ErrorType;
 use crate::fault::Fault;
 use crate::generation::inspect::inspect;
-use crate::generation::open::{self, Generation, judge};
+use crate::generation::open::{self, Generation};
 use crate::rules::Rules;
 use crate::session;
 use crate::settings::ModelSettings;
 use crate::worker::Shared;
 use crate::worker::claims::Claims;
+use crate::worker::decoding::Stage;
 use crate::worker::lanes;
 
 /// What all models of an instance share.
@@ -124,7 +125,7 @@ impl Service {
         definition: &Definition,
         settings: &ModelSettings,
     ) -> Result<Generation, Fault> {
-        self.board.follow_orders(&self.pool, &definition.model.name).await.map_err(judge)?;
+        self.board.follow_orders(&self.pool, &definition.model.name).await?;
         let findings = inspect(&self.postgres, definition).await?;
         let errors: Vec<String> =
             findings.iter().filter(|finding| finding.is_error()).map(ToString::to_string).collect();
@@ -133,7 +134,7 @@ impl Service {
         }
         let generation = open::open(&self.pool, definition, settings.duplicate_window).await?;
         // The first one makes the model's row, too, so that its orders can be told from later ones.
-        self.board.follow_orders(&self.pool, &definition.model.name).await.map_err(judge)?;
+        self.board.follow_orders(&self.pool, &definition.model.name).await?;
         Ok(generation)
     }
 
@@ -146,7 +147,7 @@ impl Service {
     ) -> Result<Vec<Rules>, Fault> {
         let schema = crate::generation_schema(&definition.model.name, generation.number);
         let connected = session::writer(&self.postgres, &schema, 0, settings.timeout).await;
-        let mut connection = connected.map_err(judge)?;
+        let mut connection = connected?;
         let rules = Rules::new(&mut connection, definition, &schema).await?;
         let _ = connection.close().await;
         let writers = if rules.parallel { settings.concurrency } else { 1 };
@@ -174,11 +175,9 @@ impl Service {
             let writer =
                 Writer::new(self.postgres.clone(), id.clone(), window, settings.timeout, rules);
             let decoder = Decoder::new(&definition.contracts, definition.layouts.clone());
+            let reader = RecordReader::new(decoder);
             let retries = settings.retry.clone();
-            (
-                writer,
-                Stage::new(&model, decoder, self.registry.clone(), self.board.clone(), retries),
-            )
+            (writer, Stage::new(&model, reader, self.registry.clone(), self.board.clone(), retries))
         });
         let lanes: Vec<(Writer, Stage)> = lanes.collect();
         let subscription = Subscription {

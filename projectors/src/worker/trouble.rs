@@ -7,7 +7,7 @@ use vitrina_ingest::{End, TopicPartition};
 
 use super::Worker;
 use crate::backoff::Backoff;
-use crate::batch::{Decoded, Part};
+use crate::batch::{EventBatch, Part};
 use crate::board::State;
 use crate::fault::{Fault, Trouble};
 use crate::metrics;
@@ -23,7 +23,7 @@ impl Worker {
     /// Why the worker ends.
     pub(super) async fn handle_fault(
         &mut self,
-        batch: &mut Decoded,
+        batch: &mut EventBatch,
         search: &mut Search,
         part: &Part,
         fault: Fault,
@@ -47,7 +47,7 @@ impl Worker {
             }
             Fault::TimedOut { event: None, .. } => search.refused(part.range.end, None),
             Fault::Record { event: None, row, .. } => {
-                let suspect = row.and_then(|row| batch.told_of(part, &row));
+                let suspect = row.and_then(|row| batch.suspect(part, &row));
                 search.refused(part.range.end, suspect);
             }
             Fault::TimedOut { event: Some(_), reason } if part.apply.len() > 1 => {
@@ -77,7 +77,7 @@ impl Worker {
 
     /// Events that had been parked undecoded, and have decoded since: what comes after them with the same identity is a
     /// duplicate.
-    fn see_late(&mut self, batch: &mut Decoded) {
+    fn see_late(&mut self, batch: &mut EventBatch) {
         for (key, offset, identity) in self.writer.queues.take_late() {
             if let Some((_, window)) = self.windows.get_mut(&key) {
                 window.see_late(offset, identity);
@@ -114,7 +114,7 @@ impl Worker {
     }
 
     /// Forgets all about partitions that somebody else has claimed, and claims them again after a jitter.
-    async fn fence(&mut self, batch: &mut Decoded, partitions: Vec<TopicPartition>) {
+    async fn fence(&mut self, batch: &mut EventBatch, partitions: Vec<TopicPartition>) {
         metrics::fenced(&self.model, partitions.len());
         tracing::warn!(model = %self.model, ?partitions, "fenced: another instance has claimed these partitions");
         let claims =

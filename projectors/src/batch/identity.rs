@@ -1,0 +1,83 @@
+//! An event's identity: what says that two records are the same event, and how that is stored.
+
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+/// Bytes of one identity's stored form.
+const STORED: usize = 8 + 16 + 8;
+
+/// What says that two records are the same event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity {
+    hash: u128,
+    /// Of the whole value, to tell a retry from an id that was given twice.
+    content: u64,
+}
+
+impl Identity {
+    pub(crate) fn new(writer: &str, key: Option<&[u8]>, id: &[u8], value: &[u8]) -> Self {
+        let key = key.unwrap_or_default();
+        let mut bytes = Vec::with_capacity(writer.len() + key.len() + id.len() + 16);
+        for part in [writer.as_bytes(), key, id] {
+            bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(part);
+        }
+        Self { hash: xxh3_128(&bytes), content: xxh3_64(value) }
+    }
+
+    pub(crate) fn hash(self) -> u128 {
+        self.hash
+    }
+
+    pub(crate) fn content(self) -> u64 {
+        self.content
+    }
+
+    /// Appends its stored form: offset, hash and content, big-endian.
+    pub(crate) fn write(self, offset: i64, out: &mut Vec<u8>) {
+        out.extend_from_slice(&offset.to_be_bytes());
+        out.extend_from_slice(&self.hash.to_be_bytes());
+        out.extend_from_slice(&self.content.to_be_bytes());
+    }
+
+    /// Its stored form alone.
+    pub(crate) fn bytes(self, offset: i64) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(STORED);
+        self.write(offset, &mut bytes);
+        bytes
+    }
+
+    /// The first of what [`Self::write`] has appended, with its offset. Fewer bytes than that read as zeros.
+    pub(crate) fn from_bytes(stored: &[u8]) -> (i64, Self) {
+        let (offset, rest) = stored.split_at(8.min(stored.len()));
+        let (hash, content) = rest.split_at(16.min(rest.len()));
+        let hash = u128::from_be_bytes(hash.try_into().unwrap_or_default());
+        let content = u64::from_be_bytes(content.try_into().unwrap_or_default());
+        (i64::from_be_bytes(offset.try_into().unwrap_or_default()), Self { hash, content })
+    }
+
+    /// All that [`Self::write`] has appended.
+    pub(crate) fn all(stored: &[u8]) -> impl Iterator<Item = (i64, Self)> {
+        stored.chunks_exact(STORED).map(Self::from_bytes)
+    }
+
+    /// The offsets at which stored identities hold this one.
+    pub(crate) fn offsets_among(self, stored: &[u8]) -> impl Iterator<Item = i64> {
+        Self::all(stored)
+            .filter(move |(_, other)| other.hash == self.hash)
+            .map(|(offset, _)| offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identity_is_name_key_and_id_together() {
+        let one = Identity::new("a.B", Some(b"k"), b"id", b"v");
+        assert_eq!(one, Identity::new("a.B", Some(b"k"), b"id", b"v"));
+        assert_ne!(one.hash, Identity::new("a.B", Some(b"ki"), b"d", b"v").hash);
+        assert_ne!(one.hash, Identity::new("a.C", Some(b"k"), b"id", b"v").hash);
+        assert_eq!(one.hash, Identity::new("a.B", Some(b"k"), b"id", b"w").hash);
+    }
+}

@@ -1,0 +1,203 @@
+//! The one way from a record to an event: frame, tombstone, schema, decode, identity. Live batches, retries and whoever
+//! looks into a parked record read by it, so that all of them say the same of the same bytes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use vitrina_avro::{
+    DecodedRecord, Decoder, Framed, Record, RecordError, Registry, RegistryError, Rows, Schema,
+    SchemaRef,
+};
+
+use crate::batch::{Columns, Identity, Row};
+use crate::fault::Blame;
+
+/// How long the registry's word that a schema cannot be had is taken for other records of the same schema.
+const REFUSED_FOR: Duration = Duration::from_secs(30);
+
+/// Reads the records of one generation.
+pub(crate) struct RecordReader {
+    decoder: Decoder,
+    /// Schemas that cannot be had, and until when that is believed.
+    refused: HashMap<SchemaRef, (Instant, Blame)>,
+}
+
+/// What a record is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// Its values are in the rows; by the identity duplicates are known, where it has one.
+    Event(Row, Option<Identity>),
+    /// No rule names its type.
+    Ignored,
+    Refused(Blame),
+}
+
+/// The schema that a record was written with has not been asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unlearnt(pub SchemaRef);
+
+impl Reading {
+    fn refused(error: &RecordError) -> Self {
+        Self::Refused(Blame::from(error))
+    }
+}
+
+impl RecordReader {
+    pub(crate) fn new(decoder: Decoder) -> Self {
+        Self { decoder, refused: HashMap::new() }
+    }
+
+    /// Empty rows, as [`Self::read`] fills them.
+    pub(crate) fn rows(&self) -> Columns {
+        self.decoder.rows()
+    }
+
+    pub(crate) fn add_schema(&mut self, reference: SchemaRef, schema: &Arc<Schema>) {
+        self.decoder.add_schema(reference, schema);
+        self.refused.remove(&reference);
+    }
+
+    /// Reads a record; what it holds is the next row of its layout and version.
+    ///
+    /// # Errors
+    /// Nothing can be said yet: its schema must be learnt before.
+    pub(crate) fn read(
+        &self,
+        record: &Record<'_>,
+        rows: &mut [Vec<Rows>],
+    ) -> Result<Reading, Unlearnt> {
+        if record.value.is_none() {
+            let read = self.decoder.tombstone(record, rows);
+            return Ok(read.map_or_else(|error| Reading::refused(&error), |one| of(record, one)));
+        }
+        match Decoder::frame(record) {
+            Ok(framed) => self.read_framed(record, &framed, rows),
+            Err(error) => Ok(Reading::refused(&error)),
+        }
+    }
+
+    /// Reads a record whose framing is known.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub(crate) fn read_framed(
+        &self,
+        record: &Record<'_>,
+        framed: &Framed<'_>,
+        rows: &mut [Vec<Rows>],
+    ) -> Result<Reading, Unlearnt> {
+        let schema = framed.schema;
+        if !self.decoder.knows(&schema) {
+            return match self.refused.get(&schema) {
+                Some((until, blame)) if Instant::now() < *until => {
+                    Ok(Reading::Refused(blame.clone()))
+                }
+                _ => Err(Unlearnt(schema)),
+            };
+        }
+        Ok(match self.decoder.decode(record, framed, rows) {
+            Ok(decoded) => of(record, decoded),
+            Err(error) => Reading::Refused(of_schema(schema, Blame::from(&error))),
+        })
+    }
+
+    /// Asks the registry for a schema, once.
+    ///
+    /// # Errors
+    /// The registry's answer; [`Self::refuse`] remembers it where it is final.
+    pub(crate) async fn learn(
+        &mut self,
+        registry: &Registry,
+        schema: SchemaRef,
+    ) -> Result<(), RegistryError> {
+        let fetched = registry.schema(&schema).await?;
+        self.add_schema(schema, &fetched);
+        Ok(())
+    }
+
+    /// The schema cannot be had: for a while its records are refused without a question.
+    pub(crate) fn refuse(&mut self, schema: SchemaRef, blame: Blame) {
+        self.refused.insert(schema, (Instant::now() + REFUSED_FOR, of_schema(schema, blame)));
+    }
+
+    /// Asks anew for what could not be had.
+    pub(crate) fn forget_refused(&mut self) {
+        self.refused.clear();
+    }
+}
+
+fn of(record: &Record<'_>, decoded: DecodedRecord<'_>) -> Reading {
+    match decoded {
+        DecodedRecord::Ignored { .. } => Reading::Ignored,
+        DecodedRecord::Event { layout, version, row, identity, .. } => {
+            let value = record.value.unwrap_or_default();
+            let identity = identity.map(|one| Identity::new(one.record, record.key, one.id, value));
+            Reading::Event(Row { layout, version, row }, identity)
+        }
+    }
+}
+
+fn of_schema(schema: SchemaRef, blame: Blame) -> Blame {
+    Blame { reason: format!("schema {schema}: {}", blame.reason), ..blame }
+}
+
+#[cfg(test)]
+mod tests {
+    use vitrina_avro::Headers;
+    use vitrina_sql::Files;
+
+    use super::*;
+    use crate::definition::{Definitions, Roots};
+    use crate::error_type::ErrorType;
+
+    const EVENT: &str =
+        r#"{"type":"record","name":"Up","namespace":"a","fields":[{"name":"k","type":"string"}]}"#;
+    const MODEL: &str = "CREATE TABLE m (k text PRIMARY KEY);
+        INSERT INTO m SELECT e.k FROM a.up e ON CONFLICT (k) DO NOTHING;";
+
+    fn reader() -> (RecordReader, Arc<Schema>) {
+        let files = [
+            ("c/a/context.toml", "topic = \"a\"\nkey = \"k\"\n"),
+            ("c/a/up/v1.avsc", EVENT),
+            ("m/m.sql", MODEL),
+        ];
+        let files = files.into_iter().map(|(path, text)| (path.to_owned(), text.to_owned()));
+        let roots = Roots { contracts: "c".into(), models: "m".into() };
+        let loaded = Definitions::load(&Files(files.collect()), &roots);
+        let definition = &loaded.models[0];
+        let decoder = Decoder::new(&definition.contracts, definition.layouts.clone());
+        let schema = definition.layouts[0].contract.newest().schema.clone();
+        (RecordReader::new(decoder), schema)
+    }
+
+    fn read(reader: &RecordReader, value: &[u8]) -> Result<Reading, Unlearnt> {
+        let record = Record {
+            topic: "a",
+            partition: 0,
+            offset: 0,
+            timestamp_ms: None,
+            key: Some(b"k"),
+            value: Some(value),
+            headers: Headers::default(),
+        };
+        reader.read(&record, &mut reader.rows())
+    }
+
+    /// Whatever is wrong with a datum or its schema, the reason names the schema: a retry's as a live record's.
+    #[test]
+    fn reasons_name_the_schema() {
+        let (mut reader, schema) = reader();
+        let (good, cut) = ([0, 0, 0, 0, 7, 2, b'k'], [0, 0, 0, 0, 7, 2]);
+        assert_eq!(read(&reader, &good), Err(Unlearnt(SchemaRef::Id(7))));
+        let reason = "no such schema".to_owned();
+        let blame = Blame { error_type: ErrorType::NotFound, reason, sqlstate: None, rule: None };
+        reader.refuse(SchemaRef::Id(7), blame);
+        let Ok(Reading::Refused(refused)) = read(&reader, &good) else { panic!("not refused") };
+        assert_eq!(refused.reason, "schema 7: no such schema");
+        reader.add_schema(SchemaRef::Id(7), &schema);
+        assert!(matches!(read(&reader, &good), Ok(Reading::Event(..))));
+        let Ok(Reading::Refused(refused)) = read(&reader, &cut) else { panic!("not refused") };
+        assert!(refused.reason.starts_with("schema 7: "), "{}", refused.reason);
+    }
+}

@@ -1,0 +1,63 @@
+//! The tables, indexes and views that a model declares, and the stable schema in front of them, created as its text has
+//! them.
+
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Executor as _};
+use vitrina_sql::Model;
+
+use crate::fault::Fault;
+use crate::names::quote;
+
+/// Creates `schema` and in it all that the model declares.
+///
+/// # Errors
+/// What Postgres refuses, as [`Fault::Stop`].
+pub(crate) async fn create_tables(
+    connection: &mut PgConnection,
+    model: &Model,
+    schema: &str,
+) -> Result<(), Fault> {
+    let quoted = quote(schema);
+    run(
+        connection,
+        format!("CREATE SCHEMA {quoted}; SET LOCAL search_path = {quoted}, pg_catalog, pg_temp"),
+    )
+    .await?;
+    for (_, sql) in declarations(model) {
+        run(connection, sql.to_owned()).await?;
+    }
+    Ok(())
+}
+
+/// What a generation's schema holds, with the lines of the file, in an order in which it can be created.
+pub(crate) fn declarations(model: &Model) -> Vec<(usize, &str)> {
+    let tables = model.tables.iter().map(|table| (table.line, table.sql.as_str()));
+    let indexes = model.indexes.iter().map(|index| (index.line, index.sql.as_str()));
+    let views = model.views.iter().map(|view| (view.line, view.sql.as_str()));
+    let comments = model.comments.iter().map(|comment| (comment.line, comment.sql.as_str()));
+    tables.chain(indexes).chain(views).chain(comments).collect()
+}
+
+/// The stable schema: a view over each served table and view, with the declared columns.
+pub(super) async fn create_stable(
+    connection: &mut PgConnection,
+    model: &Model,
+    schema: &str,
+) -> Result<(), Fault> {
+    run(connection, format!("CREATE SCHEMA {}", quote(&model.name))).await?;
+    let stable = quote(&model.name);
+    let tables = model.tables.iter().map(|table| &table.name);
+    let names = tables.chain(model.views.iter().map(|view| &view.name));
+    for name in names.filter(|name| !name.starts_with('_')) {
+        let (stable_view, source) =
+            (format!("{stable}.{}", quote(name)), format!("{}.{}", quote(schema), quote(name)));
+        run(connection, format!("CREATE VIEW {stable_view} AS SELECT * FROM {source}")).await?;
+    }
+    Ok(())
+}
+
+/// Runs one statement, or several.
+pub(super) async fn run(connection: &mut PgConnection, sql: String) -> Result<(), Fault> {
+    connection.execute(AssertSqlSafe(sql)).await?;
+    Ok(())
+}
