@@ -9,14 +9,16 @@ use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, Headers as _};
 use vitrina_avro::{HeaderPlace, Headers, Record};
 
+use crate::offset::{Epoch, Offset};
+
 /// The part of one partition that a batch covers: `from` (where the claim stood) up to, not including, `to`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
     pub topic: Arc<str>,
     pub partition: i32,
-    pub epoch: i64,
-    pub from: i64,
-    pub to: i64,
+    pub epoch: Epoch,
+    pub from: Offset,
+    pub to: Offset,
     /// Milliseconds since 1970 of the last record, where the span holds one that has a timestamp.
     pub last_timestamp: Option<i64>,
 }
@@ -35,7 +37,7 @@ pub struct Batch {
 #[derive(Debug)]
 struct Stored {
     span: u32,
-    offset: i64,
+    offset: Offset,
     timestamp: Option<i64>,
     key: Option<Range<u32>>,
     value: Option<Range<u32>>,
@@ -77,7 +79,7 @@ impl Batch {
         Record {
             topic: &span.topic,
             partition: span.partition,
-            offset: stored.offset,
+            offset: stored.offset.0,
             timestamp_ms: stored.timestamp,
             key: stored.key.as_ref().map(|range| self.slice(range)),
             value: stored.value.as_ref().map(|range| self.slice(range)),
@@ -106,17 +108,11 @@ impl Batch {
             }
         }
         let timestamp = message.timestamp().to_millis().filter(|millis| *millis >= 0);
+        let offset = Offset(message.offset());
         let headers = first..self.headers.len() as u32;
-        self.records.push(Stored {
-            span: span as u32,
-            offset: message.offset(),
-            timestamp,
-            key,
-            value,
-            headers,
-        });
+        self.records.push(Stored { span: span as u32, offset, timestamp, key, value, headers });
         let span = &mut self.spans[span];
-        span.to = message.offset() + 1;
+        span.to = offset.next();
         span.last_timestamp =
             timestamp.filter(|millis| *millis <= YEAR_9999).or(span.last_timestamp);
     }

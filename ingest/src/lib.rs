@@ -4,6 +4,7 @@ mod batch;
 mod client;
 mod consumer;
 mod loss;
+mod offset;
 mod positions;
 mod producer;
 
@@ -14,5 +15,6 @@ pub use client::{
 };
 pub use consumer::{Consumer, End, Ownership, Subscription};
 pub use loss::{lost_offsets, recreated};
+pub use offset::{Epoch, Offset};
 pub use positions::{Claim, Found, NoClaim, Positions, TopicPartition};
 pub use producer::{Outgoing, PublishError, Publisher, complete};

@@ -1,6 +1,8 @@
 //! How it is said that a log is not the one that was read before. Both the poll loop and whoever keeps the positions find
 //! it out, and say it in the same words.
 
+use crate::offset::Offset;
+
 /// The topic's id is another one.
 pub fn recreated(topic: &str) -> String {
     format!(
@@ -10,12 +12,18 @@ pub fn recreated(topic: &str) -> String {
 }
 
 /// The log, from `start` up to `end`, does not hold offset `next`.
-pub fn lost_offsets(topic: &str, partition: i32, next: i64, start: i64, end: i64) -> String {
+pub fn lost_offsets(
+    topic: &str,
+    partition: i32,
+    next: Offset,
+    start: Offset,
+    end: Offset,
+) -> String {
     if next < start {
         format!(
             "topic {topic} partition {partition}: the next offset to read is {next}, but the log begins at {start}; \
              {} records were deleted before they were read (retention?); rebuild the model to go on",
-            start - next
+            start.since(next)
         )
     } else {
         format!(

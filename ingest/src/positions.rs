@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::offset::{Epoch, Offset};
+
 /// A topic's name and a partition's number.
 pub type TopicPartition = (Arc<str>, i32);
 
@@ -13,16 +15,16 @@ pub struct Found {
     /// Base64 as Kafka's tools print it; empty where the broker gives none.
     pub topic_id: String,
     /// The first offset still in the log.
-    pub log_start: i64,
+    pub log_start: Offset,
     /// One after the last offset in the log.
-    pub log_end: i64,
+    pub log_end: Offset,
 }
 
 /// The right to write a partition's rows, from `next_offset` on, as long as `epoch` is the newest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claim {
-    pub epoch: i64,
-    pub next_offset: i64,
+    pub epoch: Epoch,
+    pub next_offset: Offset,
 }
 
 /// Why there is no claim.

@@ -4,7 +4,7 @@
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 use vitrina_avro::{Decoder, Framed, Headers, Record, SchemaRef};
-use vitrina_ingest::Span;
+use vitrina_ingest::{Epoch, Offset, Span};
 
 use crate::batch::{EventBatch, Part, RecordReader, Unlearnt};
 use crate::commit::writer::Writer;
@@ -12,8 +12,9 @@ use crate::definition::Definition;
 use crate::fault::Fault;
 use crate::generation::control;
 use crate::generation::open::{self};
+use crate::names::GenerationId;
 use crate::rules::Rules;
-use crate::{generation_schema, session};
+use crate::session;
 
 const PARTITION: i32 = 0;
 const SCHEMA: SchemaRef = SchemaRef::Id(1);
@@ -23,7 +24,7 @@ pub struct Applying {
     writer: Writer,
     reader: RecordReader,
     topic: String,
-    next_offset: i64,
+    next_offset: Offset,
 }
 
 /// Records that are decoded, and not written yet.
@@ -49,7 +50,8 @@ impl Applying {
             .bind(PARTITION)
             .execute(&pool)
             .await?;
-        let schema = generation_schema(&name, 1);
+        let id = GenerationId::new(&name, 1);
+        let schema = id.schema();
         let mut connection: PgConnection =
             session::writer(options, &schema, 0, session::STATEMENT).await?;
         let rules = Rules::new(&mut connection, definition, &schema).await?;
@@ -58,9 +60,8 @@ impl Applying {
             RecordReader::new(Decoder::new(&definition.contracts, definition.layouts.clone()));
         reader.add_schema(SCHEMA, &definition.layouts[0].contract.newest().schema);
         let layouts = definition.layouts.clone();
-        let writer =
-            Writer::new(options.clone(), (name, 1), 0, session::STATEMENT, (rules, layouts));
-        Ok(Self { writer, reader, topic, next_offset: 0 })
+        let writer = Writer::new(options.clone(), id, 0, session::STATEMENT, (rules, layouts));
+        Ok(Self { writer, reader, topic, next_offset: Offset::default() })
     }
 
     /// Decodes a batch of Avro datums; batches are written in the order in which they were decoded.
@@ -74,7 +75,7 @@ impl Applying {
             let record = Record {
                 topic: &self.topic,
                 partition: PARTITION,
-                offset: self.next_offset,
+                offset: self.next_offset.0,
                 timestamp_ms: Some(0),
                 key: None,
                 value: Some(datum),
@@ -85,7 +86,7 @@ impl Applying {
             let reading =
                 read.map_err(|Unlearnt(schema)| format!("schema {schema} is not known"))?;
             decoded.add(0, 0, self.next_offset, reading);
-            self.next_offset += 1;
+            self.next_offset = self.next_offset.next();
         }
         if decoded.events.len() != datums.len() || !decoded.blames.is_empty() {
             return Err(format!("not all are events of a rule: {:?}", decoded.blames));
@@ -94,7 +95,7 @@ impl Applying {
         decoded.spans.push(Span {
             topic,
             partition: PARTITION,
-            epoch: 1,
+            epoch: Epoch(1),
             from,
             to,
             last_timestamp: None,

@@ -10,9 +10,9 @@ use sqlx::{AssertSqlSafe, Executor};
 use vitrina_avro::Registry;
 
 use crate::commit::window;
-use crate::commit::writer::lock_key;
 use crate::fault::Fault;
 use crate::metrics;
+use crate::names::GenerationId;
 use crate::parked::list::{self, Parked};
 use crate::parked::queues;
 use crate::parked::workbench::Bench;
@@ -79,11 +79,10 @@ impl Desk {
     /// [`Refusal`]; queues before the one in the way may have been replayed.
     pub async fn retry(&self, ids: &[i64]) -> Result<Retried, Refusal> {
         let named = list::by_ids(&self.pool, ids).await?;
-        let models: BTreeSet<(String, i32)> =
-            named.into_iter().map(|parked| (parked.model, parked.generation)).collect();
+        let generations: BTreeSet<GenerationId> = named.iter().map(Parked::generation).collect();
         let mut retried = Retried::default();
-        for (model, generation) in models {
-            self.replay(&model, generation, Some(ids), &mut retried).await?;
+        for id in generations {
+            self.replay(&id, Some(ids), &mut retried).await?;
         }
         Ok(retried)
     }
@@ -105,16 +104,15 @@ impl Desk {
         .fetch_all(&self.pool)
         .await?;
         let mut retried = Retried::default();
-        for (model, generation) in models {
-            self.replay(&model, generation, None, &mut retried).await?;
+        for (model, number) in models {
+            self.replay(&GenerationId { model, number }, None, &mut retried).await?;
         }
         Ok(retried)
     }
 
     async fn replay(
         &self,
-        model: &str,
-        generation: i32,
+        id: &GenerationId,
         ids: Option<&[i64]>,
         retried: &mut Retried,
     ) -> Result<(), Refusal> {
@@ -123,16 +121,16 @@ impl Desk {
              WHERE model = $1 AND generation = $2 AND ($3::int8[] IS NULL OR id = ANY($3))
              GROUP BY topic, queue, CASE WHEN queue IS NULL THEN id END ORDER BY 1",
         )
-        .bind(model)
-        .bind(generation)
+        .bind(&id.model)
+        .bind(id.number)
         .bind(ids)
         .fetch_all(&self.pool)
         .await?;
-        let mut bench = Bench::new(self, model, generation).await?;
+        let mut bench = Bench::new(self, id).await?;
         let before = retried.applied;
         let mut failed = Vec::new();
-        for (id, topic, queue) in queues {
-            let replayed = bench.replay(&Queue { id, topic, queue }).await;
+        for (head, topic, queue) in queues {
+            let replayed = bench.replay(&Queue { id: head, topic, queue }).await;
             let replayed = match replayed {
                 Ok(replayed) => replayed,
                 Err(refusal) => {
@@ -143,9 +141,9 @@ impl Desk {
             retried.applied += replayed.applied;
             failed.extend(replayed.failed);
         }
-        window::forget_kept(&mut bench.connection, (model, generation)).await?;
+        window::forget_kept(&mut bench.connection, id).await?;
         bench.close().await;
-        metrics::retried(model, retried.applied - before, failed.len() as u64);
+        metrics::retried(&id.model, retried.applied - before, failed.len() as u64);
         retried.still_parked.extend(list::still_parked(&self.pool, &failed).await?);
         Ok(())
     }
@@ -161,13 +159,13 @@ impl Desk {
             ));
         }
         let named = list::by_ids(&self.pool, ids).await?;
-        let mut by_generation: BTreeMap<(String, i32), Vec<i64>> = BTreeMap::new();
+        let mut by_generation: BTreeMap<GenerationId, Vec<i64>> = BTreeMap::new();
         for parked in named {
-            by_generation.entry((parked.model, parked.generation)).or_default().push(parked.id);
+            by_generation.entry(parked.generation()).or_default().push(parked.id);
         }
         let mut transaction = self.pool.begin().await?;
-        for ((model, generation), ids) in &by_generation {
-            let lock = format!("SELECT pg_advisory_xact_lock({})", lock_key((model, *generation)));
+        for (id, ids) in &by_generation {
+            let lock = format!("SELECT pg_advisory_xact_lock({})", id.lock_key());
             (&mut *transaction).execute(AssertSqlSafe(lock)).await?;
             let topics: Vec<String> = sqlx::query_scalar(
                 r#"WITH gone AS (DELETE FROM vitrina.parked WHERE id = ANY($1) RETURNING *)
@@ -186,11 +184,11 @@ impl Desk {
                     "some of these records were retried or discarded just now".into(),
                 ));
             }
-            queues::raise_versions(&mut transaction, (model, *generation), &topics).await?;
-            window::forget_kept(&mut transaction, (model, *generation)).await?;
+            queues::raise_versions(&mut transaction, id, &topics).await?;
+            window::forget_kept(&mut transaction, id).await?;
         }
         transaction.commit().await?;
-        for ((model, _), ids) in &by_generation {
+        for (GenerationId { model, .. }, ids) in &by_generation {
             metrics::discarded(model, ids.len() as u64);
             tracing::warn!(model, ?ids, reason, by, "discarded");
         }

@@ -31,7 +31,7 @@ pub use error_type::{ErrorType, Severity};
 pub use fault::{Blame, Fault, Trouble};
 pub use generation::control;
 pub use generation::inspect::inspect;
-pub use names::{generation_schema, quote};
+pub use names::quote;
 pub use rules::{parallel, waves};
 pub use settings::{BreakerSettings, ModelSettings, ParkedLimits, Policy, Retries, Strategy};
 pub use sqlstate::Sqlstate;

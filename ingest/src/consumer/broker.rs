@@ -9,6 +9,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::statistics::{Broker, Statistics};
 
 use super::rebalance::Rebalance;
+use crate::offset::Offset;
 
 /// A broker that owes an answer says something within a second or two; after this long it is taken for frozen. The
 /// connection is given up later (`socket.timeout.ms`), and only then librdkafka calls it an error.
@@ -33,7 +34,7 @@ impl ClientContext for Rebalance {
         }
         self.ownership.set_ends(|(topic, partition)| {
             let partition = statistics.topics.get(&**topic)?.partitions.get(partition)?;
-            Some(partition.ls_offset).filter(|end| *end >= 0)
+            Some(Offset(partition.ls_offset)).filter(|end| end.0 >= 0)
         });
     }
 

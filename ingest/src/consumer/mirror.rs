@@ -4,20 +4,21 @@
 use std::collections::HashMap;
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 
 use super::rebalance::Rebalance;
+use crate::offset::Offset;
 use crate::positions::TopicPartition;
 
 #[derive(Debug, Default)]
 pub(super) struct Mirror {
-    pending: HashMap<TopicPartition, i64>,
+    pending: HashMap<TopicPartition, Offset>,
     /// All that were sent, in case a commit fails.
-    sent: HashMap<TopicPartition, i64>,
+    sent: HashMap<TopicPartition, Offset>,
 }
 
 impl Mirror {
-    pub(super) fn extend(&mut self, positions: impl IntoIterator<Item = (TopicPartition, i64)>) {
+    pub(super) fn extend(&mut self, positions: impl IntoIterator<Item = (TopicPartition, Offset)>) {
         self.pending.extend(positions);
     }
 
@@ -52,12 +53,12 @@ impl Mirror {
     }
 }
 
-fn list(tag: &str, positions: HashMap<TopicPartition, i64>) -> TopicPartitionList {
+fn list(tag: &str, positions: HashMap<TopicPartition, Offset>) -> TopicPartitionList {
     let mut list = TopicPartitionList::new();
     for ((topic, partition), offset) in positions {
         let mut element = list.add_partition(&topic, partition);
         element.set_metadata(format!("{tag};next={offset}"));
-        let _ = element.set_offset(Offset::Offset(offset));
+        let _ = element.set_offset(KafkaOffset::Offset(offset.0));
     }
     list
 }

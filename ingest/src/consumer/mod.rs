@@ -18,6 +18,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 
 use crate::batch::Batch;
+use crate::offset::{Epoch, Offset};
 use crate::positions::{Positions, TopicPartition};
 pub use end::End;
 pub use ownership::Ownership;
@@ -64,13 +65,13 @@ impl Consumer {
     }
 
     /// Mirrors positions that Postgres holds to the group's offsets: soon, best effort.
-    pub fn mirror(&self, positions: Vec<(TopicPartition, i64)>) {
+    pub fn mirror(&self, positions: Vec<(TopicPartition, Offset)>) {
         let _ = self.commands.send(Command::Mirror(positions));
     }
 
     /// Claims partitions again whose claim, of this epoch, turned out not to be the newest, if the group still assigns
     /// them here.
-    pub fn reclaim(&self, fenced: Vec<(TopicPartition, i64)>) {
+    pub fn reclaim(&self, fenced: Vec<(TopicPartition, Epoch)>) {
         let _ = self.commands.send(Command::Reclaim(fenced));
     }
 

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::offset::{Epoch, Offset};
 use crate::positions::{Claim, TopicPartition};
 
 /// The claims of one consumer, and what it notices of its broker.
@@ -15,7 +16,7 @@ struct Owned {
     /// `next_offset` is the next offset to read, ahead of Postgres by what is in flight.
     claims: HashMap<TopicPartition, Claim>,
     /// The last stable offset, from librdkafka's statistics.
-    ends: HashMap<TopicPartition, i64>,
+    ends: HashMap<TopicPartition, Offset>,
     /// Topics of the subscription that the broker does not know.
     missing: Vec<String>,
     unreachable: Option<String>,
@@ -29,7 +30,7 @@ impl Ownership {
     }
 
     /// Whether records read under `epoch` may still be applied.
-    pub fn is_current(&self, topic: &Arc<str>, partition: i32, epoch: i64) -> bool {
+    pub fn is_current(&self, topic: &Arc<str>, partition: i32, epoch: Epoch) -> bool {
         self.lock()
             .claims
             .get(&(topic.clone(), partition))
@@ -37,7 +38,7 @@ impl Ownership {
     }
 
     /// Each owned partition and the end of its log, where it is known.
-    pub fn ends(&self) -> Vec<(TopicPartition, Option<i64>)> {
+    pub fn ends(&self) -> Vec<(TopicPartition, Option<Offset>)> {
         let owned = self.lock();
         owned.claims.keys().map(|key| (key.clone(), owned.ends.get(key).copied())).collect()
     }
@@ -100,7 +101,7 @@ impl Ownership {
     }
 
     /// Records that everything below `next_offset` has been read under `epoch`.
-    pub(super) fn advance(&self, key: &TopicPartition, epoch: i64, next_offset: i64) {
+    pub(super) fn advance(&self, key: &TopicPartition, epoch: Epoch, next_offset: Offset) {
         if let Some(claim) = self.lock().claims.get_mut(key).filter(|claim| claim.epoch == epoch) {
             claim.next_offset = next_offset;
         }
@@ -119,7 +120,7 @@ impl Ownership {
     }
 
     /// The ends of the logs as `end` knows them; where it does not, the last one known stays.
-    pub(super) fn set_ends(&self, end: impl Fn(&TopicPartition) -> Option<i64>) {
+    pub(super) fn set_ends(&self, end: impl Fn(&TopicPartition) -> Option<Offset>) {
         let Owned { claims, ends, .. } = &mut *self.lock();
         ends.extend(claims.keys().filter_map(|key| Some((key.clone(), end(key)?))));
     }

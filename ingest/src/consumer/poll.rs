@@ -8,7 +8,7 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
-use rdkafka::{Message, Offset};
+use rdkafka::{Message, Offset as KafkaOffset};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc as tokio_mpsc, oneshot};
@@ -23,6 +23,7 @@ use super::subscription::Subscription;
 use super::watchdog::Watchdog;
 use crate::batch::{Batch, Span};
 use crate::loss::{lost_offsets, recreated};
+use crate::offset::{Epoch, Offset};
 use crate::positions::{Positions, TopicPartition};
 
 /// Nothing else is polled while the broker is asked.
@@ -39,9 +40,9 @@ const PACE: Duration = Duration::from_secs(1);
 const IDENTITY_AGE: Duration = Duration::from_secs(5);
 
 pub(super) enum Command {
-    Mirror(Vec<(TopicPartition, i64)>),
+    Mirror(Vec<(TopicPartition, Offset)>),
     /// Partitions, and the epochs of the claims that are not the newest any more.
-    Reclaim(Vec<(TopicPartition, i64)>),
+    Reclaim(Vec<(TopicPartition, Epoch)>),
     Close,
 }
 
@@ -191,7 +192,7 @@ impl Poll {
         };
         let lane = &mut lanes[lane];
         // Postgres says where a claim starts; what librdkafka had fetched for an older one may lie before it.
-        if message.offset() < lane.batch.spans[span].to {
+        if Offset(message.offset()) < lane.batch.spans[span].to {
             tracing::debug!(
                 topic,
                 partition,
@@ -280,6 +281,7 @@ impl Poll {
             else {
                 continue;
             };
+            let (start, end) = (Offset(start), Offset(end));
             if !(start..=end).contains(&claim.next_offset) {
                 return End::Stop(lost_offsets(&topic, partition, claim.next_offset, start, end));
             }
@@ -390,7 +392,8 @@ impl Poll {
         let positions = self.consumer.position()?;
         let idle: Vec<bool> = self.lanes.iter().map(|lane| lane.batch.spans.is_empty()).collect();
         for element in positions.elements() {
-            let Offset::Offset(position) = element.offset() else { continue };
+            let KafkaOffset::Offset(position) = element.offset() else { continue };
+            let position = Offset(position);
             let key: TopicPartition = (Arc::from(element.topic()), element.partition());
             let ownership = &self.consumer.context().ownership;
             let Some(claim) = ownership.claim_of(&key) else { continue };
@@ -416,7 +419,7 @@ impl Poll {
     }
 
     /// Claims again what is still assigned here under the claims that were fenced, and reads on from the new starts.
-    fn reclaim(&mut self, fenced: Vec<(TopicPartition, i64)>) -> Result<(), End> {
+    fn reclaim(&mut self, fenced: Vec<(TopicPartition, Epoch)>) -> Result<(), End> {
         let context = self.consumer.context().clone();
         let current =
             |key: &TopicPartition| context.ownership.claim_of(key).map(|claim| claim.epoch);

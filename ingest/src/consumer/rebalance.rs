@@ -9,13 +9,14 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 
 use super::end::End;
 use super::ownership::Ownership;
 use super::subscription::Subscription;
 use crate::client::{BrokerKind, topic_ids};
 use crate::loss::recreated;
+use crate::offset::Offset;
 use crate::positions::{Found, NoClaim, Positions, TopicPartition};
 
 /// How long one question to the broker may take inside the callback.
@@ -36,7 +37,7 @@ pub(super) struct Rebalance {
 struct State {
     topic_ids: HashMap<String, String>,
     end: Option<End>,
-    claimed: Vec<(TopicPartition, i64)>,
+    claimed: Vec<(TopicPartition, Offset)>,
     mirror_failed: bool,
 }
 
@@ -76,7 +77,7 @@ impl Rebalance {
     }
 
     /// The starts of claims made since the last call, to be mirrored before any record.
-    pub(super) fn newly_claimed(&self) -> Vec<(TopicPartition, i64)> {
+    pub(super) fn newly_claimed(&self) -> Vec<(TopicPartition, Offset)> {
         std::mem::take(&mut self.state().claimed)
     }
 
@@ -126,7 +127,7 @@ impl Rebalance {
             list.add_partition_offset(
                 &found.topic,
                 found.partition,
-                Offset::Offset(claim.next_offset),
+                KafkaOffset::Offset(claim.next_offset.0),
             )
             .map_err(|error| NoClaim::World(error.to_string()))?;
             let key = (found.topic.clone(), found.partition);
@@ -163,7 +164,7 @@ impl Rebalance {
                 let (log_start, log_end) = consumer
                     .fetch_watermarks(topic, *partition, BROKER_TIMEOUT)
                     .map_err(|error| world(error.to_string()))?;
-                let log_start = log_start.max(0);
+                let (log_start, log_end) = (Offset(log_start.max(0)), Offset(log_end));
                 Ok(Found {
                     topic: topic.clone(),
                     partition: *partition,

@@ -1,5 +1,6 @@
 //! An event's identity: what says that two records are the same event, and how that is stored.
 
+use vitrina_ingest::Offset;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 /// Bytes of one identity's stored form.
@@ -33,35 +34,35 @@ impl Identity {
     }
 
     /// Appends its stored form: offset, hash and content, big-endian.
-    pub(crate) fn write(self, offset: i64, out: &mut Vec<u8>) {
-        out.extend_from_slice(&offset.to_be_bytes());
+    pub(crate) fn write(self, offset: Offset, out: &mut Vec<u8>) {
+        out.extend_from_slice(&offset.0.to_be_bytes());
         out.extend_from_slice(&self.hash.to_be_bytes());
         out.extend_from_slice(&self.content.to_be_bytes());
     }
 
     /// Its stored form alone.
-    pub(crate) fn bytes(self, offset: i64) -> Vec<u8> {
+    pub(crate) fn bytes(self, offset: Offset) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(STORED);
         self.write(offset, &mut bytes);
         bytes
     }
 
     /// The first of what [`Self::write`] has appended, with its offset. Fewer bytes than that read as zeros.
-    pub(crate) fn from_bytes(stored: &[u8]) -> (i64, Self) {
+    pub(crate) fn from_bytes(stored: &[u8]) -> (Offset, Self) {
         let (offset, rest) = stored.split_at(8.min(stored.len()));
         let (hash, content) = rest.split_at(16.min(rest.len()));
         let hash = u128::from_be_bytes(hash.try_into().unwrap_or_default());
         let content = u64::from_be_bytes(content.try_into().unwrap_or_default());
-        (i64::from_be_bytes(offset.try_into().unwrap_or_default()), Self { hash, content })
+        (Offset(i64::from_be_bytes(offset.try_into().unwrap_or_default())), Self { hash, content })
     }
 
     /// All that [`Self::write`] has appended.
-    pub(crate) fn all(stored: &[u8]) -> impl Iterator<Item = (i64, Self)> {
+    pub(crate) fn all(stored: &[u8]) -> impl Iterator<Item = (Offset, Self)> {
         stored.chunks_exact(STORED).map(Self::from_bytes)
     }
 
     /// The offsets at which stored identities hold this one.
-    pub(crate) fn offsets_among(self, stored: &[u8]) -> impl Iterator<Item = i64> {
+    pub(crate) fn offsets_among(self, stored: &[u8]) -> impl Iterator<Item = Offset> {
         Self::all(stored)
             .filter(move |(_, other)| other.hash == self.hash)
             .map(|(offset, _)| offset)

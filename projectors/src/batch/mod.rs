@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use vitrina_avro::Rows;
-use vitrina_ingest::{Batch, Span, TopicPartition};
+use vitrina_ingest::{Batch, Offset, Span, TopicPartition};
 
 use crate::fault::Blame;
 
@@ -22,7 +22,7 @@ pub(crate) use reader::{Reading, RecordReader, Unlearnt};
 pub(crate) struct Event {
     /// Index into [`EventBatch::spans`].
     pub span: usize,
-    pub offset: i64,
+    pub offset: Offset,
     /// Place of its record in [`EventBatch::records`].
     pub record: usize,
     pub content: Content,
@@ -155,7 +155,7 @@ impl EventBatch {
     }
 
     /// Adds what was read of a record: the one at `record` among [`Self::records`], of that span.
-    pub(crate) fn add(&mut self, span: usize, record: usize, offset: i64, reading: Reading) {
+    pub(crate) fn add(&mut self, span: usize, record: usize, offset: Offset, reading: Reading) {
         let (content, identity) = match reading {
             Reading::Ignored => {
                 self.ignored += 1;
@@ -197,7 +197,7 @@ impl EventBatch {
 
 impl Part {
     /// What the positions are once the part is committed.
-    pub(crate) fn positions(&self) -> Vec<(TopicPartition, i64)> {
+    pub(crate) fn positions(&self) -> Vec<(TopicPartition, Offset)> {
         self.spans.iter().map(|span| ((span.topic.clone(), span.partition), span.to)).collect()
     }
 }
@@ -206,21 +206,23 @@ impl Part {
 mod tests {
     use std::sync::Arc;
 
+    use vitrina_ingest::Epoch;
+
     use super::*;
 
     fn batch() -> EventBatch {
         let span = |partition, from, to| Span {
             topic: Arc::from("t"),
             partition,
-            epoch: 1,
-            from,
-            to,
+            epoch: Epoch(1),
+            from: Offset(from),
+            to: Offset(to),
             last_timestamp: None,
         };
         let content = Content::Row(Row { layout: 0, version: 0, row: 0 });
         let event = |span, offset| Event {
             span,
-            offset,
+            offset: Offset(offset),
             record: 0,
             content,
             identity: None,
@@ -242,14 +244,14 @@ mod tests {
         let mut batch = batch();
         let first = part(&batch, 2);
         assert_eq!(
-            first.spans.iter().map(|span| (span.from, span.to)).collect::<Vec<_>>(),
+            first.spans.iter().map(|span| (span.from.0, span.to.0)).collect::<Vec<_>>(),
             [(10, 12), (5, 7), (0, 3)]
         );
         batch.advance(&first);
         assert!(!batch.is_done());
         let rest = part(&batch, 5);
         assert_eq!(
-            rest.spans.iter().map(|span| (span.from, span.to)).collect::<Vec<_>>(),
+            rest.spans.iter().map(|span| (span.from.0, span.to.0)).collect::<Vec<_>>(),
             [(12, 20), (7, 9), (3, 3)]
         );
         batch.advance(&rest);
@@ -263,7 +265,7 @@ mod tests {
         kept.retain_spans(|span| span.partition != 0);
         assert_eq!(kept.spans.iter().map(|span| span.partition).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(
-            kept.events.iter().map(|event| (event.span, event.offset)).collect::<Vec<_>>(),
+            kept.events.iter().map(|event| (event.span, event.offset.0)).collect::<Vec<_>>(),
             [(0, 7), (0, 8)]
         );
     }

@@ -12,11 +12,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use tokio::sync::watch;
-use vitrina_ingest::{Ownership, Span, TopicPartition};
+use vitrina_ingest::{Offset, Ownership, Span, TopicPartition};
 
 use crate::board::recent::Recent;
 use crate::error_type::ErrorType;
 use crate::metrics;
+use crate::names::GenerationId;
 
 /// The state of a model on one instance (`docs/reference.md`, "States").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +110,7 @@ struct Entry {
 
 #[derive(Clone, Copy)]
 struct Progress {
-    next_offset: i64,
+    next_offset: Offset,
     /// Of the last event, in milliseconds since 1970.
     timestamp: Option<i64>,
     /// When it was last seen at the log's end.
@@ -199,15 +200,19 @@ impl Board {
     }
 
     /// A consumer of this generation has started.
-    pub(crate) fn consuming(&self, model: &str, generation: i32, ownership: Ownership) {
-        if let Some(entry) = self.lock().get_mut(model) {
-            entry.generation = generation;
+    pub(crate) fn consuming(&self, id: &GenerationId, ownership: Ownership) {
+        if let Some(entry) = self.lock().get_mut(&id.model) {
+            entry.generation = id.number;
             entry.ownership = ownership;
         }
     }
 
     /// Partitions were claimed at these offsets: the broker and Postgres both answered.
-    pub(crate) fn claimed(&self, model: &str, starts: impl Iterator<Item = (TopicPartition, i64)>) {
+    pub(crate) fn claimed(
+        &self,
+        model: &str,
+        starts: impl Iterator<Item = (TopicPartition, Offset)>,
+    ) {
         let mut entries = self.lock();
         let Some(entry) = entries.get_mut(model) else { return };
         entry.progress.extend(starts.map(|(key, next_offset)| {
@@ -225,7 +230,7 @@ impl Board {
             let before = entry.progress.get(&key);
             let timestamp = span.last_timestamp.or(before.and_then(|progress| progress.timestamp));
             let at_end = before.and_then(|progress| progress.at_end);
-            let events = before.map_or(0, |progress| span.to - progress.next_offset);
+            let events = before.map_or(0, |progress| span.to.since(progress.next_offset));
             entry.recent.add(Instant::now(), events.max(0) as u64, 0);
             entry.progress.insert(key, Progress { next_offset: span.to, timestamp, at_end });
         }
@@ -337,7 +342,7 @@ impl Entry {
         let partitions = ends
             .into_iter()
             .filter_map(|((topic, partition), end)| {
-                Some(PartitionEnd { topic: topic.to_string(), partition, end: end? })
+                Some(PartitionEnd { topic: topic.to_string(), partition, end: end?.0 })
             })
             .collect();
         Report {
@@ -353,7 +358,7 @@ impl Entry {
     }
 
     /// How old the state of the views is, in milliseconds: 0 when nothing is left to apply, `None` where it is unknown.
-    fn lag(&mut self, model: &str, ends: &[(TopicPartition, Option<i64>)]) -> Option<i64> {
+    fn lag(&mut self, model: &str, ends: &[(TopicPartition, Option<Offset>)]) -> Option<i64> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_millis() as i64;
         // Another instance tells how far behind what was revoked here is.
         for (topic, partition) in
@@ -364,7 +369,7 @@ impl Entry {
         let mut lag = (!ends.is_empty()).then_some(0);
         for ((topic, partition), end) in ends {
             let progress = self.progress.get_mut(&(topic.clone(), *partition))?;
-            let behind = ((*end)? - progress.next_offset).max(0);
+            let behind = (*end)?.since(progress.next_offset).max(0);
             metrics::lag(model, topic, *partition, behind);
             if behind == 0 {
                 progress.at_end = Some(now);

@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 
 use sqlx::postgres::PgConnection;
-use vitrina_ingest::{Span, TopicPartition};
+use vitrina_ingest::{Epoch, Offset, Span, TopicPartition};
 
 use crate::fault::Fault;
+use crate::names::GenerationId;
+use crate::parked::ParkedVersion;
 
 /// Spans as arrays to be bound.
 fn columns(spans: &[Span]) -> (Vec<&str>, Vec<i32>) {
@@ -22,15 +24,15 @@ fn partition(span: &Span) -> TopicPartition {
 /// [`Fault::Fenced`] names the partitions that somebody else has claimed, or moved.
 pub(crate) async fn advance(
     connection: &mut PgConnection,
-    (model, generation): (&str, i32),
+    id: &GenerationId,
     spans: &[Span],
-) -> Result<Vec<(TopicPartition, i64)>, Fault> {
+) -> Result<Vec<(TopicPartition, ParkedVersion)>, Fault> {
     let (topics, partitions) = columns(spans);
-    let epochs: Vec<i64> = spans.iter().map(|span| span.epoch).collect();
-    let from: Vec<i64> = spans.iter().map(|span| span.from).collect();
-    let to: Vec<i64> = spans.iter().map(|span| span.to).collect();
+    let epochs: Vec<i64> = spans.iter().map(|span| span.epoch.0).collect();
+    let from: Vec<i64> = spans.iter().map(|span| span.from.0).collect();
+    let to: Vec<i64> = spans.iter().map(|span| span.to.0).collect();
     let times: Vec<Option<i64>> = spans.iter().map(|span| span.last_timestamp).collect();
-    let moved: Vec<(String, i32, i64)> = sqlx::query_as(
+    let moved: Vec<(String, i32, ParkedVersion)> = sqlx::query_as(
         "UPDATE vitrina.position p
          SET next_offset = n.upto, updated_at = now(),
              event_time = coalesce(to_timestamp(n.millis / 1000.0), p.event_time)
@@ -40,8 +42,8 @@ pub(crate) async fn advance(
            AND p.epoch = n.epoch AND p.next_offset = n.since
          RETURNING p.topic, p.partition, p.parked_version",
     )
-    .bind(model)
-    .bind(generation)
+    .bind(&id.model)
+    .bind(id.number)
     .bind(topics)
     .bind(partitions)
     .bind(epochs)
@@ -69,7 +71,7 @@ pub(crate) async fn advance(
 /// [`Fault::Fenced`] where some are neither where it began nor where it ended.
 pub(crate) async fn committed(
     connection: &mut PgConnection,
-    (model, generation): (&str, i32),
+    id: &GenerationId,
     spans: &[Span],
 ) -> Result<bool, Fault> {
     let (topics, partitions) = columns(spans);
@@ -79,17 +81,19 @@ pub(crate) async fn committed(
            AND (p.topic, p.partition) IN (SELECT * FROM unnest($3::text[], $4::int4[]))
          FOR UPDATE",
     )
-    .bind(model)
-    .bind(generation)
+    .bind(&id.model)
+    .bind(id.number)
     .bind(topics)
     .bind(partitions)
     .fetch_all(connection)
     .await?;
-    let found: HashMap<(&str, i32), (i64, i64)> = found
+    let found: HashMap<(&str, i32), (Epoch, Offset)> = found
         .iter()
-        .map(|(topic, partition, epoch, next)| ((topic.as_str(), *partition), (*epoch, *next)))
+        .map(|(topic, partition, epoch, next)| {
+            ((topic.as_str(), *partition), (Epoch(*epoch), Offset(*next)))
+        })
         .collect();
-    let stands = |span: &Span, offset: i64| {
+    let stands = |span: &Span, offset: Offset| {
         found.get(&(&*span.topic, span.partition)) == Some(&(span.epoch, offset))
     };
     if spans.iter().all(|span| stands(span, span.to)) {

@@ -6,7 +6,10 @@ use std::collections::{HashMap, VecDeque};
 
 use sqlx::postgres::PgConnection;
 
+use vitrina_ingest::Offset;
+
 use crate::batch::{EventBatch, Identity, Part};
+use crate::names::GenerationId;
 
 /// What the window says of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +25,8 @@ pub(crate) enum Seen {
 #[derive(Debug, Default)]
 pub(crate) struct Window {
     length: i64,
-    newest: HashMap<u128, (i64, u64)>,
-    order: VecDeque<(i64, u128)>,
+    newest: HashMap<u128, (Offset, u64)>,
+    order: VecDeque<(Offset, u128)>,
 }
 
 impl Window {
@@ -33,11 +36,11 @@ impl Window {
     }
 
     /// Looks at the event at `offset`, and remembers it. Offsets must grow.
-    pub(crate) fn see(&mut self, offset: i64, identity: Identity) -> Seen {
+    pub(crate) fn see(&mut self, offset: Offset, identity: Identity) -> Seen {
         if self.length == 0 {
             return Seen::New;
         }
-        self.forget_below(offset - self.length);
+        self.forget_below(offset.before(self.length));
         self.order.push_back((offset, identity.hash()));
         match self.newest.insert(identity.hash(), (offset, identity.content())) {
             Some((_, content)) => Seen::Duplicate { same: content == identity.content() },
@@ -46,7 +49,7 @@ impl Window {
     }
 
     /// Remembers an event whose identity became known late, when later ones had been seen.
-    pub(crate) fn see_late(&mut self, offset: i64, identity: Identity) {
+    pub(crate) fn see_late(&mut self, offset: Offset, identity: Identity) {
         let place = self.order.partition_point(|(other, _)| *other < offset);
         self.order.insert(place, (offset, identity.hash()));
         let newest = self.newest.entry(identity.hash()).or_insert((offset, identity.content()));
@@ -55,7 +58,7 @@ impl Window {
         }
     }
 
-    fn forget_below(&mut self, lowest: i64) {
+    fn forget_below(&mut self, lowest: Offset) {
         while let Some(&(offset, hash)) = self.order.front().filter(|(offset, _)| *offset < lowest)
         {
             self.order.pop_front();
@@ -67,7 +70,7 @@ impl Window {
 
     /// Takes back what was stored, in any order.
     pub(crate) fn restore(&mut self, stored: &[u8]) {
-        let mut identities: Vec<(i64, Identity)> = Identity::all(stored).collect();
+        let mut identities: Vec<(Offset, Identity)> = Identity::all(stored).collect();
         identities.sort_by_key(|(offset, _)| *offset);
         for (offset, identity) in identities {
             self.see(offset, identity);
@@ -82,7 +85,7 @@ impl Window {
 /// Postgres's.
 pub(crate) async fn store(
     connection: &mut PgConnection,
-    (model, generation): (&str, i32),
+    id: &GenerationId,
     length: u32,
     batch: &EventBatch,
     part: &Part,
@@ -98,7 +101,7 @@ pub(crate) async fn store(
     }
     let topics: Vec<&str> = part.spans.iter().map(|span| &*span.topic).collect();
     let partitions: Vec<i32> = part.spans.iter().map(|span| span.partition).collect();
-    let last: Vec<i64> = part.spans.iter().map(|span| span.to - 1).collect();
+    let last: Vec<i64> = part.spans.iter().map(|span| span.to.before(1).0).collect();
     sqlx::query(
         r#"WITH n AS (
              SELECT * FROM unnest($3::text[], $4::int4[], $5::int8[], $6::bytea[])
@@ -119,8 +122,8 @@ pub(crate) async fn store(
          INSERT INTO vitrina.seen (model, generation, topic, partition, last_offset, identities)
          SELECT $1, $2, topic, partition, last_offset, identities FROM n WHERE identities <> ''"#,
     )
-    .bind(model)
-    .bind(generation)
+    .bind(&id.model)
+    .bind(id.number)
     .bind(topics)
     .bind(partitions)
     .bind(last)
@@ -137,7 +140,7 @@ pub(crate) async fn store(
 /// Postgres's.
 pub(crate) async fn forget_kept(
     connection: &mut PgConnection,
-    (model, generation): (&str, i32),
+    id: &GenerationId,
 ) -> sqlx::Result<()> {
     sqlx::query(
         r#"DELETE FROM vitrina.seen_kept k USING vitrina.generation g
@@ -148,8 +151,8 @@ pub(crate) async fn forget_kept(
                  AND p."offset" BETWEEN k.last_offset - 2 * g.duplicate_window::bigint
                                     AND k.last_offset + g.duplicate_window AND p.event IS NULL)"#,
     )
-    .bind(model)
-    .bind(generation)
+    .bind(&id.model)
+    .bind(id.number)
     .execute(connection)
     .await?;
     Ok(())
@@ -181,7 +184,7 @@ mod tests {
                 if index == cut {
                     let mut stored = Vec::new();
                     for (offset, id) in &log {
-                        identity(*id).write(*offset, &mut stored);
+                        identity(*id).write(Offset(*offset), &mut stored);
                     }
                     window = Window::new(length);
                     window.restore(&stored);
@@ -189,7 +192,7 @@ mod tests {
                 offset += step;
                 let expected = length > 0
                     && log.iter().any(|(before, other)| *other == id && *before >= offset - i64::from(length));
-                let seen = window.see(offset, identity(id));
+                let seen = window.see(Offset(offset), identity(id));
                 prop_assert_eq!(seen, if expected { Seen::Duplicate { same: true } } else { Seen::New });
                 log.push((offset, id));
             }

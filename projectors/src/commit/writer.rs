@@ -11,6 +11,7 @@ use crate::batch::{EventBatch, Part};
 use crate::commit::positions;
 use crate::commit::window;
 use crate::fault::Fault;
+use crate::names::GenerationId;
 use crate::parked::{self, Change, Queues};
 use crate::rules::Rules;
 use crate::rules::run::{Bounded, Written};
@@ -25,7 +26,7 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// Writes the batches of one generation, one part at a time.
 pub(crate) struct Writer {
     options: PgConnectOptions,
-    id: (String, i32),
+    id: GenerationId,
     duplicate_window: u32,
     timeout: Duration,
     rules: Rules,
@@ -41,7 +42,7 @@ impl Writer {
     /// `timeout`: of one statement.
     pub(crate) fn new(
         options: PgConnectOptions,
-        id: (String, i32),
+        id: GenerationId,
         duplicate_window: u32,
         timeout: Duration,
         (rules, layouts): (Rules, Vec<Layout>),
@@ -76,7 +77,7 @@ impl Writer {
         let written = match self.attempt(batch, part, waves).await {
             // A wave's form is ours: where Postgres does not take it, the meaning decides.
             Err(Fault::Stop(reason)) if waves => {
-                tracing::debug!(model = %self.id.0, reason, "a wave was refused; the part runs event by event");
+                tracing::debug!(model = %self.id.model, reason, "a wave was refused; the part runs event by event");
                 self.roll_back().await;
                 self.attempt(batch, part, false).await
             }
@@ -96,13 +97,12 @@ impl Writer {
     ) -> Result<Written, Fault> {
         let patience = self.timeout + SILENCE;
         self.connect().await?;
-        let Self { id: (model, generation), rules, layouts, queues, connection, .. } = self;
+        let Self { id, rules, layouts, queues, connection, .. } = self;
         let connection =
             connection.as_mut().ok_or_else(|| Fault::world("Postgres: no connection"))?;
-        let id = (model.as_str(), *generation);
         // Whoever changes what is parked is alone; writers whose events never meet need not be.
         let shared = if rules.parallel && part.park.is_empty() { "_shared" } else { "" };
-        let begin = format!("BEGIN; SELECT pg_advisory_xact_lock{shared}({})", lock_key(id));
+        let begin = format!("BEGIN; SELECT pg_advisory_xact_lock{shared}({})", id.lock_key());
         within(patience, connection.execute(AssertSqlSafe(begin))).await?;
         let versions = bounded(patience, positions::advance(connection, id, &part.spans)).await?;
         if !queues.knows(&versions) {
@@ -130,7 +130,7 @@ impl Writer {
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
-                let schema = crate::generation_schema(&self.id.0, self.id.1);
+                let schema = self.id.schema();
                 let statements = 3 * self.rules.rules.len() + 20;
                 session::writer(&self.options, &schema, statements, self.timeout).await?
             }
@@ -153,7 +153,7 @@ impl Writer {
         self.connection = None;
         self.doubtful = true;
         self.queues.doubt();
-        tracing::warn!(model = %self.id.0, %error, "the answer to COMMIT was lost; the positions will tell");
+        tracing::warn!(model = %self.id.model, %error, "the answer to COMMIT was lost; the positions will tell");
         if self.resolve(part).await? { Ok(()) } else { Err(error.into()) }
     }
 
@@ -161,12 +161,10 @@ impl Writer {
     async fn resolve(&mut self, part: &Part) -> Result<bool, Fault> {
         let patience = self.timeout + SILENCE;
         self.connect().await?;
-        let Self { id: (model, generation), connection, .. } = self;
+        let Self { id, connection, .. } = self;
         let connection =
             connection.as_mut().ok_or_else(|| Fault::world("Postgres: no connection"))?;
-        let committed =
-            bounded(patience, positions::committed(connection, (model, *generation), &part.spans))
-                .await;
+        let committed = bounded(patience, positions::committed(connection, id, &part.spans)).await;
         self.doubtful = matches!(committed, Err(Fault::World { .. }));
         if self.doubtful {
             // It may be dead, too; the question is asked again on another one.
@@ -196,9 +194,4 @@ async fn bounded<T>(
     work: impl Future<Output = Result<T, Fault>>,
 ) -> Result<T, Fault> {
     within(patience, async { Ok(work.await) }).await?
-}
-
-/// The advisory lock of a generation's writers, and of whoever changes what is parked.
-pub(crate) fn lock_key((model, generation): (&str, i32)) -> i64 {
-    xxhash_rust::xxh3::xxh3_64(format!("vitrina {model}@{generation}").as_bytes()) as i64
 }

@@ -11,11 +11,11 @@ use crate::definition::Definition;
 use crate::fault::Fault;
 use crate::generation::follow::{index_names, refurnish};
 use crate::generation::tables::{create_stable, create_tables};
-use crate::generation_schema;
+use crate::names::GenerationId;
 
 /// What `vitrina.generation.definition` holds.
 #[derive(Debug, Serialize, Deserialize)]
-struct Stored {
+struct StoredDefinition {
     /// The texts that it was made from, or that have followed them.
     files: Files,
     /// SHA-256 of every text of the model that was used; a text comes into effect once, so that old and new binaries
@@ -26,9 +26,9 @@ struct Stored {
 }
 
 /// The generation that runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Generation {
-    pub number: i32,
+    pub id: GenerationId,
     /// N of the duplicates' window, fixed when the generation began.
     pub duplicate_window: u32,
 }
@@ -58,7 +58,7 @@ async fn open_on(
     // Instances start together; one of them makes the generation.
     let lock = format!("BEGIN; SELECT pg_advisory_xact_lock({})", lock_key(&model.name));
     connection.execute(AssertSqlSafe(lock)).await?;
-    let live: Option<(i32, Vec<u8>, i32, Json<Stored>)> = sqlx::query_as(
+    let live: Option<(i32, Vec<u8>, i32, Json<StoredDefinition>)> = sqlx::query_as(
         "SELECT g.generation, g.meaning, g.duplicate_window, g.definition
          FROM vitrina.model m JOIN vitrina.generation g ON g.model = m.model AND g.generation = m.live
          WHERE m.model = $1",
@@ -68,10 +68,11 @@ async fn open_on(
     .await?;
     let generation = match live {
         Some((number, meaning, window, Json(stored))) if meaning == definition.meaning => {
+            let id = GenerationId::new(&model.name, number);
             if !stored.used.contains(&definition.text_hash()) {
-                renew(connection, definition, number, stored).await?;
+                renew(connection, definition, &id, stored).await?;
             }
-            Generation { number, duplicate_window: window.max(0) as u32 }
+            Generation { id, duplicate_window: window.max(0) as u32 }
         }
         Some((number, ..)) => {
             return Err(Fault::Stop(format!(
@@ -83,7 +84,7 @@ async fn open_on(
         }
         None => {
             create(connection, definition, duplicate_window).await?;
-            Generation { number: 1, duplicate_window }
+            Generation { id: GenerationId::new(&model.name, 1), duplicate_window }
         }
     };
     connection.execute("COMMIT").await?;
@@ -94,21 +95,17 @@ async fn open_on(
 ///
 /// # Errors
 /// [`Fault::Stop`] where there is no such generation, or its texts no longer load.
-pub(crate) async fn stored(
-    pool: &PgPool,
-    model: &str,
-    generation: i32,
-) -> Result<(Definition, u32), Fault> {
-    let stored: Option<(Json<Stored>, i32)> = sqlx::query_as(
+pub(crate) async fn stored(pool: &PgPool, id: &GenerationId) -> Result<(Definition, u32), Fault> {
+    let stored: Option<(Json<StoredDefinition>, i32)> = sqlx::query_as(
         "SELECT definition, duplicate_window FROM vitrina.generation WHERE model = $1 AND generation = $2",
     )
-    .bind(model)
-    .bind(generation)
+    .bind(&id.model)
+    .bind(id.number)
     .fetch_optional(pool)
     .await?;
-    let gone = || Fault::Stop(format!("{model}@{generation} does not exist any more"));
+    let gone = || Fault::Stop(format!("{id} does not exist any more"));
     let (Json(stored), window) = stored.ok_or_else(gone)?;
-    let definition = Definition::stored(&stored.files, model).map_err(Fault::Stop)?;
+    let definition = Definition::stored(&stored.files, &id.model).map_err(Fault::Stop)?;
     Ok((definition, window.max(0) as u32))
 }
 
@@ -118,15 +115,18 @@ async fn create(
     duplicate_window: u32,
 ) -> Result<(), Fault> {
     let model = &definition.model;
-    let schema = generation_schema(&model.name, 1);
+    let schema = GenerationId::new(&model.name, 1).schema();
     for name in [&model.name, &schema] {
         refuse_foreign(connection, name).await?;
     }
     create_tables(connection, model, &schema).await?;
     create_stable(connection, model, &schema).await?;
     let indexes = index_names(connection, &schema).await?;
-    let stored =
-        Stored { files: definition.files.clone(), used: vec![definition.text_hash()], indexes };
+    let stored = StoredDefinition {
+        files: definition.files.clone(),
+        used: vec![definition.text_hash()],
+        indexes,
+    };
     sqlx::query("INSERT INTO vitrina.model (model, live) VALUES ($1, 1)")
         .bind(&model.name)
         .execute(&mut *connection)
@@ -148,11 +148,11 @@ async fn create(
 async fn renew(
     connection: &mut PgConnection,
     definition: &Definition,
-    number: i32,
-    mut stored: Stored,
+    id: &GenerationId,
+    mut stored: StoredDefinition,
 ) -> Result<(), Fault> {
     let model = &definition.model;
-    let schema = generation_schema(&model.name, number);
+    let schema = id.schema();
     stored.indexes = refurnish(connection, model, &schema, &stored.indexes).await?;
     stored.used.push(definition.text_hash());
     stored.files = definition.files.clone();
@@ -160,7 +160,7 @@ async fn renew(
         "UPDATE vitrina.generation SET definition = $3 WHERE model = $1 AND generation = $2",
     )
     .bind(&model.name)
-    .bind(number)
+    .bind(id.number)
     .bind(Json(stored))
     .execute(connection)
     .await?;

@@ -3,6 +3,7 @@
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use vitrina_avro::{Decoder, Framed, Headers, Record, SchemaRef, encode_json};
+use vitrina_ingest::Offset;
 use vitrina_sql::waves::Waves;
 
 use super::events::{Event, RELATIONS};
@@ -11,9 +12,10 @@ use crate::commit::writer::Writer;
 use crate::definition::Definition;
 use crate::fault::Fault;
 use crate::generation::tables::create_tables;
+use crate::names::GenerationId;
 use crate::rules::{Rules, StoredTypes};
 use crate::worker::bisect::Search;
-use crate::{generation_schema, quote, session};
+use crate::{quote, session};
 
 pub(super) struct World {
     writer: Writer,
@@ -40,7 +42,8 @@ impl World {
         number: i32,
         waves: bool,
     ) -> Result<Self, String> {
-        let schema = generation_schema("law", number);
+        let id = GenerationId::new("law", number);
+        let schema = id.schema();
         let mut connection =
             session::writer(options, &schema, 0, session::STATEMENT).await.unwrap();
         let name = quote(&schema);
@@ -67,7 +70,7 @@ impl World {
         }
         let writer = Writer::new(
             options.clone(),
-            ("law".into(), number),
+            id,
             0,
             session::STATEMENT,
             (rules, definition.layouts.clone()),
@@ -143,7 +146,7 @@ impl World {
                 }
             };
             assert!(!matches!(reading, Reading::Refused(_)), "{reading:?}");
-            batch.add(0, 0, event.offset, reading);
+            batch.add(0, 0, Offset(event.offset), reading);
         }
         batch
     }

@@ -5,6 +5,7 @@ use serde::{Serialize, Serializer};
 use sqlx::PgPool;
 
 use crate::desk::Refusal;
+use crate::names::GenerationId;
 
 /// A parked record, without its payload; serialized as the admin API and `vitrina parked --json` tell it.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow, Serialize)]
@@ -32,6 +33,10 @@ pub struct Parked {
 }
 
 impl Parked {
+    pub(crate) fn generation(&self) -> GenerationId {
+        GenerationId::new(&self.model, self.generation)
+    }
+
     /// The record's key as text; what is not UTF-8 as Postgres writes bytes, `\x…`.
     pub fn key_text(&self) -> Option<String> {
         self.key.as_deref().map(text)

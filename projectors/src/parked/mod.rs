@@ -11,5 +11,5 @@ pub(crate) mod workbench;
 pub use list::{Parked, count, list};
 pub use show::Record;
 
-pub(crate) use queues::Queues;
+pub(crate) use queues::{ParkedVersion, Queues};
 pub(crate) use store::{Change, park};

@@ -6,10 +6,16 @@ use std::collections::HashMap;
 use sqlx::encode::Encode;
 use sqlx::postgres::PgConnection;
 use sqlx::{Postgres, Type};
-use vitrina_ingest::TopicPartition;
+use vitrina_ingest::{Offset, TopicPartition};
 
 use super::store::Change;
 use crate::batch::{Identity, QueueId};
+use crate::names::GenerationId;
+
+/// How often what is parked of a topic has changed. A batch that was planned under another version is planned again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(transparent)]
+pub(crate) struct ParkedVersion(i64);
 
 /// How many records are parked, by queue and in all, of one generation.
 #[derive(Debug, Default)]
@@ -18,13 +24,23 @@ pub(crate) struct Queues {
     total: u64,
     /// The newest row of `vitrina.parked` and of `vitrina.verdict` that is counted in.
     newest: Option<(i64, i64)>,
-    versions: HashMap<TopicPartition, i64>,
+    versions: HashMap<TopicPartition, ParkedVersion>,
     /// Events that decoded when they were retried, for the duplicates' window.
-    late: Vec<(TopicPartition, i64, Identity)>,
+    late: Vec<(TopicPartition, Offset, Identity)>,
 }
 
-/// A row of `vitrina.verdict`: id, the id that was parked, queue, topic, partition, identity.
-type Verdict = (i64, i64, Option<Vec<u8>>, String, i32, Option<Vec<u8>>);
+/// A row of `vitrina.verdict`: a record that has left its queue.
+#[derive(sqlx::FromRow)]
+struct Departure {
+    id: i64,
+    /// The id that it was parked as.
+    parked: i64,
+    queue: Option<Vec<u8>>,
+    topic: String,
+    partition: i32,
+    /// Where it decoded only when it was retried.
+    identity: Option<Vec<u8>>,
+}
 
 impl Queues {
     pub(crate) fn is_empty(&self) -> bool {
@@ -43,7 +59,7 @@ impl Queues {
     /// Whether what is known is what these positions say.
     pub(crate) fn knows<'a>(
         &self,
-        versions: impl IntoIterator<Item = &'a (TopicPartition, i64)>,
+        versions: impl IntoIterator<Item = &'a (TopicPartition, ParkedVersion)>,
     ) -> bool {
         versions
             .into_iter()
@@ -56,7 +72,7 @@ impl Queues {
     }
 
     /// The events that have decoded late since the last call.
-    pub(crate) fn take_late(&mut self) -> Vec<(TopicPartition, i64, Identity)> {
+    pub(crate) fn take_late(&mut self) -> Vec<(TopicPartition, Offset, Identity)> {
         std::mem::take(&mut self.late)
     }
 
@@ -96,23 +112,23 @@ impl Queues {
     pub(crate) async fn follow(
         &mut self,
         connection: &mut PgConnection,
-        (model, generation): (&str, i32),
-        versions: Vec<(TopicPartition, i64)>,
+        id: &GenerationId,
+        versions: Vec<(TopicPartition, ParkedVersion)>,
     ) -> sqlx::Result<()> {
         let (parked, verdict) = match self.newest {
             Some(newest) => newest,
             None => {
                 let newest = "SELECT coalesce(max(id), 0) FROM vitrina.verdict WHERE model = $1 AND generation = $2";
-                let newest = sqlx::query_scalar(newest).bind(model).bind(generation);
+                let newest = sqlx::query_scalar(newest).bind(&id.model).bind(id.number);
                 (0, newest.fetch_one(&mut *connection).await?)
             }
         };
-        let left: Vec<Verdict> = sqlx::query_as(
+        let left: Vec<Departure> = sqlx::query_as(
             "SELECT id, parked, queue, topic, partition, identity FROM vitrina.verdict
              WHERE model = $1 AND generation = $2 AND id > $3 ORDER BY id",
         )
-        .bind(model)
-        .bind(generation)
+        .bind(&id.model)
+        .bind(id.number)
         .bind(verdict)
         .fetch_all(&mut *connection)
         .await?;
@@ -120,18 +136,18 @@ impl Queues {
             "SELECT max(id), count(*), queue FROM vitrina.parked
              WHERE model = $1 AND generation = $2 AND id > $3 GROUP BY queue",
         )
-        .bind(model)
-        .bind(generation)
+        .bind(&id.model)
+        .bind(id.number)
         .bind(parked)
         .fetch_all(connection)
         .await?;
         // What came and left since is in neither.
-        for (_, _, queue, ..) in left.iter().filter(|(_, id, ..)| *id <= parked) {
-            self.take(queue.as_deref().and_then(QueueId::from_bytes));
+        for gone in left.iter().filter(|gone| gone.parked <= parked) {
+            self.take(gone.queue.as_deref().and_then(QueueId::from_bytes));
         }
-        for (.., topic, partition, identity) in &left {
-            if let Some((offset, identity)) = identity.as_deref().map(Identity::from_bytes) {
-                self.late.push(((topic.as_str().into(), *partition), offset, identity));
+        for gone in &left {
+            if let Some((offset, identity)) = gone.identity.as_deref().map(Identity::from_bytes) {
+                self.late.push(((gone.topic.as_str().into(), gone.partition), offset, identity));
             }
         }
         for (_, count, queue) in &came {
@@ -143,7 +159,7 @@ impl Queues {
         let newest = |ids: &mut dyn Iterator<Item = i64>, before: i64| ids.fold(before, i64::max);
         self.newest = Some((
             newest(&mut came.iter().map(|(id, ..)| *id), parked),
-            newest(&mut left.iter().map(|(id, ..)| *id), verdict),
+            newest(&mut left.iter().map(|gone| gone.id), verdict),
         ));
         self.versions.extend(versions);
         Ok(())
@@ -157,18 +173,18 @@ impl Queues {
 /// Postgres's.
 pub(crate) async fn raise_versions<T>(
     connection: &mut PgConnection,
-    (model, generation): (&str, i32),
+    id: &GenerationId,
     topics: &[T],
-) -> sqlx::Result<Vec<(TopicPartition, i64)>>
+) -> sqlx::Result<Vec<(TopicPartition, ParkedVersion)>>
 where
     for<'t> &'t [T]: Encode<'t, Postgres> + Type<Postgres>,
 {
-    let versions: Vec<(String, i32, i64)> = sqlx::query_as(
+    let versions: Vec<(String, i32, ParkedVersion)> = sqlx::query_as(
         "UPDATE vitrina.position SET parked_version = parked_version + 1
          WHERE model = $1 AND generation = $2 AND topic = ANY($3) RETURNING topic, partition, parked_version",
     )
-    .bind(model)
-    .bind(generation)
+    .bind(&id.model)
+    .bind(id.number)
     .bind(topics)
     .fetch_all(connection)
     .await?;

@@ -9,9 +9,8 @@ use vitrina_avro::Rows;
 
 use super::queues::raise_versions;
 use super::store::without_nul;
-use super::workbench::{Bench, STORED, Stored};
+use super::workbench::{Bench, ParkedRecord, STORED};
 use crate::batch::{Identity, Reading, Row};
-use crate::commit::writer::lock_key;
 use crate::desk::{Queue, Refusal};
 use crate::fault::{Blame, Fault};
 use crate::rules::run::Bounded;
@@ -42,10 +41,7 @@ impl Bench {
     pub(crate) async fn replay(&mut self, queue: &Queue) -> Result<Replayed, Refusal> {
         let mut applied = 0;
         loop {
-            let begin = format!(
-                "BEGIN; SELECT pg_advisory_xact_lock({})",
-                lock_key((&self.model, self.generation))
-            );
+            let begin = format!("BEGIN; SELECT pg_advisory_xact_lock({})", self.id.lock_key());
             let begun =
                 within(session::STATEMENT * 2, self.connection.execute(AssertSqlSafe(begin))).await;
             begun?;
@@ -76,19 +72,18 @@ impl Bench {
         Ok(())
     }
 
-    async fn records(&mut self, queue: &Queue) -> sqlx::Result<Vec<Stored>> {
+    async fn records(&mut self, queue: &Queue) -> sqlx::Result<Vec<ParkedRecord>> {
         let sql = format!(
             "{STORED} WHERE model = $1 AND generation = $2
                AND CASE WHEN $3::bytea IS NULL THEN id = $4 ELSE queue = $3 END ORDER BY id LIMIT {CHUNK}"
         );
-        let records = sqlx::query_as(AssertSqlSafe(sql)).bind(&self.model).bind(self.generation);
+        let records = sqlx::query_as(AssertSqlSafe(sql)).bind(&self.id.model).bind(self.id.number);
         records.bind(&queue.queue).bind(queue.id).fetch_all(&mut self.connection).await
     }
 
     /// `None`: a record's schema has not been asked for.
     async fn replay_locked(&mut self, queue: &Queue) -> Result<Option<Replayed>, Refusal> {
-        let id = (self.model.as_str(), self.generation);
-        raise_versions(&mut self.connection, id, std::slice::from_ref(&queue.topic)).await?;
+        raise_versions(&mut self.connection, &self.id, std::slice::from_ref(&queue.topic)).await?;
         let mut replayed = Replayed::default();
         let mut seen = HashSet::new();
         for stored in self.records(queue).await? {
@@ -157,7 +152,7 @@ impl Bench {
 
     /// Whether the same event was seen within N offsets: before this one, so that it is a duplicate; or after, when it was
     /// taken for the first, because this one had not decoded.
-    async fn was_seen(&mut self, stored: &Stored, identity: Identity) -> sqlx::Result<bool> {
+    async fn was_seen(&mut self, stored: &ParkedRecord, identity: Identity) -> sqlx::Result<bool> {
         let length = i64::from(self.duplicate_window);
         let near: Vec<Vec<u8>> = sqlx::query_scalar(
             "SELECT identities FROM vitrina.seen
@@ -167,18 +162,19 @@ impl Bench {
              WHERE model = $1 AND generation = $2 AND topic = $3 AND partition = $4
                AND last_offset BETWEEN $5 AND $6",
         )
-        .bind(&self.model)
-        .bind(self.generation)
+        .bind(&self.id.model)
+        .bind(self.id.number)
         .bind(&stored.topic)
         .bind(stored.partition)
-        .bind(stored.offset - length)
-        .bind(stored.offset + 2 * length)
+        .bind(stored.offset.before(length).0)
+        .bind(stored.offset.before(-2 * length).0)
         .fetch_all(&mut self.connection)
         .await?;
         let offsets = near.iter().flat_map(|identities| identity.offsets_among(identities));
-        let near = offsets
-            .filter(|offset| *offset != stored.offset && (offset - stored.offset).abs() <= length);
-        let offsets: Vec<i64> = near.collect();
+        let near = offsets.filter(|offset| {
+            *offset != stored.offset && offset.since(stored.offset).abs() <= length
+        });
+        let offsets: Vec<i64> = near.map(|offset| offset.0).collect();
         // What is parked itself, or was discarded, was not taken for the first.
         sqlx::query_scalar(
             r#"SELECT EXISTS (
@@ -192,28 +188,32 @@ impl Bench {
                        WHERE v.model = $1 AND v.generation = $2 AND v.topic = $3 AND v.partition = $4
                          AND v."offset" = s.at AND v.verdict = 'discarded'))"#,
         )
-        .bind(&self.model)
-        .bind(self.generation)
+        .bind(&self.id.model)
+        .bind(self.id.number)
         .bind(&stored.topic)
         .bind(stored.partition)
         .bind(offsets)
-        .bind(stored.offset)
+        .bind(stored.offset.0)
         .fetch_one(&mut self.connection)
         .await
     }
 
     /// The records behind this one that are the same event: duplicates, now that it is known.
-    async fn mark_followers(&mut self, stored: &Stored, identity: Identity) -> sqlx::Result<()> {
+    async fn mark_followers(
+        &mut self,
+        stored: &ParkedRecord,
+        identity: Identity,
+    ) -> sqlx::Result<()> {
         sqlx::query(
             r#"UPDATE vitrina.parked SET duplicate = true
                WHERE model = $1 AND generation = $2 AND topic = $3 AND partition = $4
                  AND "offset" > $5 AND "offset" <= $5 + $6 AND substring(identity FROM 9 FOR 16) = $7"#,
         )
-        .bind(&self.model)
-        .bind(self.generation)
+        .bind(&self.id.model)
+        .bind(self.id.number)
         .bind(&stored.topic)
         .bind(stored.partition)
-        .bind(stored.offset)
+        .bind(stored.offset.0)
         .bind(i64::from(self.duplicate_window))
         .bind(identity.hash().to_be_bytes().to_vec())
         .execute(&mut self.connection)
@@ -223,7 +223,7 @@ impl Bench {
 
     async fn leave(
         &mut self,
-        stored: &Stored,
+        stored: &ParkedRecord,
         verdict: &str,
         identity: Option<Identity>,
     ) -> sqlx::Result<()> {

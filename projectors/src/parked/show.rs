@@ -8,7 +8,7 @@ use vitrina_avro::{Contract, Decoder, Layout};
 
 use super::list::{self, Parked};
 use super::store;
-use super::workbench::{Bench, STORED, Stored};
+use super::workbench::{Bench, ParkedRecord, STORED};
 use crate::batch::{Reading, RecordReader, Row};
 use crate::desk::{Desk, Refusal};
 use crate::rules::statement::Statement;
@@ -36,7 +36,7 @@ impl Desk {
     /// [`Refusal`].
     pub async fn show(&self, id: i64) -> Result<Record, Refusal> {
         let parked = list::by_ids(&self.pool, &[id]).await?.remove(0);
-        let mut bench = Bench::new(self, &parked.model, parked.generation).await?;
+        let mut bench = Bench::new(self, &parked.generation()).await?;
         let shown = bench.show(self, parked).await;
         bench.close().await;
         shown
@@ -46,7 +46,7 @@ impl Desk {
 impl Bench {
     async fn show(&mut self, desk: &Desk, parked: Parked) -> Result<Record, Refusal> {
         let sql = format!("{STORED} WHERE id = $1");
-        let stored: Stored = sqlx::query_as(AssertSqlSafe(sql))
+        let stored: ParkedRecord = sqlx::query_as(AssertSqlSafe(sql))
             .bind(parked.id)
             .fetch_one(&mut self.connection)
             .await?;

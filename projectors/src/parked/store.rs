@@ -7,8 +7,9 @@ use sqlx::postgres::PgConnection;
 use vitrina_avro::{Decoder, Headers, Layout, Record};
 use vitrina_ingest::TopicPartition;
 
-use super::queues::raise_versions;
+use super::queues::{ParkedVersion, raise_versions};
 use crate::batch::{EventBatch, Part, QueueId};
+use crate::names::GenerationId;
 
 /// What parking changes in the set of parked keys once it is committed.
 #[derive(Debug)]
@@ -16,16 +17,16 @@ pub(crate) struct Change {
     pub queues: Vec<Option<QueueId>>,
     /// The newest id.
     pub newest: i64,
-    pub versions: Vec<(TopicPartition, i64)>,
+    pub versions: Vec<(TopicPartition, ParkedVersion)>,
 }
 
 /// Columns of the rows to be stored, bound as arrays.
 #[derive(Default)]
-struct Columns<'a> {
+struct ParkedColumns<'a> {
     topics: Vec<&'a str>,
     partitions: Vec<i32>,
     offsets: Vec<i64>,
-    queues: Vec<Option<Vec<u8>>>,
+    queues: Vec<Option<QueueId>>,
     keys: Vec<Option<&'a [u8]>>,
     values: Vec<Option<&'a [u8]>>,
     headers: Vec<String>,
@@ -46,37 +47,31 @@ struct Columns<'a> {
 /// Postgres's.
 pub(crate) async fn park(
     connection: &mut PgConnection,
-    (model, generation): (&str, i32),
+    id: &GenerationId,
     layouts: &[Layout],
     batch: &EventBatch,
     part: &Part,
 ) -> sqlx::Result<Change> {
-    let mut columns = Columns::default();
-    let mut queues = Vec::with_capacity(part.park.len());
+    let mut columns = ParkedColumns::default();
     for &event in &part.park {
-        queues.extend(columns.push(layouts, batch, event as usize));
+        columns.push(layouts, batch, event as usize);
     }
-    let ids = columns.insert(connection, model, generation).await?;
-    let versions = raise_versions(connection, (model, generation), &columns.topics).await?;
-    Ok(Change { queues, newest: ids.into_iter().max().unwrap_or(0), versions })
+    let ids = columns.insert(connection, id).await?;
+    let versions = raise_versions(connection, id, &columns.topics).await?;
+    Ok(Change { queues: columns.queues, newest: ids.into_iter().max().unwrap_or(0), versions })
 }
 
-impl<'a> Columns<'a> {
-    /// Adds the record of an event; its queue.
-    fn push(
-        &mut self,
-        layouts: &[Layout],
-        batch: &'a EventBatch,
-        index: usize,
-    ) -> Option<Option<QueueId>> {
+impl<'a> ParkedColumns<'a> {
+    /// Adds the record of an event.
+    fn push(&mut self, layouts: &[Layout], batch: &'a EventBatch, index: usize) {
         let event = &batch.events[index];
         let span = &batch.spans[event.span];
-        let record = batch.records.get(event.record)?;
+        let Some(record) = batch.records.get(event.record) else { return };
         let queue = record.key.map(|key| QueueId::new(&span.topic, key));
         self.topics.push(&span.topic);
         self.partitions.push(span.partition);
-        self.offsets.push(event.offset);
-        self.queues.push(queue.map(|queue| queue.to_bytes()));
+        self.offsets.push(event.offset.0);
+        self.queues.push(queue);
         self.keys.push(record.key);
         self.values.push(record.value);
         self.headers.push(headers(record.headers).to_string());
@@ -93,15 +88,15 @@ impl<'a> Columns<'a> {
         self.error_types.push(blame.map(|blame| blame.error_type.name()));
         self.sqlstates.push(blame.and_then(|blame| blame.sqlstate.as_deref()));
         self.rules.push(blame.and_then(|blame| blame.rule.as_deref()));
-        Some(queue)
     }
 
     async fn insert(
         &self,
         connection: &mut PgConnection,
-        model: &str,
-        generation: i32,
+        id: &GenerationId,
     ) -> sqlx::Result<Vec<i64>> {
+        let queues: Vec<Option<Vec<u8>>> =
+            self.queues.iter().map(|queue| queue.map(QueueId::to_bytes)).collect();
         sqlx::query_scalar(
             r#"INSERT INTO vitrina.parked (model, generation, topic, partition, "offset", queue, key, value, headers,
                    timestamp_ms, schema, event, identity, duplicate, reason, error_type, sqlstate, rule)
@@ -115,12 +110,12 @@ impl<'a> Columns<'a> {
                ORDER BY place
                RETURNING id"#,
         )
-        .bind(model)
-        .bind(generation)
+        .bind(&id.model)
+        .bind(id.number)
         .bind(&self.topics)
         .bind(&self.partitions)
         .bind(&self.offsets)
-        .bind(&self.queues)
+        .bind(queues)
         .bind(&self.keys)
         .bind(&self.values)
         .bind(&self.headers)

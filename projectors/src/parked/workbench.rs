@@ -6,18 +6,19 @@ use std::sync::Arc;
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use vitrina_avro::{Decoder, HeaderPlace, Headers, Record, Registry};
+use vitrina_ingest::Offset;
 
 use crate::batch::{RecordReader, Unlearnt};
 use crate::definition::Definition;
 use crate::desk::{Desk, Refusal};
 use crate::fault::Fault;
 use crate::generation::open;
+use crate::names::GenerationId;
 use crate::rules::Rules;
 use crate::session;
 
 pub(crate) struct Bench {
-    pub model: String,
-    pub generation: i32,
+    pub id: GenerationId,
     pub duplicate_window: u32,
     pub definition: Definition,
     pub reader: RecordReader,
@@ -28,11 +29,12 @@ pub(crate) struct Bench {
 
 /// A parked record as it is stored.
 #[derive(Debug, Clone, sqlx::FromRow)]
-pub(crate) struct Stored {
+pub(crate) struct ParkedRecord {
     pub id: i64,
     pub topic: String,
     pub partition: i32,
-    pub offset: i64,
+    #[sqlx(try_from = "i64")]
+    pub offset: Offset,
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
     pub headers: String,
@@ -42,7 +44,7 @@ pub(crate) struct Stored {
     pub decoded: bool,
 }
 
-/// What [`Stored`] is read with.
+/// What [`ParkedRecord`] is read with.
 pub(crate) const STORED: &str = r#"SELECT id, topic, partition, "offset", key, value, headers::text AS headers,
     timestamp_ms, duplicate, event IS NOT NULL AS decoded FROM vitrina.parked"#;
 
@@ -55,16 +57,15 @@ pub(crate) struct HeaderBytes {
 impl Bench {
     /// # Errors
     /// [`Refusal`].
-    pub(crate) async fn new(desk: &Desk, model: &str, generation: i32) -> Result<Self, Refusal> {
-        let (definition, duplicate_window) = open::stored(&desk.pool, model, generation).await?;
-        let schema = crate::generation_schema(model, generation);
+    pub(crate) async fn new(desk: &Desk, id: &GenerationId) -> Result<Self, Refusal> {
+        let (definition, duplicate_window) = open::stored(&desk.pool, id).await?;
+        let schema = id.schema();
         let mut connection =
             session::writer(&desk.postgres, &schema, 0, session::STATEMENT).await?;
         let rules = Rules::new(&mut connection, &definition, &schema).await?;
         let decoder = Decoder::new(&definition.contracts, definition.layouts.clone());
         Ok(Self {
-            model: model.to_owned(),
-            generation,
+            id: id.clone(),
             duplicate_window,
             reader: RecordReader::new(decoder),
             definition,
@@ -95,12 +96,12 @@ impl Bench {
     }
 }
 
-impl Stored {
+impl ParkedRecord {
     pub(crate) fn record<'a>(&'a self, headers: &'a HeaderBytes) -> Record<'a> {
         Record {
             topic: &self.topic,
             partition: self.partition,
-            offset: self.offset,
+            offset: self.offset.0,
             timestamp_ms: self.timestamp_ms,
             key: self.key.as_deref(),
             value: self.value.as_deref(),

@@ -8,11 +8,14 @@ use std::time::Duration;
 use sqlx::postgres::PgPool;
 use sqlx::{Postgres, Transaction};
 use tokio::runtime::Handle;
-use vitrina_ingest::{Claim, Found, NoClaim, Positions, TopicPartition, lost_offsets, recreated};
+use vitrina_ingest::{
+    Claim, Epoch, Found, NoClaim, Offset, Positions, TopicPartition, lost_offsets, recreated,
+};
 
 use crate::board::Board;
 use crate::commit::window::Window;
 use crate::generation::control::{self, ControlError};
+use crate::names::GenerationId;
 use crate::sqlstate::Sqlstate;
 
 /// How long a revoked partition waits for the transaction that moves it.
@@ -24,21 +27,20 @@ const CLAIM: Duration = Duration::from_secs(20);
 pub(crate) struct Claims {
     pub pool: PgPool,
     pub runtime: Handle,
-    pub model: String,
-    pub generation: i32,
+    pub id: GenerationId,
     pub duplicate_window: u32,
     pub group_prefix: String,
     pub board: Board,
     /// Read by each worker while it writes.
     pub writing: tokio::sync::RwLock<()>,
     /// The windows of the newest claims, with their epochs.
-    windows: Mutex<HashMap<TopicPartition, (i64, Window)>>,
+    windows: Mutex<HashMap<TopicPartition, (Epoch, Window)>>,
 }
 
 impl Claims {
     pub(crate) fn new(
         pool: PgPool,
-        (model, generation): (String, i32),
+        id: GenerationId,
         duplicate_window: u32,
         group_prefix: String,
         board: Board,
@@ -46,8 +48,7 @@ impl Claims {
         Self {
             pool,
             runtime: Handle::current(),
-            model,
-            generation,
+            id,
             duplicate_window,
             group_prefix,
             board,
@@ -57,7 +58,7 @@ impl Claims {
     }
 
     /// The window that was read by the partition's claim of this epoch, once.
-    pub(crate) fn take_window(&self, partition: &TopicPartition, epoch: i64) -> Option<Window> {
+    pub(crate) fn take_window(&self, partition: &TopicPartition, epoch: Epoch) -> Option<Window> {
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         let of_claim = windows.get(partition).is_some_and(|(other, _)| *other == epoch);
         if of_claim { windows.remove(partition).map(|(_, window)| window) } else { None }
@@ -122,14 +123,15 @@ impl Claims {
                  topic_id = CASE WHEN p.topic_id = '' THEN EXCLUDED.topic_id ELSE p.topic_id END
              RETURNING p.epoch, p.next_offset",
         )
-        .bind(&self.model)
-        .bind(self.generation)
+        .bind(&self.id.model)
+        .bind(self.id.number)
         .bind(&*found.topic)
         .bind(found.partition)
         .bind(&found.topic_id)
-        .bind(found.log_start)
+        .bind(found.log_start.0)
         .fetch_one(&mut **transaction)
         .await?;
+        let (epoch, next_offset) = (Epoch(epoch), Offset(next_offset));
         if !(found.log_start..=found.log_end).contains(&next_offset) {
             let (start, end) = (found.log_start, found.log_end);
             return Err(ClaimError::Log(lost_offsets(
@@ -154,8 +156,8 @@ impl Claims {
                  SELECT FROM vitrina.position
                  WHERE model = $1 AND generation = $2 AND topic = $3 AND topic_id NOT IN ('', $4) AND $4 <> '')",
         )
-        .bind(&self.model)
-        .bind(self.generation)
+        .bind(&self.id.model)
+        .bind(self.id.number)
         .bind(&*found.topic)
         .bind(&found.topic_id)
         .fetch_one(&mut **transaction)
@@ -175,11 +177,11 @@ impl Claims {
              WHERE model = $1 AND generation = $2 AND topic = $3 AND partition = $4 AND last_offset >= $5
              ORDER BY last_offset",
         )
-        .bind(&self.model)
-        .bind(self.generation)
+        .bind(&self.id.model)
+        .bind(self.id.number)
         .bind(&*found.topic)
         .bind(found.partition)
-        .bind(claim.next_offset - i64::from(self.duplicate_window))
+        .bind(claim.next_offset.before(i64::from(self.duplicate_window)).0)
         .fetch_all(&mut **transaction)
         .await?;
         let stored: Vec<Vec<u8>> = stored.into_iter().map(|(identities,)| identities).collect();
@@ -222,7 +224,7 @@ impl Positions for Claims {
         let starts = found.iter().zip(&claims);
         let starts = starts
             .map(|(found, claim)| ((found.topic.clone(), found.partition), claim.next_offset));
-        self.board.claimed(&self.model, starts);
+        self.board.claimed(&self.id.model, starts);
         Ok(claims)
     }
 
@@ -234,7 +236,7 @@ impl Positions for Claims {
             .runtime
             .block_on(async { tokio::time::timeout(RELEASE, self.writing.write()).await.is_ok() });
         if !waited {
-            tracing::warn!(model = %self.model, "a transaction outlives its partition; the next owner's claim fences it");
+            tracing::warn!(model = %self.id.model, "a transaction outlives its partition; the next owner's claim fences it");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use vitrina_avro::{Record, Registry, RegistryError, Rows, SchemaRef};
-use vitrina_ingest::Batch;
+use vitrina_ingest::{Batch, Epoch, Offset};
 
 use crate::backoff::Backoff;
 use crate::batch::{Columns, EventBatch, Reading, RecordReader, Unlearnt};
@@ -27,7 +27,7 @@ pub(crate) struct Stage {
     pub board: Board,
     pub retries: Retries,
     /// The newest epoch that was seen: under a newer one, records may be read again because something was mended.
-    epoch: i64,
+    epoch: Epoch,
 }
 
 impl Stage {
@@ -38,7 +38,7 @@ impl Stage {
         board: Board,
         retries: Retries,
     ) -> Self {
-        Self { model: model.to_owned(), reader, registry, board, retries, epoch: 0 }
+        Self { model: model.to_owned(), reader, registry, board, retries, epoch: Epoch::default() }
     }
 
     /// Decodes until either side hangs up, or the registry refuses us. `spare` gives back the columns of batches that are
@@ -81,7 +81,7 @@ impl Stage {
             EventBatch { spans: records.spans.clone(), rows, events, ..EventBatch::default() };
         for (index, (span, record)) in records.records().enumerate() {
             let reading = self.read(&record, &mut batch.rows).await?;
-            batch.add(span, index, record.offset, reading);
+            batch.add(span, index, Offset(record.offset), reading);
         }
         batch.records = records;
         Ok(batch)

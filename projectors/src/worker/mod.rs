@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use vitrina_ingest::{Consumer, End, TopicPartition};
+use vitrina_ingest::{Consumer, End, Epoch, TopicPartition};
 
 use crate::batch::{Columns, EventBatch, Part};
 use crate::board::{Board, Orders};
@@ -60,9 +60,9 @@ pub(crate) struct Worker {
     orders: watch::Receiver<Orders>,
     shutdown: CancellationToken,
     /// With the epochs of their claims: what one claim has seen and not written must not pass for written.
-    windows: HashMap<TopicPartition, (i64, Window)>,
+    windows: HashMap<TopicPartition, (Epoch, Window)>,
     /// Claims that turned out not to be the newest: what was read under them is dropped.
-    fenced: HashSet<(TopicPartition, i64)>,
+    fenced: HashSet<(TopicPartition, Epoch)>,
     /// The breaker is half open: one record is tried.
     probing: bool,
     /// Attempts in a row that the world made fail.
@@ -81,8 +81,8 @@ impl Worker {
         shutdown: CancellationToken,
     ) -> Self {
         Self {
-            model: claims.model.clone(),
-            orders: board.orders(&claims.model),
+            model: claims.id.model.clone(),
+            orders: board.orders(&claims.id.model),
             consumer,
             claims,
             writer,
@@ -176,7 +176,7 @@ impl Worker {
     }
 
     /// What was read under these claims is dropped, here and on its way, and the partitions are claimed anew.
-    fn give_up(&mut self, claims: Vec<(TopicPartition, i64)>) {
+    fn give_up(&mut self, claims: Vec<(TopicPartition, Epoch)>) {
         for (partition, _) in &claims {
             self.windows.remove(partition);
         }
@@ -195,7 +195,7 @@ impl Worker {
             if let Seen::Duplicate { same } = window.see(event.offset, identity) {
                 event.duplicate = true;
                 if !same {
-                    let (topic, partition, offset) = (&*span.topic, span.partition, event.offset);
+                    let (topic, partition, offset) = (&*span.topic, span.partition, event.offset.0);
                     tracing::warn!(
                         model = %self.model, topic, partition, offset,
                         "dropped as a duplicate, but its bytes differ from the first event with its id"
@@ -297,7 +297,7 @@ impl Worker {
                 continue;
             };
             let span = &batch.spans[event.span];
-            let (topic, partition, offset) = (&*span.topic, span.partition, event.offset);
+            let (topic, partition, offset) = (&*span.topic, span.partition, event.offset.0);
             tracing::warn!(model = %self.model, topic, partition, offset, "parked: {blame}");
             let reason = format!("topic {topic} partition {partition} offset {offset}: {blame}");
             self.board.parked(&self.model, blame.error_type, reason);

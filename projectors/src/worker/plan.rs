@@ -107,12 +107,12 @@ fn full(waiting: u32, total: u64, limits: &ParkedLimits) -> Option<String> {
     (total >= limits.max).then(|| format!("{total} records are parked, which is parked.max: {way}"))
 }
 
-/// Two records fail for the same reason where the same kind of error, SQLSTATE, rule and schema are in it.
+/// Two records fail for the same reason where kind of error, SQLSTATE and rule are the same.
 fn failure(batch: &EventBatch, event: &Event) -> Failure {
     let blame = event.blame().map(|blame| &batch.blames[blame]);
     let kind =
         blame.map(|blame| format!("{:?} {:?} {:?}", blame.error_type, blame.sqlstate, blame.rule));
-    let without_key = QueueId(u128::from(event.offset as u64));
+    let without_key = QueueId(u128::from(event.offset.0 as u64));
     Failure {
         reason: xxh3_64(kind.unwrap_or_default().as_bytes()),
         queue: batch.queue(event).unwrap_or(without_key),

@@ -84,7 +84,7 @@ impl Service {
         let mut shared = Shared::new(settings);
         while !shutdown.is_cancelled() {
             let ended = match self.prepare(definition, settings).await {
-                Ok(generation) => self.work(definition, &shared, generation, shutdown).await,
+                Ok(generation) => self.work(definition, &shared, &generation, shutdown).await,
                 Err(Fault::World { reason, .. }) => End::World(reason),
                 Err(other) => End::Stop(other.to_string()),
             };
@@ -143,9 +143,9 @@ impl Service {
         &self,
         definition: &Definition,
         settings: &ModelSettings,
-        generation: Generation,
+        generation: &Generation,
     ) -> Result<Vec<Rules>, Fault> {
-        let schema = crate::generation_schema(&definition.model.name, generation.number);
+        let schema = generation.id.schema();
         let connected = session::writer(&self.postgres, &schema, 0, settings.timeout).await;
         let mut connection = connected?;
         let rules = Rules::new(&mut connection, definition, &schema).await?;
@@ -158,12 +158,12 @@ impl Service {
         &self,
         definition: &Definition,
         shared: &Shared,
-        generation: Generation,
+        generation: &Generation,
         shutdown: &CancellationToken,
     ) -> End {
         let settings = &*shared.settings;
         let model = definition.model.name.clone();
-        let id = (model.clone(), generation.number);
+        let id = generation.id.clone();
         let window = generation.duplicate_window;
         let rules = match self.rules(definition, settings, generation).await {
             Ok(rules) => rules,
@@ -186,7 +186,7 @@ impl Service {
             broker: self.broker,
             client_id: format!("vitrina-{model}-{}", self.instance),
             topics: definition.topics(),
-            tag: format!("vitrina;1;model={model};generation={}", generation.number),
+            tag: format!("vitrina;1;model={model};generation={}", generation.id.number),
             max_events: settings.max_events,
             max_bytes: settings.max_bytes,
             linger: settings.linger,

@@ -86,7 +86,7 @@ impl Worker {
             for event in &mut batch.events[batch.done..] {
                 let span = &batch.spans[event.span];
                 let same = event.identity.is_some_and(|other| other.hash() == identity.hash());
-                let near = event.offset > offset && event.offset <= offset + length;
+                let near = event.offset > offset && event.offset.since(offset) <= length;
                 if same && near && (&span.topic, span.partition) == (&key.0, key.1) {
                     event.duplicate = true;
                 }
