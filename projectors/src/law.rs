@@ -14,6 +14,8 @@ mod trial;
 mod values;
 mod world;
 
+use std::io::Write as _;
+
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::{AssertSqlSafe, Executor};
 
@@ -33,7 +35,10 @@ fn setting(name: &str) -> Option<u64> {
 }
 
 async fn database() -> Option<PgConnectOptions> {
-    let url = std::env::var("VITRINA_TEST_POSTGRES_URL").ok()?;
+    let Ok(url) = std::env::var("VITRINA_TEST_POSTGRES_URL") else {
+        skip();
+        return None;
+    };
     let server = PgPool::connect(&url).await.unwrap();
     let name = format!("law_{}", rand::random::<u64>());
     server.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
@@ -45,6 +50,14 @@ async fn database() -> Option<PgConnectOptions> {
     let blind = "CREATE COLLATION public.blind (provider = icu, locale = 'und-u-ks-level2', deterministic = false)";
     pool.execute(blind).await.unwrap();
     Some(options)
+}
+
+/// A law that nobody tried must not pass for one that holds. The words go past the test's own output, which nobody sees
+/// where it passes.
+fn skip() {
+    let how = "run by `make test`, which starts Postgres";
+    assert!(std::env::var("CI").is_err(), "{how}");
+    writeln!(std::io::stderr(), "skipped: the law needs Postgres; {how}").unwrap();
 }
 
 /// How much is tried: as `make test` does with seeds that bring up every form, or as asked for.
@@ -106,10 +119,7 @@ async fn counterexamples_of_the_contract_stay_lawful() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn waves_equal_event_by_event() {
-    let Some(options) = database().await else {
-        assert!(std::env::var("CI").is_err(), "run by `make test`, which starts Postgres");
-        return;
-    };
+    let Some(options) = database().await else { return };
     let Extent { cases, seed: first } = Extent::read();
     let (mut tally, mut tried, mut models) = (Tally::default(), 0, 0u64);
     while tried < cases {

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use vitrina_projectors::Retried;
-use vitrina_projectors::parked::{self, Parked, Record};
+use vitrina_projectors::parked::{self, Parked, ParkedDetail};
 
 use super::operators::{BY, Operators};
 use crate::problem::{Kind, Problem};
@@ -52,8 +52,8 @@ pub struct VersionAnswer {
     pub fields: Value,
 }
 
-impl From<Record> for RecordAnswer {
-    fn from(record: Record) -> Self {
+impl From<ParkedDetail> for RecordAnswer {
+    fn from(record: ParkedDetail) -> Self {
         let header = |value: Option<Vec<u8>>| match value.map(String::from_utf8) {
             None => Value::Null,
             Some(Ok(text)) => Value::String(text),

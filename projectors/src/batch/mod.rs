@@ -105,6 +105,8 @@ impl EventBatch {
         if end == self.events.len() {
             return spans;
         }
+        // A span ends before its first event that is left, which is the last one that a walk from the back finds: what
+        // lies between two events (aborted records, markers) goes with the earlier one.
         for event in self.events[end..].iter().rev() {
             spans[event.span].to = event.offset;
         }

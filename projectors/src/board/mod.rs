@@ -187,7 +187,7 @@ impl Board {
     /// How each model stands.
     pub fn standings(&self) -> Vec<Standing> {
         let standing = |(model, entry): (&String, &Entry)| {
-            let (state, reason) = entry.told();
+            let (state, reason) = entry.stands();
             Standing {
                 model: model.clone(),
                 state,
@@ -318,7 +318,7 @@ impl Entry {
     }
 
     /// State and reason; what the consumer cannot do without is part of them.
-    fn told(&self) -> (State, Option<String>) {
+    fn stands(&self) -> (State, Option<String>) {
         if self.state == State::Stopped {
             return (self.state, self.reason.clone());
         }
@@ -335,7 +335,7 @@ impl Entry {
         let ends = self.ownership.ends();
         let lag_ms = self.lag(model, &ends);
         self.follow_lag(lag_ms, !ends.is_empty());
-        let (state, reason) = self.told();
+        let (state, reason) = self.stands();
         for other in State::ALL {
             metrics::state(model, other.name(), other == state);
         }

@@ -105,6 +105,8 @@ impl Writer {
         let begin = format!("BEGIN; SELECT pg_advisory_xact_lock{shared}({})", id.lock_key());
         within(patience, connection.execute(AssertSqlSafe(begin))).await?;
         let versions = bounded(patience, positions::advance(connection, id, &part.spans)).await?;
+        // Also how a writer begins: its queues know no version, so its first transaction reads what is parked and ends.
+        // A read of its own before it would be a second way to the same state, and could be stale when this lock is had.
         if !queues.knows(&versions) {
             within(patience, queues.follow(connection, id, versions)).await?;
             return Err(Fault::Stale);

@@ -9,7 +9,7 @@ pub(crate) mod store;
 pub(crate) mod workbench;
 
 pub use list::{Parked, count, list};
-pub use show::Record;
+pub use show::ParkedDetail;
 
 pub(crate) use queues::{ParkedVersion, Queues};
 pub(crate) use store::{Change, park};

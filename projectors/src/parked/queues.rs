@@ -141,7 +141,8 @@ impl Queues {
         .bind(parked)
         .fetch_all(connection)
         .await?;
-        // What came and left since is in neither.
+        // `parked` and `verdict` are the newest ids that were counted in. A record that came after `parked` and has left
+        // by now is in neither list, and must not be taken from a queue that it was never added to.
         for gone in left.iter().filter(|gone| gone.parked <= parked) {
             self.take(gone.queue.as_deref().and_then(QueueId::from_bytes));
         }

@@ -15,7 +15,7 @@ use crate::rules::statement::Statement;
 
 /// A parked record with its payload, which is personal data: for administrators only.
 #[derive(Debug, Clone)]
-pub struct Record {
+pub struct ParkedDetail {
     pub parked: Parked,
     pub value: Option<Vec<u8>>,
     pub headers: Vec<(String, Option<Vec<u8>>)>,
@@ -34,7 +34,7 @@ impl Desk {
     ///
     /// # Errors
     /// [`Refusal`].
-    pub async fn show(&self, id: i64) -> Result<Record, Refusal> {
+    pub async fn show(&self, id: i64) -> Result<ParkedDetail, Refusal> {
         let parked = list::by_ids(&self.pool, &[id]).await?.remove(0);
         let mut bench = Bench::new(self, &parked.generation()).await?;
         let shown = bench.show(self, parked).await;
@@ -44,7 +44,7 @@ impl Desk {
 }
 
 impl Bench {
-    async fn show(&mut self, desk: &Desk, parked: Parked) -> Result<Record, Refusal> {
+    async fn show(&mut self, desk: &Desk, parked: Parked) -> Result<ParkedDetail, Refusal> {
         let sql = format!("{STORED} WHERE id = $1");
         let stored: ParkedRecord = sqlx::query_as(AssertSqlSafe(sql))
             .bind(parked.id)
@@ -52,7 +52,7 @@ impl Bench {
             .await?;
         let headers = stored.header_bytes();
         let record = stored.record(&headers);
-        let mut shown = Record {
+        let mut shown = ParkedDetail {
             value: stored.value.clone(),
             headers: store::read_headers(&stored.headers),
             timestamp_ms: stored.timestamp_ms,

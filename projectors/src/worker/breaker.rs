@@ -81,13 +81,16 @@ impl Breaker {
         self.last.push_back(outcome);
     }
 
-    pub(crate) fn count(&mut self, outcomes: &[Outcome]) {
+    /// Counts what is committed; says why the breaker must open, if it must.
+    pub(crate) fn count(&mut self, outcomes: &[Outcome]) -> Option<String> {
+        let mut opens = None;
         for outcome in outcomes {
             match outcome {
                 Outcome::Applied(events) => self.applied(*events),
-                Outcome::Failed(failure) => drop(self.failed(*failure)),
+                Outcome::Failed(failure) => opens = self.failed(*failure).or(opens),
             }
         }
+        opens
     }
 
     pub(crate) fn open(&mut self, why: String, now: Instant, under: Option<i64>) {

@@ -57,7 +57,10 @@ impl Claims {
         }
     }
 
-    /// The window that was read by the partition's claim of this epoch, once.
+    /// The window that was read by the partition's claim of this epoch, once: whoever took it has marked events as seen
+    /// that may never be written, so a second taker would drop them as duplicates. It must claim anew, which reads anew.
+    /// It is read in the claim's own transaction, on the poll thread, and waits here: that transaction holds the position,
+    /// so the window is of the same moment, with all that the owner before has committed and nothing after.
     pub(crate) fn take_window(&self, partition: &TopicPartition, epoch: Epoch) -> Option<Window> {
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         let of_claim = windows.get(partition).is_some_and(|(other, _)| *other == epoch);

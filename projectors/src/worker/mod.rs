@@ -29,7 +29,7 @@ use crate::settings::ModelSettings;
 use crate::worker::bisect::Search;
 use crate::worker::breaker::Breaker;
 use crate::worker::claims::Claims;
-use crate::worker::plan::Plan;
+use crate::worker::plan::PlannedPart;
 
 /// What the workers of one model share.
 #[derive(Clone)]
@@ -228,7 +228,7 @@ impl Worker {
                 Err(_) => {
                     refreshed = true;
                     self.writer.queues.doubt();
-                    Plan::nothing(batch)
+                    PlannedPart::nothing(batch)
                 }
             };
             if self.probing && plan.culprits > 0 {
@@ -258,10 +258,16 @@ impl Worker {
     }
 
     /// The part is in Postgres.
-    fn committed(&mut self, batch: &mut EventBatch, plan: Plan, written: Written, took: Duration) {
+    fn committed(
+        &mut self,
+        batch: &mut EventBatch,
+        plan: PlannedPart,
+        written: Written,
+        took: Duration,
+    ) {
         (self.attempts, self.timeouts) = (0, 0);
-        let Plan { part, outcomes, opens, .. } = plan;
-        self.breaker().count(&outcomes);
+        let PlannedPart { part, outcomes, .. } = plan;
+        let opens = self.breaker().count(&outcomes);
         self.consumer.mirror(part.positions());
         self.board.committed(&self.model, &part.spans);
         let duplicates = part.range.len() - part.apply.len() - part.park.len();

@@ -12,26 +12,24 @@ use crate::settings::ParkedLimits;
 use crate::worker::breaker::{Breaker, Failure, Outcome};
 
 /// A part, and what the breaker will count once it is committed.
-pub(crate) struct Plan {
+pub(crate) struct PlannedPart {
     pub part: Part,
     pub outcomes: Vec<Outcome>,
-    /// Why the breaker opens behind this part.
-    pub opens: Option<String>,
     /// Records that are parked for their own fault.
     pub culprits: usize,
 }
 
-impl Plan {
+impl PlannedPart {
     /// A part that moves nothing: it only asks whether all is still as it was.
     pub(crate) fn nothing(batch: &EventBatch) -> Self {
         let spans = batch.spans.iter().map(|span| Span { to: span.from, ..span.clone() });
         let part =
             Part { range: batch.done..batch.done, spans: spans.collect(), ..Part::default() };
-        Self { part, outcomes: Vec::new(), opens: None, culprits: 0 }
+        Self { part, outcomes: Vec::new(), culprits: 0 }
     }
 }
 
-/// Plans the events from `batch.done` to `end`, or fewer where the breaker opens or no more may be parked.
+/// Plans the events from `batch.done` to `end`, with a copy of the breaker to look ahead with; or fewer where the breaker opens or no more may be parked.
 ///
 /// # Errors
 /// The first of them would have to be parked, and there is no room: a sentence.
@@ -41,9 +39,9 @@ pub(crate) fn plan(
     queues: &Queues,
     limits: &ParkedLimits,
     mut breaker: Breaker,
-) -> Result<Plan, String> {
+) -> Result<PlannedPart, String> {
     let part = Part { range: batch.done..end, ..Part::default() };
-    let mut plan = Plan { part, outcomes: Vec::new(), opens: None, culprits: 0 };
+    let mut plan = PlannedPart { part, outcomes: Vec::new(), culprits: 0 };
     let nothing_parks = queues.is_empty() && batch.blames.is_empty();
     let mut parking: HashMap<QueueId, u32> = HashMap::new();
     let mut in_a_row = 0;
@@ -75,8 +73,8 @@ pub(crate) fn plan(
             let failure = failure(batch, event);
             plan.outcomes.extend([Outcome::Applied(in_a_row), Outcome::Failed(failure)]);
             breaker.applied(std::mem::take(&mut in_a_row));
-            plan.opens = breaker.failed(failure);
-            if plan.opens.is_some() {
+            // Only where to cut: the breaker opens when this is committed, by what all workers have counted until then.
+            if breaker.failed(failure).is_some() {
                 plan.part.range.end = index + 1;
                 break;
             }
