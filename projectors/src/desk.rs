@@ -10,12 +10,14 @@ use sqlx::{AssertSqlSafe, Executor};
 use vitrina_avro::Registry;
 
 use crate::commit::window;
-use crate::fault::Fault;
 use crate::metrics;
 use crate::names::GenerationId;
 use crate::parked::list::{self, Parked};
 use crate::parked::queues;
-use crate::parked::workbench::Bench;
+use crate::parked::refusal::Refusal;
+use crate::parked::replay::QueueToReplay;
+use crate::parked::show::ParkedDetail;
+use crate::parked::workbench::Workbench;
 
 /// Where operators' decisions are made. Any process with the same settings has one.
 #[derive(Clone)]
@@ -23,35 +25,6 @@ pub struct Desk {
     pub pool: PgPool,
     pub postgres: PgConnectOptions,
     pub registry: Arc<Registry>,
-}
-
-/// Why a decision was not carried out.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// A model or an id that is not known: a sentence with some that are.
-    #[error("{0}")]
-    Unknown(String),
-    /// What was asked cannot be.
-    #[error("{0}")]
-    Wrong(String),
-    /// The world is in the way: the same again, later.
-    #[error("{0}")]
-    World(String),
-}
-
-impl From<sqlx::Error> for Refusal {
-    fn from(error: sqlx::Error) -> Self {
-        Fault::from(error).into()
-    }
-}
-
-impl From<Fault> for Refusal {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::World { reason, .. } | Fault::TimedOut { reason, .. } => Self::World(reason),
-            other => Self::Wrong(other.to_string()),
-        }
-    }
 }
 
 /// What came of a retry.
@@ -63,16 +36,23 @@ pub struct Retried {
     pub still_parked: Vec<Parked>,
 }
 
-/// A queue to be replayed: that of a record, or the record alone where it has no key.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Queue {
-    /// Of the record that named it.
-    pub id: i64,
-    pub topic: String,
-    pub queue: Option<Vec<u8>>,
-}
-
 impl Desk {
+    /// Looks into a parked record. What cannot be told of it is left out.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn show(&self, id: i64) -> Result<ParkedDetail, Refusal> {
+        let parked = list::by_ids(&self.pool, &[id]).await?.remove(0);
+        let mut workbench = self.workbench(&parked.generation()).await?;
+        let shown = workbench.show(parked).await;
+        workbench.close().await;
+        shown
+    }
+
+    async fn workbench(&self, id: &GenerationId) -> Result<Workbench, Refusal> {
+        Workbench::open(&self.pool, &self.postgres, self.registry.clone(), id).await
+    }
+
     /// Replays the queues of these records in order, each in one transaction, up to the first record that fails again.
     ///
     /// # Errors
@@ -93,7 +73,7 @@ impl Desk {
     /// [`Refusal`]; queues before the one in the way may have been replayed.
     pub async fn retry_all(&self, model: Option<&str>) -> Result<Retried, Refusal> {
         if let Some(model) = model {
-            known(&self.pool, model).await?;
+            list::known(&self.pool, model).await?;
         }
         let models: Vec<(String, i32)> = sqlx::query_as(
             "SELECT DISTINCT m.model, m.live FROM vitrina.model m
@@ -126,23 +106,23 @@ impl Desk {
         .bind(ids)
         .fetch_all(&self.pool)
         .await?;
-        let mut bench = Bench::new(self, id).await?;
+        let mut workbench = self.workbench(id).await?;
         let before = retried.applied;
         let mut failed = Vec::new();
         for (head, topic, queue) in queues {
-            let replayed = bench.replay(&Queue { id: head, topic, queue }).await;
+            let replayed = workbench.replay(&QueueToReplay { id: head, topic, queue }).await;
             let replayed = match replayed {
                 Ok(replayed) => replayed,
                 Err(refusal) => {
-                    bench.close().await;
+                    workbench.close().await;
                     return Err(refusal);
                 }
             };
             retried.applied += replayed.applied;
             failed.extend(replayed.failed);
         }
-        window::forget_kept(&mut bench.connection, id).await?;
-        bench.close().await;
+        window::forget_kept(&mut workbench.connection, id).await?;
+        workbench.close().await;
         metrics::retried(&id.model, retried.applied - before, failed.len() as u64);
         retried.still_parked.extend(list::still_parked(&self.pool, &failed).await?);
         Ok(())
@@ -200,7 +180,7 @@ impl Desk {
     /// # Errors
     /// [`Refusal`].
     pub async fn pause(&self, model: &str, by: &str) -> Result<(), Refusal> {
-        known(&self.pool, model).await?;
+        list::known(&self.pool, model).await?;
         sqlx::query(
             "UPDATE vitrina.model SET paused_at = coalesce(paused_at, now()), paused_by = coalesce(paused_by, $2)
              WHERE model = $1",
@@ -217,7 +197,7 @@ impl Desk {
     /// # Errors
     /// [`Refusal`].
     pub async fn resume(&self, model: &str) -> Result<(), Refusal> {
-        known(&self.pool, model).await?;
+        list::known(&self.pool, model).await?;
         sqlx::query(
             "UPDATE vitrina.model SET paused_at = NULL, paused_by = NULL, resumed = resumed + 1 WHERE model = $1",
         )
@@ -226,21 +206,4 @@ impl Desk {
         .await?;
         Ok(())
     }
-}
-
-/// # Errors
-/// There is no such model: the names of those that there are.
-pub(crate) async fn known(pool: &PgPool, model: &str) -> Result<(), Refusal> {
-    let names: Vec<String> = sqlx::query_scalar("SELECT model FROM vitrina.model ORDER BY model")
-        .fetch_all(pool)
-        .await?;
-    if names.iter().any(|name| name == model) {
-        return Ok(());
-    }
-    let known = if names.is_empty() {
-        "there are none yet".to_owned()
-    } else {
-        format!("there are {}", names.join(", "))
-    };
-    Err(Refusal::Unknown(format!("there is no model {model}: {known}")))
 }

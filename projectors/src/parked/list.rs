@@ -4,7 +4,7 @@
 use serde::{Serialize, Serializer};
 use sqlx::PgPool;
 
-use crate::desk::Refusal;
+use super::refusal::Refusal;
 use crate::names::GenerationId;
 
 /// A parked record, without its payload; serialized as the admin API and `vitrina parked --json` tell it.
@@ -80,7 +80,7 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<Parked>, Refusal> {
     if let Some(model) = model {
-        crate::desk::known(pool, model).await?;
+        known(pool, model).await?;
     }
     let sql = format!(
         "{LISTED} WHERE p.id > $1 AND ($2::text IS NULL OR p.model = $2) ORDER BY p.id LIMIT $3"
@@ -137,4 +137,21 @@ pub async fn count(pool: &PgPool) -> sqlx::Result<Vec<(String, i64)>> {
     )
     .fetch_all(pool)
     .await
+}
+
+/// # Errors
+/// There is no such model: the names of those that there are.
+pub(crate) async fn known(pool: &PgPool, model: &str) -> Result<(), Refusal> {
+    let names: Vec<String> = sqlx::query_scalar("SELECT model FROM vitrina.model ORDER BY model")
+        .fetch_all(pool)
+        .await?;
+    if names.iter().any(|name| name == model) {
+        return Ok(());
+    }
+    let known = if names.is_empty() {
+        "there are none yet".to_owned()
+    } else {
+        format!("there are {}", names.join(", "))
+    };
+    Err(Refusal::Unknown(format!("there is no model {model}: {known}")))
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod list;
 pub(crate) mod queues;
+pub(crate) mod refusal;
 pub(crate) mod replay;
 pub(crate) mod show;
 pub(crate) mod store;

@@ -8,16 +8,25 @@ use sqlx::{AssertSqlSafe, Executor as _};
 use vitrina_avro::Rows;
 
 use super::queues::raise_versions;
+use super::refusal::Refusal;
 use super::store::without_nul;
-use super::workbench::{Bench, ParkedRecord, STORED};
+use super::workbench::{ParkedRecord, STORED, Workbench};
 use crate::batch::{Identity, Reading, Row};
-use crate::desk::{Queue, Refusal};
 use crate::fault::{Blame, Fault};
 use crate::rules::run::Bounded;
 use crate::session::{self, within};
 
 /// Records of one transaction: a long queue neither fills the memory nor keeps the writers waiting.
 const CHUNK: u64 = 500;
+
+/// A queue to be replayed: that of a record, or the record alone where it has no key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct QueueToReplay {
+    /// Of the record that named it.
+    pub id: i64,
+    pub topic: String,
+    pub queue: Option<Vec<u8>>,
+}
 
 /// What came of one queue.
 #[derive(Debug, Default)]
@@ -35,10 +44,10 @@ enum Verdict {
     Fails(Blame),
 }
 
-impl Bench {
+impl Workbench {
     /// # Errors
     /// [`Refusal`]; what was replayed before stays so.
-    pub(crate) async fn replay(&mut self, queue: &Queue) -> Result<Replayed, Refusal> {
+    pub(crate) async fn replay(&mut self, queue: &QueueToReplay) -> Result<Replayed, Refusal> {
         let mut applied = 0;
         loop {
             let begin = format!("BEGIN; SELECT pg_advisory_xact_lock({})", self.id.lock_key());
@@ -61,7 +70,7 @@ impl Bench {
     }
 
     /// Fetches the schemas of the queue's records, outside of any transaction.
-    async fn learn_all(&mut self, queue: &Queue) -> Result<(), Refusal> {
+    async fn learn_all(&mut self, queue: &QueueToReplay) -> Result<(), Refusal> {
         for stored in self.records(queue).await? {
             let headers = stored.header_bytes();
             let read = self.reader.read(&stored.record(&headers), &mut self.reader.rows());
@@ -72,7 +81,7 @@ impl Bench {
         Ok(())
     }
 
-    async fn records(&mut self, queue: &Queue) -> sqlx::Result<Vec<ParkedRecord>> {
+    async fn records(&mut self, queue: &QueueToReplay) -> sqlx::Result<Vec<ParkedRecord>> {
         let sql = format!(
             "{STORED} WHERE model = $1 AND generation = $2
                AND CASE WHEN $3::bytea IS NULL THEN id = $4 ELSE queue = $3 END ORDER BY id LIMIT {CHUNK}"
@@ -82,7 +91,7 @@ impl Bench {
     }
 
     /// `None`: a record's schema has not been asked for.
-    async fn replay_locked(&mut self, queue: &Queue) -> Result<Option<Replayed>, Refusal> {
+    async fn replay_locked(&mut self, queue: &QueueToReplay) -> Result<Option<Replayed>, Refusal> {
         raise_versions(&mut self.connection, &self.id, std::slice::from_ref(&queue.topic)).await?;
         let mut replayed = Replayed::default();
         let mut seen = HashSet::new();

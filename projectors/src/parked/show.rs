@@ -6,11 +6,11 @@ use serde_json::Value;
 use sqlx::AssertSqlSafe;
 use vitrina_avro::{Contract, Decoder, Layout};
 
-use super::list::{self, Parked};
+use super::list::Parked;
+use super::refusal::Refusal;
 use super::store;
-use super::workbench::{Bench, ParkedRecord, STORED};
+use super::workbench::{ParkedRecord, STORED, Workbench};
 use crate::batch::{Reading, RecordReader, Row};
-use crate::desk::{Desk, Refusal};
 use crate::rules::statement::Statement;
 
 /// A parked record with its payload, which is personal data: for administrators only.
@@ -29,22 +29,12 @@ pub struct ParkedDetail {
     pub versions: Vec<(String, Value)>,
 }
 
-impl Desk {
-    /// Looks into a parked record. What cannot be told of it is left out.
+impl Workbench {
+    /// Looks into a parked record.
     ///
     /// # Errors
-    /// [`Refusal`].
-    pub async fn show(&self, id: i64) -> Result<ParkedDetail, Refusal> {
-        let parked = list::by_ids(&self.pool, &[id]).await?.remove(0);
-        let mut bench = Bench::new(self, &parked.generation()).await?;
-        let shown = bench.show(self, parked).await;
-        bench.close().await;
-        shown
-    }
-}
-
-impl Bench {
-    async fn show(&mut self, desk: &Desk, parked: Parked) -> Result<ParkedDetail, Refusal> {
+    /// Postgres is away.
+    pub(crate) async fn show(&mut self, parked: Parked) -> Result<ParkedDetail, Refusal> {
         let sql = format!("{STORED} WHERE id = $1");
         let stored: ParkedRecord = sqlx::query_as(AssertSqlSafe(sql))
             .bind(parked.id)
@@ -64,7 +54,7 @@ impl Bench {
         };
         let Ok(framed) = Decoder::frame(&record) else { return Ok(shown) };
         shown.schema = Some(framed.schema.to_string());
-        let Ok(schema) = desk.registry.schema(&framed.schema).await else { return Ok(shown) };
+        let Ok(schema) = self.registry.schema(&framed.schema).await else { return Ok(shown) };
         shown.writer_schema = Some(Value::String(schema.describe()));
         for contract in
             self.definition.layouts.iter().map(|layout| layout.contract.clone()).collect::<Vec<_>>()

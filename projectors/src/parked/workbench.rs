@@ -4,27 +4,27 @@
 use std::sync::Arc;
 
 use sqlx::Connection as _;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use vitrina_avro::{Decoder, HeaderPlace, Headers, Record, Registry};
 use vitrina_ingest::Offset;
 
+use super::refusal::Refusal;
 use crate::batch::{RecordReader, Unlearnt};
 use crate::definition::Definition;
-use crate::desk::{Desk, Refusal};
 use crate::fault::Fault;
 use crate::generation::open;
 use crate::names::GenerationId;
 use crate::rules::Rules;
 use crate::session;
 
-pub(crate) struct Bench {
+pub(crate) struct Workbench {
     pub id: GenerationId,
     pub duplicate_window: u32,
     pub definition: Definition,
     pub reader: RecordReader,
     pub rules: Rules,
     pub connection: PgConnection,
-    registry: Arc<Registry>,
+    pub registry: Arc<Registry>,
 }
 
 /// A parked record as it is stored.
@@ -54,14 +54,18 @@ pub(crate) struct HeaderBytes {
     places: Vec<HeaderPlace>,
 }
 
-impl Bench {
+impl Workbench {
     /// # Errors
     /// [`Refusal`].
-    pub(crate) async fn new(desk: &Desk, id: &GenerationId) -> Result<Self, Refusal> {
-        let (definition, duplicate_window) = open::stored(&desk.pool, id).await?;
+    pub(crate) async fn open(
+        pool: &PgPool,
+        postgres: &PgConnectOptions,
+        registry: Arc<Registry>,
+        id: &GenerationId,
+    ) -> Result<Self, Refusal> {
+        let (definition, duplicate_window) = open::stored(pool, id).await?;
         let schema = id.schema();
-        let mut connection =
-            session::writer(&desk.postgres, &schema, 0, session::STATEMENT).await?;
+        let mut connection = session::writer(postgres, &schema, 0, session::STATEMENT).await?;
         let rules = Rules::new(&mut connection, &definition, &schema).await?;
         let decoder = Decoder::new(&definition.contracts, definition.layouts.clone());
         Ok(Self {
@@ -71,7 +75,7 @@ impl Bench {
             definition,
             rules,
             connection,
-            registry: desk.registry.clone(),
+            registry,
         })
     }
 

@@ -1,0 +1,32 @@
+//! Why an operator's decision was not carried out.
+
+use crate::fault::Fault;
+
+/// Why a decision was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A model or an id that is not known: a sentence with some that are.
+    #[error("{0}")]
+    Unknown(String),
+    /// What was asked cannot be.
+    #[error("{0}")]
+    Wrong(String),
+    /// The world is in the way: the same again, later.
+    #[error("{0}")]
+    World(String),
+}
+
+impl From<sqlx::Error> for Refusal {
+    fn from(error: sqlx::Error) -> Self {
+        Fault::from(error).into()
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::World { reason, .. } | Fault::TimedOut { reason, .. } => Self::World(reason),
+            other => Self::Wrong(other.to_string()),
+        }
+    }
+}
