@@ -14,7 +14,7 @@ pub use client::{
     owned_property,
 };
 pub use consumer::{Consumer, End, Ownership, Subscription};
-pub use loss::{lost_offsets, recreated};
+pub use loss::LogLoss;
 pub use offset::{Epoch, Offset};
 pub use positions::{Claim, Found, NoClaim, Positions, TopicPartition};
 pub use producer::{Outgoing, PublishError, Publisher, complete};

@@ -1,34 +1,49 @@
-//! How it is said that a log is not the one that was read before. Both the poll loop and whoever keeps the positions find
-//! it out, and say it in the same words.
+//! That a log is not the one that was read before. Both the poll loop and whoever keeps the positions find it out, and say
+//! it in the same words.
 
 use crate::offset::Offset;
 
-/// The topic's id is another one.
-pub fn recreated(topic: &str) -> String {
-    format!(
+/// How a log is known not to be the one that was read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LogLoss {
+    /// The topic's id is another one.
+    #[error(
         "topic {topic} was deleted and created again: its offsets now count another log, so the model cannot go on \
          from its position; rebuild it, or restore the topic"
-    )
+    )]
+    Recreated { topic: String },
+    #[error(
+        "topic {topic} partition {partition}: the next offset to read is {next}, but the log begins at {start}; \
+         {} records were deleted before they were read (retention?); rebuild the model to go on",
+        start.since(*next)
+    )]
+    Deleted { topic: String, partition: i32, next: Offset, start: Offset },
+    #[error(
+        "topic {topic} partition {partition}: the next offset to read is {next}, but the log ends at {end}; \
+         the topic was re-created or lost records; rebuild the model, or restore the topic"
+    )]
+    Shortened { topic: String, partition: i32, next: Offset, end: Offset },
 }
 
-/// The log, from `start` up to `end`, does not hold offset `next`.
-pub fn lost_offsets(
-    topic: &str,
-    partition: i32,
-    next: Offset,
-    start: Offset,
-    end: Offset,
-) -> String {
-    if next < start {
-        format!(
-            "topic {topic} partition {partition}: the next offset to read is {next}, but the log begins at {start}; \
-             {} records were deleted before they were read (retention?); rebuild the model to go on",
-            start.since(next)
-        )
-    } else {
-        format!(
-            "topic {topic} partition {partition}: the next offset to read is {next}, but the log ends at {end}; \
-             the topic was re-created or lost records; rebuild the model, or restore the topic"
-        )
+impl LogLoss {
+    pub fn recreated(topic: &str) -> Self {
+        Self::Recreated { topic: topic.to_owned() }
+    }
+
+    /// What is lost where the log, from `start` up to `end`, does not hold offset `next`.
+    pub fn of_offset(
+        topic: &str,
+        partition: i32,
+        next: Offset,
+        (start, end): (Offset, Offset),
+    ) -> Option<Self> {
+        let topic = topic.to_owned();
+        if next < start {
+            Some(Self::Deleted { topic, partition, next, start })
+        } else if next > end {
+            Some(Self::Shortened { topic, partition, next, end })
+        } else {
+            None
+        }
     }
 }

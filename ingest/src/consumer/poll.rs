@@ -22,7 +22,7 @@ use super::rebalance::Rebalance;
 use super::subscription::Subscription;
 use super::watchdog::Watchdog;
 use crate::batch::{Batch, Span};
-use crate::loss::{lost_offsets, recreated};
+use crate::loss::LogLoss;
 use crate::offset::{Epoch, Offset};
 use crate::positions::{Positions, TopicPartition};
 
@@ -281,9 +281,9 @@ impl Poll {
             else {
                 continue;
             };
-            let (start, end) = (Offset(start), Offset(end));
-            if !(start..=end).contains(&claim.next_offset) {
-                return End::Stop(lost_offsets(&topic, partition, claim.next_offset, start, end));
+            let bounds = (Offset(start), Offset(end));
+            if let Some(loss) = LogLoss::of_offset(&topic, partition, claim.next_offset, bounds) {
+                return End::Stop(loss.to_string());
             }
         }
         End::World("Kafka: an offset was out of range".into())
@@ -378,7 +378,7 @@ impl Poll {
         let Ok(found) = context.topic_ids(&self.consumer, &names) else { return Ok(false) };
         for (topic, id) in &claimed {
             if found.get(topic).is_some_and(|now| now != id) {
-                return Err(End::Stop(recreated(topic)));
+                return Err(End::Stop(LogLoss::recreated(topic).to_string()));
             }
         }
         self.identified = Some(Instant::now());

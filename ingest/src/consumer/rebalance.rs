@@ -15,7 +15,7 @@ use super::end::End;
 use super::ownership::Ownership;
 use super::subscription::Subscription;
 use crate::client::{BrokerKind, topic_ids};
-use crate::loss::recreated;
+use crate::loss::LogLoss;
 use crate::offset::Offset;
 use crate::positions::{Found, NoClaim, Positions, TopicPartition};
 
@@ -119,7 +119,7 @@ impl Rebalance {
         for found in &found {
             let before = state.topic_ids.get(&*found.topic).filter(|id| !id.is_empty());
             if before.is_some_and(|before| *before != found.topic_id) {
-                return Err(NoClaim::Stop(recreated(&found.topic)));
+                return Err(NoClaim::Stop(LogLoss::recreated(&found.topic).to_string()));
             }
         }
         let mut claimed = Vec::with_capacity(found.len());

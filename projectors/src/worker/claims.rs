@@ -8,9 +8,7 @@ use std::time::Duration;
 use sqlx::postgres::PgPool;
 use sqlx::{Postgres, Transaction};
 use tokio::runtime::Handle;
-use vitrina_ingest::{
-    Claim, Epoch, Found, NoClaim, Offset, Positions, TopicPartition, lost_offsets, recreated,
-};
+use vitrina_ingest::{Claim, Epoch, Found, LogLoss, NoClaim, Offset, Positions, TopicPartition};
 
 use crate::board::Board;
 use crate::commit::window::Window;
@@ -135,17 +133,11 @@ impl Claims {
         .fetch_one(&mut **transaction)
         .await?;
         let (epoch, next_offset) = (Epoch(epoch), Offset(next_offset));
-        if !(found.log_start..=found.log_end).contains(&next_offset) {
-            let (start, end) = (found.log_start, found.log_end);
-            return Err(ClaimError::Log(lost_offsets(
-                &found.topic,
-                found.partition,
-                next_offset,
-                start,
-                end,
-            )));
+        let bounds = (found.log_start, found.log_end);
+        match LogLoss::of_offset(&found.topic, found.partition, next_offset, bounds) {
+            Some(loss) => Err(loss.into()),
+            None => Ok(Claim { epoch, next_offset }),
         }
-        Ok(Claim { epoch, next_offset })
     }
 
     /// Any partition of the topic that was read under another id tells that the topic is another one.
@@ -165,7 +157,7 @@ impl Claims {
         .bind(&found.topic_id)
         .fetch_one(&mut **transaction)
         .await?;
-        if other { Err(ClaimError::Log(recreated(&found.topic))) } else { Ok(()) }
+        if other { Err(LogLoss::recreated(&found.topic).into()) } else { Ok(()) }
     }
 
     async fn window(
@@ -199,16 +191,15 @@ enum ClaimError {
     Postgres(#[from] sqlx::Error),
     #[error(transparent)]
     Control(#[from] ControlError),
-    #[error("{0}")]
-    Log(String),
+    #[error(transparent)]
+    Log(#[from] LogLoss),
 }
 
 impl From<ClaimError> for NoClaim {
     fn from(error: ClaimError) -> Self {
         match error {
-            ClaimError::Log(what) | ClaimError::Control(ControlError::OtherDeployment(what)) => {
-                Self::Stop(what)
-            }
+            ClaimError::Log(loss) => Self::Stop(loss.to_string()),
+            ClaimError::Control(ControlError::OtherDeployment(what)) => Self::Stop(what),
             other => Self::World(other.to_string()),
         }
     }
