@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bank;
+mod blame;
 mod check;
 mod command_line;
 mod exactly_once;

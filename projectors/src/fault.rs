@@ -1,10 +1,11 @@
-//! The record or the world? From an error of Postgres (`sqlstate.rs`) or the registry to what is to be done. What is not
-//! known stops the model: it is never taken for the record's fault.
+//! The record or the world? From an error of Postgres (`sqlstate.rs`) or the registry to what is to be done. What a rule
+//! fails with for one event alone, while others pass it, is that record's; where that cannot be told from the code, others
+//! are tried.
 
 use std::fmt;
 use std::time::Duration;
 
-use sqlx::postgres::PgDatabaseError;
+use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
 use vitrina_avro::{RecordError, RegistryError};
 use vitrina_ingest::TopicPartition;
 
@@ -21,13 +22,30 @@ pub enum Fault {
     Stale,
     /// The world's trouble: the same batch again, later.
     World { trouble: Trouble, reason: String },
-    /// A statement took too long: fewer events at once; one alone is tried again a few times.
-    TimedOut { event: Option<usize>, reason: String },
+    /// The event's own, or everybody's: what comes of other events tells.
+    Doubt { event: Option<usize>, blame: Blame, otherwise: Otherwise },
     /// Some event's values are refused; which one is known only where it ran alone. `row`: Postgres's words on the row that
     /// a constraint refused, which point at it; they hold its values, so they go no further.
     Record { event: Option<usize>, blame: Blame, row: Option<String> },
     /// Going on would be wrong until somebody looks.
     Stop(String),
+}
+
+/// What follows where other events fare no better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Otherwise {
+    /// It is waited out, as the world's trouble.
+    Wait(Trouble),
+    /// The model stops: the catalogue, or rights.
+    Stop,
+}
+
+/// What an error of Postgres that a rule ran into says of its event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Judgement {
+    World,
+    Doubt(ErrorType, Otherwise),
+    Record(ErrorType),
 }
 
 /// Why a record is not applied, as whoever looks after it needs to know.
@@ -86,10 +104,8 @@ impl fmt::Display for Fault {
         match self {
             Self::Fenced(partitions) => write!(f, "another instance has claimed {partitions:?}"),
             Self::Stale => f.write_str("the parked keys have changed"),
-            Self::World { reason, .. } | Self::TimedOut { reason, .. } | Self::Stop(reason) => {
-                f.write_str(reason)
-            }
-            Self::Record { blame, .. } => blame.fmt(f),
+            Self::World { reason, .. } | Self::Stop(reason) => f.write_str(reason),
+            Self::Record { blame, .. } | Self::Doubt { blame, .. } => blame.fmt(f),
         }
     }
 }
@@ -112,33 +128,35 @@ impl Fault {
         Self::World { trouble: Trouble::Transient, reason: reason.into() }
     }
 
-    /// An error of the rule at `place` (`file:line`), over the one event that is named, or over several.
-    pub(crate) fn in_rule(error: &sqlx::Error, place: &str, event: Option<usize>) -> Self {
-        let (sqlx::Error::Database(database), Some(state)) = (error, Sqlstate::of(error)) else {
-            return Self::of(error);
-        };
+    /// An error of the rule at `place` (`file:line`), or of the transaction's end, over the one event that is named, or
+    /// over several.
+    pub(crate) fn in_rule(error: &sqlx::Error, place: Option<&str>, event: Option<usize>) -> Self {
+        let sqlx::Error::Database(database) = error else { return Self::of(error) };
+        let said = database.try_downcast_ref::<PgDatabaseError>();
+        let of_text =
+            matches!(said.and_then(PgDatabaseError::position), Some(PgErrorPosition::Original(_)));
         let sqlstate = database.code().unwrap_or_default().into_owned();
-        let message = database.message();
-        let Some(error_type) = refused_values(state) else {
-            return match state {
-                Sqlstate::TimedOut => Self::TimedOut {
-                    event,
-                    reason: format!("Postgres, in the rule at {place}: {message} [{sqlstate}]"),
-                },
-                state if state.passes() => Self::of(error),
-                _ => Self::Stop(format!(
-                    "Postgres refuses the rule at {place}: {message} [{sqlstate}]"
-                )),
-            };
-        };
-        let row = database.try_downcast_ref::<PgDatabaseError>().and_then(PgDatabaseError::detail);
-        let blame = Blame {
+        let blame = |error_type| Blame {
             error_type,
-            reason: message.to_owned(),
-            sqlstate: Some(sqlstate),
-            rule: Some(place.to_owned()),
+            reason: database.message().to_owned(),
+            sqlstate: Some(sqlstate.clone()),
+            rule: place.map(str::to_owned),
         };
-        Self::Record { event, blame, row: row.map(str::to_owned) }
+        match judge(Sqlstate::of_code(&sqlstate), of_text) {
+            Judgement::World => Self::of(error),
+            Judgement::Doubt(error_type, otherwise) => {
+                Self::Doubt { event, blame: blame(error_type), otherwise }
+            }
+            Judgement::Record(error_type) => {
+                let row = said.and_then(PgDatabaseError::detail).map(str::to_owned);
+                Self::Record { event, blame: blame(error_type), row }
+            }
+        }
+    }
+
+    /// Somebody has cancelled the statement, before its time was over.
+    pub(crate) fn cancelled(error: &sqlx::Error, place: &str) -> Self {
+        Self::world(format!("Postgres, in the rule at {place}: {error}"))
     }
 
     /// An error outside of any rule, which no record is to blame for.
@@ -155,7 +173,7 @@ impl Fault {
         let said = format!("{} [{code}]", database.message());
         let trouble = match Sqlstate::of_code(&code) {
             Sqlstate::Transient | Sqlstate::Deadlock => Trouble::Transient,
-            Sqlstate::Resource => Trouble::Resource,
+            Sqlstate::Resource | Sqlstate::Internal => Trouble::Resource,
             Sqlstate::TimedOut => Trouble::Timeout,
             _ => return Self::Stop(format!("Postgres refuses: {said}")),
         };
@@ -183,16 +201,28 @@ impl Fault {
     }
 }
 
-/// The kind of error, where what Postgres refuses are an event's values.
-fn refused_values(state: Sqlstate) -> Option<ErrorType> {
+/// `of_text`: Postgres shows a place in the statement's own text, so what it refuses is the text, whatever the event holds.
+fn judge(state: Sqlstate, of_text: bool) -> Judgement {
     match state {
-        Sqlstate::Check => Some(ErrorType::BusinessRule),
-        Sqlstate::Value
-        | Sqlstate::Time
-        | Sqlstate::Constraint
-        | Sqlstate::Cardinality
-        | Sqlstate::Limit => Some(ErrorType::Validation),
-        _ => None,
+        state if state.passes() => Judgement::World,
+        Sqlstate::TimedOut => {
+            Judgement::Doubt(ErrorType::Timeout, Otherwise::Wait(Trouble::Timeout))
+        }
+        // What is damaged, or a value that nobody has thought of.
+        Sqlstate::Internal => {
+            Judgement::Doubt(ErrorType::Validation, Otherwise::Wait(Trouble::Resource))
+        }
+        Sqlstate::NotAllowed
+        | Sqlstate::NotLetIn
+        | Sqlstate::NoTable
+        | Sqlstate::NoColumn
+        | Sqlstate::NoDatabase
+        | Sqlstate::Untyped
+        | Sqlstate::Misfit
+        | Sqlstate::Session => Judgement::Doubt(ErrorType::Validation, Otherwise::Stop),
+        _ if of_text => Judgement::Doubt(ErrorType::Validation, Otherwise::Stop),
+        Sqlstate::Check | Sqlstate::Raised => Judgement::Record(ErrorType::BusinessRule),
+        _ => Judgement::Record(ErrorType::Validation),
     }
 }
 
@@ -216,22 +246,47 @@ impl From<&RecordError> for Blame {
 mod tests {
     use super::*;
 
-    fn refused(code: &str) -> Option<ErrorType> {
-        refused_values(Sqlstate::of_code(code))
+    fn judged(code: &str) -> Judgement {
+        judge(Sqlstate::of_code(code), false)
     }
 
     #[test]
-    fn what_is_not_known_to_be_the_records_fault_never_is() {
-        for state in ["42P01", "42501", "42703", "57014", "40P01", "53100", "P0001", "XX000", ""] {
-            assert_eq!(refused(state), None, "{state}");
+    fn what_a_value_can_be_refused_with_is_the_records_whatever_its_code() {
+        for code in [
+            "22003", "22007", "22P02", "21000", "23505", "54000", "0A000", "42601", "42704",
+            "2F003", "38000", "39004", "20000", "ABCDE", "",
+        ] {
+            assert_eq!(judged(code), Judgement::Record(ErrorType::Validation), "{code}");
+        }
+        for code in ["23514", "P0001", "P0004"] {
+            assert_eq!(judged(code), Judgement::Record(ErrorType::BusinessRule), "{code}");
         }
     }
 
     #[test]
-    fn refused_values_are_the_records_fault() {
-        for state in ["22003", "22007", "22P02", "21000", "23505", "54000"] {
-            assert_eq!(refused(state), Some(ErrorType::Validation), "{state}");
+    fn what_hangs_on_the_catalogue_or_on_rights_stops_unless_others_pass() {
+        let stops = Judgement::Doubt(ErrorType::Validation, Otherwise::Stop);
+        for code in [
+            "42501", "42P01", "42703", "3F000", "42883", "42P10", "42804", "26000", "25P02",
+            "55000",
+        ] {
+            assert_eq!(judged(code), stops, "{code}");
         }
-        assert_eq!(refused("23514"), Some(ErrorType::BusinessRule));
+        assert_eq!(judge(Sqlstate::Text, true), stops);
+        assert_eq!(judge(Sqlstate::Value, true), stops);
+    }
+
+    #[test]
+    fn the_world_is_never_the_records() {
+        for code in
+            ["08006", "25006", "40001", "40P01", "53100", "55P03", "57P01", "58030", "XX001"]
+        {
+            assert_eq!(judged(code), Judgement::World, "{code}");
+            assert_eq!(judge(Sqlstate::of_code(code), true), Judgement::World, "{code}");
+        }
+        for code in ["57014", "XX000"] {
+            let waits = matches!(judged(code), Judgement::Doubt(_, Otherwise::Wait(_)));
+            assert!(waits, "{code}");
+        }
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, Executor as _};
 
+use crate::names::GenerationId;
+
 /// The session that writes: `docs/contract.md` §4.1 says what must be pinned.
 const PINNED: &[(&str, &str)] = &[
     ("TimeZone", "UTC"),
@@ -26,15 +28,33 @@ const PINNED: &[(&str, &str)] = &[
 ];
 
 /// A batch that hangs must not hold its locks for ever: these are the server's own limits.
-const LIMITS: &[(&str, &str)] = &[
-    ("lock_timeout", "20s"),
-    ("idle_in_transaction_session_timeout", "10s"),
-    ("idle_session_timeout", "0"),
-];
+const LIMITS: &[(&str, &str)] =
+    &[("idle_in_transaction_session_timeout", "10s"), ("idle_session_timeout", "0")];
 
 /// How long Postgres may work on one statement where no model's settings say otherwise.
 pub(crate) const STATEMENT: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// How much longer than Postgres's own limit one round trip may take: only a server that has gone silent runs into it (no
+/// keepalive would tell within hours).
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// How long one round trip may take whose statement Postgres may work on for `timeout`.
+pub(crate) fn patience(timeout: Duration) -> Duration {
+    timeout + SILENCE
+}
+
+/// Begins a transaction of a generation's, under its lock, which the one before may hold for long. What else is waited
+/// for is the rows that somebody at a prompt has locked, and far less time is for that than for the statement: who waits
+/// for locks must not seem to be slow.
+pub(crate) fn begin(id: &GenerationId, shared: bool, timeout: Duration) -> String {
+    let shared = if shared { "_shared" } else { "" };
+    let lock = id.lock_key();
+    let others = (timeout / 10).as_millis().max(1);
+    format!(
+        "BEGIN; SELECT pg_advisory_xact_lock{shared}({lock}); SET LOCAL lock_timeout = '{others}ms'"
+    )
+}
 
 /// Runs `work` on a connection for at most `limit`. A connection whose work was cut short must not be used again.
 ///
@@ -83,8 +103,13 @@ pub async fn writer(
     timeout: Duration,
 ) -> sqlx::Result<PgConnection> {
     let search_path = format!("{}, pg_catalog, pg_temp", crate::quote(schema));
+    let lock_timeout = format!("{}ms", (timeout * 2 / 3).as_millis().max(1));
     let timeout = format!("{}ms", timeout.as_millis());
-    let own = [("search_path", search_path.as_str()), ("statement_timeout", timeout.as_str())];
+    let own = [
+        ("search_path", search_path.as_str()),
+        ("statement_timeout", timeout.as_str()),
+        ("lock_timeout", lock_timeout.as_str()),
+    ];
     let settings = PINNED.iter().chain(LIMITS).chain(PLANNER).copied().chain(own);
     let options = options.clone().statement_cache_capacity(statements.max(100));
     within(CONNECT, async {

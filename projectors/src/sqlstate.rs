@@ -16,8 +16,12 @@ pub enum Sqlstate {
     Time,
     /// A value is out of its type's range, or not of its form.
     Value,
+    /// A text is no query, path or name.
+    Text,
     /// A check refuses the row.
     Check,
+    /// A function says no.
+    Raised,
     /// Another constraint refuses it.
     Constraint,
     /// More rows came than one.
@@ -26,8 +30,14 @@ pub enum Sqlstate {
     Limit,
     /// There is no such operator, function or cast for these types.
     Untyped,
+    /// What a statement says does not fit the tables or objects that it names.
+    Misfit,
     /// What Postgres does not do.
     Unsupported,
+    /// The session is in no state for it: a failed transaction, a statement that is not prepared.
+    Session,
+    /// Postgres has come where its authors thought that it cannot.
+    Internal,
     /// There is no such table, nor perhaps the schema it would be in.
     NoTable,
     NoColumn,
@@ -52,24 +62,37 @@ const SQLSTATES: &[(&str, Sqlstate)] = &[
     ("25006", Sqlstate::Resource),  // a read-only standby answered
     ("25P03", Sqlstate::Transient), // idle in transaction too long: this process was frozen
     ("25P04", Sqlstate::Transient), // a transaction too long
+    ("25", Sqlstate::Session),
+    ("26", Sqlstate::Session),
     ("28", Sqlstate::NotLetIn),
     ("3D000", Sqlstate::NoDatabase),
     ("3F000", Sqlstate::NoTable),
-    ("40001", Sqlstate::Transient),
-    ("40003", Sqlstate::Transient),
     ("40P01", Sqlstate::Deadlock),
+    ("40", Sqlstate::Transient),
     ("42501", Sqlstate::NotAllowed),
+    ("42601", Sqlstate::Text), // to_tsquery, jsonpath
+    ("42602", Sqlstate::Text),
+    ("42622", Sqlstate::Text),
     ("42703", Sqlstate::NoColumn),
+    ("42704", Sqlstate::Text), // a text that is cast to regconfig
     ("42725", Sqlstate::Untyped),
     ("42846", Sqlstate::Untyped),
     ("42883", Sqlstate::Untyped),
     ("42P01", Sqlstate::NoTable),
+    ("42P05", Sqlstate::Session),
+    ("42", Sqlstate::Misfit),
+    ("53400", Sqlstate::Limit), // more temporary files than one session may have
     ("53", Sqlstate::Resource), // disk, memory, connections
     ("54", Sqlstate::Limit),
     ("55P03", Sqlstate::Resource), // lock time-out
+    ("55", Sqlstate::Session),
     ("57014", Sqlstate::TimedOut),
-    ("57P", Sqlstate::Transient), // shut down, starting, idle too long
-    ("58", Sqlstate::Resource),   // the server's own I/O
+    ("57", Sqlstate::Transient), // shut down, starting, idle too long
+    ("58", Sqlstate::Resource),  // the server's own I/O
+    ("P0", Sqlstate::Raised),
+    ("XX001", Sqlstate::Resource), // what is stored is damaged
+    ("XX002", Sqlstate::Resource),
+    ("XX", Sqlstate::Internal),
 ];
 
 impl Sqlstate {

@@ -5,23 +5,20 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection, Executor};
-use vitrina_avro::Layout;
+use vitrina_avro::{Layout, Rows};
 
-use crate::batch::{EventBatch, Part};
+use crate::batch::{EventBatch, Part, Row};
 use crate::commit::positions;
 use crate::commit::window;
-use crate::fault::Fault;
+use crate::fault::{Fault, Otherwise};
 use crate::names::GenerationId;
 use crate::parked::{self, Change, Queues};
 use crate::rules::Rules;
 use crate::rules::run::{Bounded, Written};
-use crate::session::{self, within};
+use crate::session::{self, patience, within};
 
 /// How long a connection may take to roll back, or to close, before it is given up.
 const ROLLBACK: Duration = Duration::from_secs(2);
-/// How much longer than Postgres's own limit one round trip may take: only a server that has gone silent runs into it (no
-/// keepalive would tell within hours).
-const SILENCE: Duration = Duration::from_secs(5);
 
 /// Writes the batches of one generation, one part at a time.
 pub(crate) struct Writer {
@@ -76,8 +73,8 @@ impl Writer {
         let waves = self.rules.cutting.is_some() && part.apply.len() > 1;
         let written = match self.attempt(batch, part, waves).await {
             // A wave's form is ours: where Postgres does not take it, the meaning decides.
-            Err(Fault::Stop(reason)) if waves => {
-                tracing::debug!(model = %self.id.model, reason, "a wave was refused; the part runs event by event");
+            Err(Fault::Doubt { blame, otherwise: Otherwise::Stop, .. }) if waves => {
+                tracing::debug!(model = %self.id.model, %blame, "a wave was refused; the part runs event by event");
                 self.roll_back().await;
                 self.attempt(batch, part, false).await
             }
@@ -89,20 +86,48 @@ impl Writer {
         written
     }
 
+    /// Runs the rules over one event, or only the one at `place` where it is among them, and takes it back, whatever came
+    /// of it.
+    ///
+    /// # Errors
+    /// What it failed with.
+    pub(crate) async fn try_out(
+        &mut self,
+        place: Option<&str>,
+        rows: &[Vec<Rows>],
+        event: Row,
+    ) -> Result<(), Fault> {
+        let timeout = self.timeout;
+        self.connect().await?;
+        let Self { id, rules, connection, .. } = self;
+        let connection =
+            connection.as_mut().ok_or_else(|| Fault::world("Postgres: no connection"))?;
+        let begin = session::begin(id, rules.parallel, timeout);
+        let tried = async {
+            within(patience(timeout), connection.execute(AssertSqlSafe(begin))).await?;
+            let mut running = Bounded { connection, timeout };
+            let some = rules.of_event(event.layout, place);
+            running.run_rules(rules, &some, rows, 0, event).await?;
+            running.check_deferred(0).await
+        };
+        let tried = tried.await;
+        self.roll_back().await;
+        tried
+    }
+
     async fn attempt(
         &mut self,
         batch: &EventBatch,
         part: &Part,
         waves: bool,
     ) -> Result<Written, Fault> {
-        let patience = self.timeout + SILENCE;
+        let (timeout, patience) = (self.timeout, patience(self.timeout));
         self.connect().await?;
         let Self { id, rules, layouts, queues, connection, .. } = self;
         let connection =
             connection.as_mut().ok_or_else(|| Fault::world("Postgres: no connection"))?;
         // Whoever changes what is parked is alone; writers whose events never meet need not be.
-        let shared = if rules.parallel && part.park.is_empty() { "_shared" } else { "" };
-        let begin = format!("BEGIN; SELECT pg_advisory_xact_lock{shared}({})", id.lock_key());
+        let begin = session::begin(id, rules.parallel && part.park.is_empty(), timeout);
         within(patience, connection.execute(AssertSqlSafe(begin))).await?;
         let versions = bounded(patience, positions::advance(connection, id, &part.spans)).await?;
         // Also how a writer begins: its queues know no version, so its first transaction reads what is parked and ends.
@@ -111,7 +136,7 @@ impl Writer {
             within(patience, queues.follow(connection, id, versions)).await?;
             return Err(Fault::Stale);
         }
-        let mut running = Bounded { connection, patience };
+        let mut running = Bounded { connection, timeout };
         let written = match waves {
             true => running.run_waves(rules, batch, &part.apply).await?,
             false => running.run_events(rules, batch, &part.apply).await?,
@@ -141,7 +166,7 @@ impl Writer {
     }
 
     async fn commit(&mut self, part: &Part, change: Option<Change>) -> Result<(), Fault> {
-        let patience = self.timeout + SILENCE;
+        let patience = patience(self.timeout);
         let commit = self.connect().await?.execute("COMMIT");
         let Err(error) = within(patience, commit).await else {
             if let Some(change) = change {
@@ -150,7 +175,11 @@ impl Writer {
             return Ok(());
         };
         if matches!(error, sqlx::Error::Database(_)) {
-            return Err(error.into());
+            return Err(match *part.apply {
+                [] => error.into(),
+                [event] => Fault::in_rule(&error, None, Some(event as usize)),
+                _ => Fault::in_rule(&error, None, None),
+            });
         }
         self.connection = None;
         self.doubtful = true;
@@ -161,7 +190,7 @@ impl Writer {
 
     /// Whether the doubtful transaction was committed.
     async fn resolve(&mut self, part: &Part) -> Result<bool, Fault> {
-        let patience = self.timeout + SILENCE;
+        let patience = patience(self.timeout);
         self.connect().await?;
         let Self { id, connection, .. } = self;
         let connection =

@@ -25,7 +25,7 @@ impl From<sqlx::Error> for Refusal {
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
         match fault {
-            Fault::World { reason, .. } | Fault::TimedOut { reason, .. } => Self::World(reason),
+            Fault::World { reason, .. } => Self::World(reason),
             other => Self::Wrong(other.to_string()),
         }
     }

@@ -50,7 +50,7 @@ impl Workbench {
     pub(crate) async fn replay(&mut self, queue: &QueueToReplay) -> Result<Replayed, Refusal> {
         let mut applied = 0;
         loop {
-            let begin = format!("BEGIN; SELECT pg_advisory_xact_lock({})", self.id.lock_key());
+            let begin = session::begin(&self.id, false, session::STATEMENT);
             let begun =
                 within(session::STATEMENT * 2, self.connection.execute(AssertSqlSafe(begin))).await;
             begun?;
@@ -144,14 +144,18 @@ impl Workbench {
         late: Option<Identity>,
     ) -> Result<Verdict, Refusal> {
         self.connection.execute("SAVEPOINT one").await?;
-        let mut running =
-            Bounded { connection: &mut self.connection, patience: session::STATEMENT * 2 };
-        match running.run_event(&self.rules, rows, 0, row).await {
-            Ok(_) => {
+        let mut running = Bounded { connection: &mut self.connection, timeout: session::STATEMENT };
+        let mut run = running.run_event(&self.rules, rows, 0, row).await.map(drop);
+        if run.is_ok() {
+            run = running.check_deferred(0).await;
+        }
+        match run {
+            Ok(()) => {
                 self.connection.execute("RELEASE SAVEPOINT one").await?;
                 Ok(Verdict::Leaves("applied", late))
             }
-            Err(Fault::Record { blame, .. }) => {
+            // Whosever fault it is, a record that is parked stays so.
+            Err(Fault::Record { blame, .. } | Fault::Doubt { blame, .. }) => {
                 self.connection.execute("ROLLBACK TO SAVEPOINT one").await?;
                 Ok(Verdict::Fails(blame))
             }

@@ -92,6 +92,13 @@ impl Rules {
         let parallel = parallel(definition, &waves).is_ok();
         Ok(Self { rules, of_layout, cutting, parallel })
     }
+
+    /// The rules that name the event of a layout, in file order; only the one at `place`, where it is among them.
+    pub(crate) fn of_event(&self, layout: usize, place: Option<&str>) -> Vec<usize> {
+        let rules = &self.of_layout[layout];
+        let named = rules.iter().find(|rule| Some(&*self.rules[**rule].place) == place);
+        named.map_or_else(|| rules.clone(), |rule| vec![*rule])
+    }
 }
 
 /// What Postgres says against a statement, if anything.

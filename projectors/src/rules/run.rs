@@ -1,8 +1,9 @@
 //! Running rules over events, within a transaction that is open. Event by event is the meaning of a model
 //! (`docs/contract.md` §1.1), and the reference for waves; only this path ever says which event is to blame.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use sqlx::Executor as _;
 use sqlx::postgres::PgConnection;
 use vitrina_avro::Rows;
 
@@ -10,7 +11,8 @@ use crate::batch::{EventBatch, Row};
 use crate::fault::Fault;
 use crate::rules::Rules;
 use crate::rules::statement::Statement;
-use crate::session::within;
+use crate::session::{patience, within};
+use crate::sqlstate::Sqlstate;
 
 /// What a part did.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -23,20 +25,34 @@ pub(crate) struct Written {
 /// A connection whose every round trip must come back in time.
 pub(crate) struct Bounded<'c> {
     pub connection: &'c mut PgConnection,
-    pub patience: Duration,
+    /// How long Postgres may work on one statement.
+    pub timeout: Duration,
 }
 
 impl Bounded<'_> {
-    /// Runs a statement over the picked rows; how many rows it touched.
+    /// Runs a statement of the rule at `place` over the picked rows; how many rows it touched.
     async fn run<P: AsRef<[u32]>>(
         &mut self,
         statement: &Statement,
         rows: &[Rows],
         picked: &[P],
-    ) -> sqlx::Result<u64> {
+        place: &str,
+        event: Option<usize>,
+    ) -> Result<u64, Fault> {
         let arguments = statement.arguments(rows, picked).map_err(sqlx::Error::Encode)?;
         let run = sqlx::query_with(statement.sql(), arguments).execute(&mut *self.connection);
-        Ok(within(self.patience, run).await?.rows_affected())
+        let started = Instant::now();
+        match within(patience(self.timeout), run).await {
+            Ok(done) => Ok(done.rows_affected()),
+            // Postgres has one code for its own limit and for whoever calls pg_cancel_backend.
+            Err(error)
+                if Sqlstate::of(&error) == Some(Sqlstate::TimedOut)
+                    && started.elapsed() < self.timeout =>
+            {
+                Err(Fault::cancelled(&error, place))
+            }
+            Err(error) => Err(Fault::in_rule(&error, Some(place), event)),
+        }
     }
 
     /// One event: each of its rules once, in file order. `index` is its place in the batch.
@@ -50,19 +66,42 @@ impl Bounded<'_> {
         index: usize,
         event: Row,
     ) -> Result<Written, Fault> {
+        self.run_rules(rules, &rules.of_layout[event.layout], rows, index, event).await
+    }
+
+    /// Some of an event's rules, by their indices.
+    ///
+    /// # Errors
+    /// [`Fault`], with the event where it is to blame.
+    pub(crate) async fn run_rules(
+        &mut self,
+        rules: &Rules,
+        some: &[usize],
+        rows: &[Vec<Rows>],
+        index: usize,
+        event: Row,
+    ) -> Result<Written, Fault> {
         let row = [event.row];
         let rows = &rows[event.layout];
         let mut picked: Vec<&[u32]> = vec![&[]; rows.len()];
         picked[event.version] = &row;
         let mut written = Written { untouched: 0, waves: 1 };
-        for &rule in &rules.of_layout[event.layout] {
+        for &rule in some {
             let rule = &rules.rules[rule];
-            let touched = self.run(&rule.single, rows, &picked).await;
-            let touched =
-                touched.map_err(|error| Fault::in_rule(&error, &rule.place, Some(index)))?;
+            let touched = self.run(&rule.single, rows, &picked, &rule.place, Some(index)).await?;
             written.untouched += u64::from(touched == 0);
         }
         Ok(written)
+    }
+
+    /// Does now what COMMIT would do last: a model declares nothing of the kind, but who looks after its tables may.
+    ///
+    /// # Errors
+    /// [`Fault`] of the one event that the transaction holds.
+    pub(crate) async fn check_deferred(&mut self, event: usize) -> Result<(), Fault> {
+        let check = self.connection.execute("SET CONSTRAINTS ALL IMMEDIATE");
+        let checked = within(patience(self.timeout), check).await;
+        checked.map(drop).map_err(|error| Fault::in_rule(&error, None, Some(event)))
     }
 
     /// The meaning: each event alone.
@@ -97,8 +136,9 @@ impl Bounded<'_> {
         events: &[u32],
     ) -> Result<Written, Fault> {
         let Some(cutting) = &mut rules.cutting else { return Ok(Written::default()) };
-        let cut = within(self.patience, cutting.cut(self.connection, batch, events)).await;
-        let cut = cut.map_err(|error| Fault::in_rule(&error, "(the events' keys)", None))?;
+        let cut = cutting.cut(self.connection, batch, events);
+        let cut = within(patience(self.timeout), cut).await;
+        let cut = cut.map_err(|error| Fault::in_rule(&error, None, None))?;
         let mut picked: Vec<Picked> =
             batch.rows.iter().map(|versions| vec![Vec::new(); versions.len()]).collect();
         let mut written = Written::default();
@@ -123,9 +163,8 @@ impl Bounded<'_> {
                         continue;
                     }
                     pick(batch, events, picked);
-                    let touched = self.run(statement, &batch.rows[rule.layout], picked).await;
-                    let touched =
-                        touched.map_err(|error| Fault::in_rule(&error, &rule.place, None))?;
+                    let rows = &batch.rows[rule.layout];
+                    let touched = self.run(statement, rows, picked, &rule.place, None).await?;
                     written.untouched += u64::from(touched == 0);
                 }
             }

@@ -5,6 +5,7 @@ pub(crate) mod bisect;
 pub(crate) mod breaker;
 pub(crate) mod claims;
 mod decoding;
+mod doubt;
 mod lanes;
 mod permission;
 pub(crate) mod plan;
@@ -29,6 +30,7 @@ use crate::settings::ModelSettings;
 use crate::worker::bisect::Search;
 use crate::worker::breaker::Breaker;
 use crate::worker::claims::Claims;
+use crate::worker::doubt::{Suspect, Witnesses};
 use crate::worker::plan::PlannedPart;
 
 /// What the workers of one model share.
@@ -67,8 +69,8 @@ pub(crate) struct Worker {
     probing: bool,
     /// Attempts in a row that the world made fail.
     attempts: u32,
-    /// How often the event that is tried alone has run into the time-out.
-    timeouts: u32,
+    suspect: Option<Suspect>,
+    witnesses: Option<Witnesses>,
 }
 
 impl Worker {
@@ -93,7 +95,8 @@ impl Worker {
             fenced: HashSet::new(),
             probing: false,
             attempts: 0,
-            timeouts: 0,
+            suspect: None,
+            witnesses: None,
         }
     }
 
@@ -141,7 +144,9 @@ impl Worker {
             if let Err(end) = self.write(&mut batch).await {
                 return end;
             }
-            let _ = spare.try_send(batch.rows);
+            if let Some(rows) = self.keep_witnesses(batch) {
+                let _ = spare.try_send(rows);
+            }
         }
     }
 
@@ -265,7 +270,7 @@ impl Worker {
         written: Written,
         took: Duration,
     ) {
-        (self.attempts, self.timeouts) = (0, 0);
+        (self.attempts, self.suspect) = (0, None);
         let PlannedPart { part, outcomes, .. } = plan;
         let opens = self.breaker().count(&outcomes);
         self.consumer.mirror(part.positions());

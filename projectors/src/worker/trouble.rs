@@ -9,12 +9,9 @@ use super::Worker;
 use crate::backoff::Backoff;
 use crate::batch::{EventBatch, Part};
 use crate::board::State;
-use crate::fault::{Fault, Trouble};
+use crate::fault::{Blame, Fault, Otherwise, Trouble};
 use crate::metrics;
 use crate::worker::bisect::Search;
-
-/// How often one event alone may run into the time-out before the model stops.
-const TIMEOUTS: u32 = 3;
 
 impl Worker {
     /// What follows from a fault.
@@ -45,34 +42,37 @@ impl Worker {
                     search.reset();
                 }
             }
-            Fault::TimedOut { event: None, .. } => search.refused(part.range.end, None),
+            Fault::Doubt { event: None, .. } => search.refused(part.range.end, None),
             Fault::Record { event: None, row, .. } => {
                 let suspect = row.and_then(|row| batch.suspect(part, &row));
                 search.refused(part.range.end, suspect);
             }
-            Fault::TimedOut { event: Some(_), reason } if part.apply.len() > 1 => {
-                tracing::info!(model = %self.model, reason, "fewer events at once");
-                search.refused(part.range.end, None);
+            Fault::Doubt { event: Some(event), otherwise: Otherwise::Wait(_), .. }
+                if part.apply.len() > 1 =>
+            {
+                search.refused(part.range.end, Some(event));
             }
-            Fault::TimedOut { reason, .. } => {
-                self.timeouts += 1;
-                if self.timeouts >= TIMEOUTS {
-                    return Err(Some(End::Stop(format!(
-                        "{reason}, {TIMEOUTS} times for one event alone"
-                    ))));
+            Fault::Doubt { event: Some(event), blame, otherwise } => {
+                if self.is_its_own(batch, event, &blame, otherwise).await? {
+                    self.refuse(batch, search, event, blame);
                 }
-                self.wait_for_world(Trouble::Timeout, reason).await?;
-            }
-            Fault::Record { blame, .. } if self.probing => {
-                self.open_breaker(&format!("still refused: {blame}"))
             }
             Fault::Record { event: Some(event), blame, .. } => {
-                search.reset();
-                batch.blame(event, blame);
+                self.refuse(batch, search, event, blame);
             }
             Fault::Stop(reason) => return Err(Some(End::Stop(reason))),
         }
         Ok(())
+    }
+
+    /// The event is to blame.
+    fn refuse(&mut self, batch: &mut EventBatch, search: &mut Search, event: usize, blame: Blame) {
+        if self.probing {
+            self.open_breaker(&format!("still refused: {blame}"));
+            return;
+        }
+        search.reset();
+        batch.blame(event, blame);
     }
 
     /// Events that had been parked undecoded, and have decoded since: what comes after them with the same identity is a
@@ -94,7 +94,7 @@ impl Worker {
         }
     }
 
-    async fn wait_for_world(
+    pub(super) async fn wait_for_world(
         &mut self,
         trouble: Trouble,
         reason: String,
