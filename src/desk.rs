@@ -39,7 +39,7 @@ pub(crate) async fn meet(config: &Config) -> Result<Desk, Failure> {
     let place = postgres_words::place(&config.postgres_url);
     let asked = tokio::time::timeout(PATIENCE, async {
         let mut connection = desk.postgres.connect().await?;
-        let found = sqlx::query_scalar("SELECT to_regclass('vitrina.parked') IS NOT NULL")
+        let found = sqlx::query_scalar("SELECT to_regclass('vitrina.generation') IS NOT NULL")
             .fetch_one(&mut connection)
             .await;
         // The answer is here: how the connection ends changes nothing.

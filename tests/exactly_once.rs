@@ -76,7 +76,9 @@ async fn two_instances_under_kills_equal_a_fold_by_hand() {
 
 async fn position(database: &Database) -> i64 {
     let rows = database
-        .try_rows("SELECT coalesce(sum(next_offset), 0)::bigint AS at FROM vitrina.position")
+        .try_rows(
+            r#"SELECT coalesce(sum(next_offset), 0)::bigint AS at FROM "balance@1"."@position""#,
+        )
         .await;
     rows.ok().and_then(|rows| rows[0]["at"].as_i64()).unwrap_or(0)
 }
@@ -105,7 +107,9 @@ async fn fenced_partitions_are_claimed_again_without_a_gap() {
             if on { Ok(()) } else { Err(format!("positions stand at {seen}")) }
         })
         .await;
-        database.execute("UPDATE vitrina.position SET epoch = epoch + 1 WHERE partition = 0").await;
+        database
+            .execute(r#"UPDATE "balance@1"."@position" SET epoch = epoch + 1 WHERE partition = 0"#)
+            .await;
         fences += 1;
     }
     producing.await.unwrap();
@@ -138,7 +142,7 @@ async fn aborted_transactions_are_never_applied_and_markers_are_passed() {
     // Four transactions of three records, each with its marker.
     database
         .eventually(
-            "SELECT next_offset FROM vitrina.position",
+            r#"SELECT next_offset FROM "balance@1"."@position""#,
             &serde_json::json!([{"next_offset": 16}]),
         )
         .await;

@@ -99,13 +99,14 @@ async fn each_hostile_record_is_parked_with_its_reason_between_good_ones() {
     Producer::new().send_all(&messages).await;
     let vitrina = folder.serve();
     let next = json!([{"next_offset": messages.len()}]);
-    database.eventually("SELECT next_offset FROM vitrina.position", &next).await;
+    database.eventually(r#"SELECT next_offset FROM "reading@1"."@position""#, &next).await;
     let applied = database
         .rows("SELECT count(*) AS n FROM reading.reading WHERE probe_id LIKE 'good%'")
         .await;
     assert_eq!(applied, json!([{"n": hostile.len()}]));
-    let parked =
-        database.rows(r#"SELECT "offset", reason FROM vitrina.parked ORDER BY "offset""#).await;
+    let parked = database
+        .rows(r#"SELECT "offset", reason FROM "reading@1"."@parked" ORDER BY "offset""#)
+        .await;
     let parked: Vec<&Value> = parked.as_array().unwrap().iter().collect();
     for (index, (message, expected)) in hostile.iter().enumerate() {
         let of = |offset: usize| {

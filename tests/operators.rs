@@ -102,7 +102,7 @@ impl Auctions {
         ];
         Producer::new().send_all(&messages).await;
         self.database
-            .eventually("SELECT count(*) AS n FROM vitrina.parked", &json!([{"n": 6}]))
+            .eventually(r#"SELECT count(*) AS n FROM "auction@1"."@parked""#, &json!([{"n": 6}]))
             .await;
     }
 

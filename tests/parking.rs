@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use crate::bank::{Bank, MOVED, moved};
 use crate::support::{Database, Message, PATIENCE, Producer, eventually};
 
-const PARKED: &str = r#"SELECT "offset", convert_from(key, 'UTF8') AS key, reason IS NULL AS waits FROM vitrina.parked
+const PARKED: &str = r#"SELECT "offset", convert_from(key, 'UTF8') AS key, reason IS NULL AS waits FROM "strict@1"."@parked"
     ORDER BY id"#;
-const NEXT: &str = "SELECT next_offset FROM vitrina.position";
+const NEXT: &str = r#"SELECT next_offset FROM "strict@1"."@position""#;
 
 /// The bank with a model that refuses amounts above ten.
 async fn strict(database: &Database, partitions: i32) -> Bank {
@@ -48,8 +48,9 @@ async fn a_key_waits_behind_its_refused_record_and_the_others_go_on() {
     );
     let parked = json!([{"offset": 1, "key": "a", "waits": false}, {"offset": 3, "key": "a", "waits": true}]);
     assert_eq!(database.rows(PARKED).await, parked);
-    let reason =
-        database.rows("SELECT reason, schema, event FROM vitrina.parked ORDER BY id").await;
+    let reason = database
+        .rows(r#"SELECT reason, schema, event FROM "strict@1"."@parked" ORDER BY id"#)
+        .await;
     assert!(reason[0]["reason"].as_str().unwrap().contains("byte"), "{reason}");
     assert_eq!(reason[1]["event"], "bank.amount_moved@v1");
     assert!(vitrina.terminate().await.success());
@@ -62,7 +63,9 @@ async fn a_key_waits_behind_its_refused_record_and_the_others_go_on() {
             &json!([{"events": 2}]),
         )
         .await;
-    database.eventually("SELECT count(*) AS n FROM vitrina.parked", &json!([{"n": 3}])).await;
+    database
+        .eventually(r#"SELECT count(*) AS n FROM "strict@1"."@parked""#, &json!([{"n": 3}]))
+        .await;
     assert!(vitrina.terminate().await.success());
 }
 
@@ -98,11 +101,10 @@ async fn culprits_are_found_among_a_thousand_and_the_rest_is_applied_in_order() 
         json!(rows)
     );
     assert_eq!(
-        database.rows("SELECT count(*) AS n FROM vitrina.parked").await,
+        database.rows(r#"SELECT count(*) AS n FROM "strict@1"."@parked""#).await,
         json!([{"n": parked}])
     );
-    let culprits =
-        "SELECT DISTINCT rule, sqlstate, error_type FROM vitrina.parked WHERE reason IS NOT NULL";
+    let culprits = r#"SELECT DISTINCT rule, sqlstate, error_type FROM "strict@1"."@parked" WHERE reason IS NOT NULL"#;
     let culprit = json!([{"rule": "models/strict.sql:2", "sqlstate": "23514", "error_type": "business_rule"}]);
     assert_eq!(database.rows(culprits).await, culprit);
     assert!(vitrina.terminate().await.success());
@@ -120,7 +122,10 @@ async fn a_wrong_deployment_opens_the_breaker_instead_of_parking_the_topic() {
     let status = state(&bank, "breaker_open").await;
     assert!(status["reason"].as_str().unwrap().contains("vitrina resume strict"), "{status}");
     assert_eq!(database.rows(NEXT).await, json!([{"next_offset": 10}]));
-    assert_eq!(database.rows("SELECT count(*) AS n FROM vitrina.parked").await, json!([{"n": 10}]));
+    assert_eq!(
+        database.rows(r#"SELECT count(*) AS n FROM "strict@1"."@parked""#).await,
+        json!([{"n": 10}])
+    );
     assert_eq!(vitrina.get("/readyz").await.status, 200);
     assert!(vitrina.terminate().await.success());
 }

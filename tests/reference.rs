@@ -144,7 +144,7 @@ async fn order_summary_is_the_same_however_the_topics_interleave() {
             let messages: Vec<Message> = own.map(|line| shop.message(&contracts, line)).collect();
             produced += messages.len();
             Producer::new().send_all(&messages).await;
-            let applied = "SELECT coalesce(sum(next_offset), 0)::bigint AS n FROM vitrina.position";
+            let applied = r#"SELECT coalesce(sum(next_offset), 0)::bigint AS n FROM "order_summary@1"."@position""#;
             shop.database.eventually(applied, &serde_json::json!([{"n": produced}])).await;
         }
         let rows = (shop.database.rows(ORDERS).await, shop.database.rows(ITEMS).await);

@@ -136,7 +136,10 @@ async fn other_types_and_null_values_are_ignored_by_name_and_the_position_passes
     Producer::new().send_all(&messages).await;
     let vitrina = bank.folder.serve();
     database
-        .eventually("SELECT next_offset FROM vitrina.position", &json!([{"next_offset": 4}]))
+        .eventually(
+            r#"SELECT next_offset FROM "balance@1"."@position""#,
+            &json!([{"next_offset": 4}]),
+        )
         .await;
     assert_eq!(events(&database).await, json!([{"events": 1}]));
     let metrics = vitrina.get_admin("/metrics").await.body;

@@ -23,7 +23,8 @@ DELETE FROM account a USING bank.tombstone e WHERE a.account_id = e._key;
 INSERT INTO closed AS c SELECT e._key, e._time, 1 FROM bank.tombstone e
 ON CONFLICT (account_id) DO UPDATE SET at = EXCLUDED.at, times = c.times + 1;
 ";
-const POSITIONS: &str = "SELECT model, next_offset FROM vitrina.position ORDER BY model";
+const POSITIONS: &str = r#"SELECT 'account' AS model, next_offset FROM "account@1"."@position"
+    UNION ALL SELECT 'balance', next_offset FROM "balance@1"."@position" ORDER BY model"#;
 const ACCOUNTS: &str =
     "SELECT account_id, moves FROM account.account ORDER BY account_id COLLATE \"C\"";
 const CLOSED: &str =
@@ -73,7 +74,8 @@ async fn a_tombstone_runs_the_rules_that_name_it_and_parks_behind_its_key() {
     let ignored = "vitrina_events_total{model=\"balance\",outcome=\"ignored\"} 4";
     assert!(metrics.as_str().unwrap().contains(ignored), "{metrics}");
 
-    let parked = r#"SELECT id, "offset", value IS NULL AS empty FROM vitrina.parked ORDER BY id"#;
+    let parked =
+        r#"SELECT id, "offset", value IS NULL AS empty FROM "account@1"."@parked" ORDER BY id"#;
     let parked = database.rows(parked).await;
     let place = |at: usize| (parked[at]["offset"].clone(), parked[at]["empty"].clone());
     assert_eq!(

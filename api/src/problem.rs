@@ -20,6 +20,7 @@ pub(crate) enum Kind {
     BadValue,
     OrderNeedsIndex,
     CursorMismatch,
+    GenerationChanged,
     TooExpensive,
     MethodNotAllowed,
     UriTooLong,
@@ -59,6 +60,9 @@ impl Kind {
                 (S::BAD_REQUEST, "order-needs-index", "This order needs an index")
             }
             Self::CursorMismatch => (S::BAD_REQUEST, "cursor-mismatch", "The cursor does not fit"),
+            Self::GenerationChanged => {
+                (S::GONE, "generation-changed", "The view has been rebuilt meanwhile")
+            }
             Self::TooExpensive => (S::BAD_REQUEST, "too-expensive", "The query takes too long"),
             Self::MethodNotAllowed => {
                 (S::METHOD_NOT_ALLOWED, "method-not-allowed", "This method is not possible here")

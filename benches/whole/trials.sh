@@ -42,7 +42,7 @@ growth() {
     produce "$topic" --no-end
     model | folder "$topic" ""
     launch "$bin/vitrina" --config "$work/folder/vitrina.toml" serve
-    when bench vitrina.position "(SELECT count(*) = 4 FROM vitrina.position)" "$launched" >"$work/up"
+    when bench '"orders@1"."@position"' '(SELECT count(*) = 4 FROM "orders@1"."@position")' "$launched" >"$work/up"
     stop "$launched"
     for rows in ${ROWS:-10000 1000000 10000000}; do
         sql bench "INSERT INTO $table SELECT md5('old ' || n), 'customer-' || n % 100000, 'Amalia Hoffmann', 'PLACED', 12.34, \
@@ -58,11 +58,11 @@ growth() {
 
 # grow ROWS END: how fast the position comes to its end.
 grow() {
-    local before first last position='(SELECT sum(next_offset) FROM vitrina.position)'
+    local before first last position='(SELECT sum(next_offset) FROM "orders@1"."@position")'
     before=$(postgres_cpu)
     launch "$bin/vitrina" --config "$work/folder/vitrina.toml" serve
-    first=$(when bench vitrina.position "$position > $2 - $few" "$launched")
-    last=$(when bench vitrina.position "$position >= $2" "$launched")
+    first=$(when bench '"orders@1"."@position"' "$position > $2 - $few" "$launched")
+    last=$(when bench '"orders@1"."@position"' "$position >= $2" "$launched")
     note "rows_$1" vitrina1 us "$(calc "($last - $first) * 1e6 / $few")" \
         postgres_us "$(calc "($(postgres_cpu) - $before) * 1e6 / $few")" \
         cpu_us "$(calc "$(cpu "$launched") * 1e6 / $few")" rss_mib "$(peak "$launched")"
@@ -90,7 +90,7 @@ parked() {
     fresh_database bench
     model | folder "$topic" "$breaker"
     launch "$bin/vitrina" --config "$work/folder/vitrina.toml" serve
-    when bench vitrina.position "(SELECT sum(next_offset) = 100000 FROM vitrina.position)" "$launched" >"$work/up"
+    when bench '"orders@1"."@position"' '(SELECT sum(next_offset) = 100000 FROM "orders@1"."@position")' "$launched" >"$work/up"
     stop "$launched"
     produce "$topic" --events "$few"
     serve parked vitrina1 "$few"

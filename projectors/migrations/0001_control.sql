@@ -1,5 +1,6 @@
--- The control tables: which generations there are, and how far each has come.
--- Expand only: a later migration adds, it never changes what an older binary reads.
+-- The control tables: what is about models, their generations, and the instances that run them. All that moves in the
+-- transactions of a generation lies in the generation's own schema (src/generation/own.sql), and nothing leads there from
+-- here but its name. Expand only: a later migration adds, it never changes what an older binary reads.
 
 -- One row: the Kafka cluster and the group prefix that this database belongs to.
 CREATE TABLE deployment (
@@ -12,61 +13,70 @@ CREATE TABLE deployment (
 CREATE TABLE model (
     model      text PRIMARY KEY,
     live       integer,                          -- the generation that readers see
+    newest     integer     NOT NULL DEFAULT 0,   -- the last number that was given; none is given twice
+    -- The operator's word: a model pauses while paused_at is set; resumed counts the requests to go on.
+    paused_at  timestamptz,
+    paused_by  text,
+    resumed    bigint      NOT NULL DEFAULT 0,
     created_at timestamptz NOT NULL DEFAULT now()
 );
 
+-- Every generation that there ever was. Rows stay when the schema goes: a meaning that was used once proposes nothing.
 CREATE TABLE generation (
-    model            text        NOT NULL REFERENCES model,
-    generation       integer     NOT NULL,
-    state            text        NOT NULL CHECK (state IN ('building', 'live', 'retired')),
-    definition       jsonb       NOT NULL,       -- the texts it was made from: {"files": {path: text}}
-    meaning          bytea       NOT NULL,       -- SHA-256 of what those texts mean
-    duplicate_window integer     NOT NULL,
-    created_at       timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (model, generation)
+    serial     bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,  -- of the whole deployment, never given twice
+    model      text        NOT NULL REFERENCES model,
+    generation integer     NOT NULL,
+    state      text        NOT NULL CHECK (state IN ('queued', 'building', 'live', 'retired',
+                                                     'dropped', 'cancelled', 'superseded')),
+    layout     integer     NOT NULL,             -- of its own tables
+    definition jsonb       NOT NULL,             -- {"files": {path: text}, "indexes": […]}: any instance runs it from here
+    meaning    bytea       NOT NULL,             -- SHA-256 of what those texts mean
+    used       text[]      NOT NULL,             -- SHA-256 of every text of the model that came into effect here
+    because    text        NOT NULL,             -- why it was begun, for people
+    began      timestamptz NOT NULL DEFAULT now(),
+    swapped_at timestamptz,                      -- when readers first saw it
+    ended_at   timestamptz,                      -- when it was retired, or came to its outcome
+    UNIQUE (model, generation)
 );
+CREATE UNIQUE INDEX generation_live ON generation (model) WHERE state = 'live';
+CREATE UNIQUE INDEX generation_building ON generation (model) WHERE state IN ('queued', 'building');
 
--- Moves in the transaction that writes the rows; the epoch is the fence.
-CREATE TABLE position (
-    model        text        NOT NULL,
-    generation   integer     NOT NULL,
-    topic        text        NOT NULL,
-    partition    integer     NOT NULL,
-    topic_id     text        NOT NULL,
-    epoch        bigint      NOT NULL,
-    next_offset  bigint      NOT NULL,
-    first_offset bigint      NOT NULL,           -- where this generation began to read
-    event_time   timestamptz,                    -- record time of the last event before next_offset
-    updated_at   timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (model, generation, topic, partition),
-    FOREIGN KEY (model, generation) REFERENCES generation
-) WITH (fillfactor = 50);
-
--- The duplicates' window: one row a batch and partition, 32 bytes an event (8 offset, 16 identity, 8 content).
-CREATE TABLE seen (
-    model       text    NOT NULL,
-    generation  integer NOT NULL,
-    topic       text    NOT NULL,
-    partition   integer NOT NULL,
-    last_offset bigint  NOT NULL,
-    identities  bytea   NOT NULL,
-    PRIMARY KEY (model, generation, topic, partition, last_offset),
-    FOREIGN KEY (model, generation) REFERENCES generation
-);
-
--- What each instance says of each model that it runs, renewed every second or two.
+-- What each instance says of each model's live generation, renewed every second or two.
 CREATE TABLE worker (
-    model       text        NOT NULL,
-    generation  integer     NOT NULL,
-    instance    text        NOT NULL,
-    state       text        NOT NULL,
-    reason      text,
-    last_error  text,
-    partitions  jsonb       NOT NULL DEFAULT '[]',  -- [{"topic","partition","end"}], end: the last stable offset seen
-    lag_ms      bigint,                             -- null: not known yet
-    updated_at  timestamptz NOT NULL DEFAULT now(),
+    model         text        NOT NULL,
+    generation    integer     NOT NULL,
+    instance      text        NOT NULL,
+    state         text        NOT NULL,
+    reason        text,
+    last_error    text,
+    fed           boolean     NOT NULL DEFAULT true,  -- false: the instance has no file of it, and so leaves it as it is
+    partitions    jsonb       NOT NULL DEFAULT '[]',  -- [{"topic","partition","end"}], end: the last stable offset seen
+    lag_ms        bigint,                             -- null: not known yet
+    -- Of the last five minutes, for the judgement over all instances.
+    recent_events bigint      NOT NULL DEFAULT 0,
+    recent_errors bigint      NOT NULL DEFAULT 0,
+    updated_at    timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (model, instance)
 );
+
+-- The audit: how each parked record left, and what was decided of generations. A copy: what a generation's transactions
+-- go by is in its own schema. No payload is here.
+CREATE TABLE verdict (
+    id         bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    model      text        NOT NULL,
+    generation integer     NOT NULL,
+    serial     bigint      NOT NULL,
+    verdict    text        NOT NULL,             -- applied, duplicate, ignored, discarded; rebuild, cancel, swap
+    parked     bigint,                           -- the id that the record had
+    topic      text,
+    partition  integer,
+    "offset"   bigint,
+    reason     text,
+    fault      text,                             -- why the record had been parked
+    decided_by text        NOT NULL,
+    decided_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX verdict_model ON verdict (model, id);
 
 -- Called where an upcast gives NULL for a field that its schema does not allow to be null. Volatile, so that the planner
 -- never calls it ahead of time.

@@ -2,7 +2,7 @@
 //! goes the way that it goes in a worker.
 
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use vitrina_avro::{Decoder, Framed, Headers, Record, SchemaRef};
 use vitrina_ingest::{Epoch, Offset, Span};
 
@@ -44,12 +44,9 @@ impl Applying {
         let pool = session::control_pool(options, 2);
         control::migrate(&pool).await.map_err(|error| Fault::Stop(error.to_string()))?;
         open::open(&pool, definition, 0).await?;
-        sqlx::query("INSERT INTO vitrina.position VALUES ($1, 1, $2, $3, '', 1, 0, 0)")
-            .bind(&name)
-            .bind(&topic)
-            .bind(PARTITION)
-            .execute(&pool)
-            .await?;
+        let position =
+            format!(r#"INSERT INTO "{name}@1"."@position" VALUES ($1, $2, '', 1, 0, 0)"#);
+        sqlx::query(AssertSqlSafe(position)).bind(&topic).bind(PARTITION).execute(&pool).await?;
         let id = GenerationId::new(&name, 1);
         let schema = id.schema();
         let mut connection: PgConnection =

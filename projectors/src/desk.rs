@@ -10,8 +10,9 @@ use sqlx::{AssertSqlSafe, Executor};
 use vitrina_avro::Registry;
 
 use crate::commit::window;
+use crate::generation::live::{Live, is_live};
 use crate::metrics;
-use crate::names::GenerationId;
+use crate::names::{GenerationId, quote};
 use crate::parked::list::{self, Parked};
 use crate::parked::queues;
 use crate::parked::refusal::Refusal;
@@ -75,17 +76,13 @@ impl Desk {
         if let Some(model) = model {
             list::known(&self.pool, model).await?;
         }
-        let models: Vec<(String, i32)> = sqlx::query_as(
-            "SELECT DISTINCT m.model, m.live FROM vitrina.model m
-             JOIN vitrina.parked p ON p.model = m.model AND p.generation = m.live
-             WHERE $1::text IS NULL OR m.model = $1 ORDER BY 1",
-        )
-        .bind(model)
-        .fetch_all(&self.pool)
-        .await?;
+        let mut connection = self.pool.acquire().await?;
+        let live = Live::all(&mut connection).await?;
+        drop(connection);
         let mut retried = Retried::default();
-        for (model, number) in models {
-            self.replay(&GenerationId { model, number }, None, &mut retried).await?;
+        for live in live.iter().filter(|live| model.is_none_or(|model| model == live.model)) {
+            self.replay(&GenerationId::new(&live.model, live.generation), None, &mut retried)
+                .await?;
         }
         Ok(retried)
     }
@@ -96,16 +93,16 @@ impl Desk {
         ids: Option<&[i64]>,
         retried: &mut Retried,
     ) -> Result<(), Refusal> {
-        let queues: Vec<(i64, String, Option<Vec<u8>>)> = sqlx::query_as(
-            "SELECT min(id), topic, queue FROM vitrina.parked
-             WHERE model = $1 AND generation = $2 AND ($3::int8[] IS NULL OR id = ANY($3))
-             GROUP BY topic, queue, CASE WHEN queue IS NULL THEN id END ORDER BY 1",
-        )
-        .bind(&id.model)
-        .bind(id.number)
-        .bind(ids)
-        .fetch_all(&self.pool)
-        .await?;
+        let queues = format!(
+            r#"SELECT min(id), topic, queue FROM {}."@parked" WHERE $1::int8[] IS NULL OR id = ANY($1)
+               GROUP BY topic, queue, CASE WHEN queue IS NULL THEN id END ORDER BY 1"#,
+            quote(&id.schema())
+        );
+        let queues: Vec<(i64, String, Option<Vec<u8>>)> =
+            sqlx::query_as(AssertSqlSafe(queues)).bind(ids).fetch_all(&self.pool).await?;
+        if queues.is_empty() {
+            return Ok(());
+        }
         let mut workbench = self.workbench(id).await?;
         let before = retried.applied;
         let mut failed = Vec::new();
@@ -121,7 +118,7 @@ impl Desk {
             retried.applied += replayed.applied;
             failed.extend(replayed.failed);
         }
-        window::forget_kept(&mut workbench.connection, id).await?;
+        window::forget_kept(&mut workbench.connection).await?;
         workbench.close().await;
         metrics::retried(&id.model, retried.applied - before, failed.len() as u64);
         retried.still_parked.extend(list::still_parked(&self.pool, &failed).await?);
@@ -145,13 +142,25 @@ impl Desk {
         }
         let mut transaction = self.pool.begin().await?;
         for (id, ids) in &by_generation {
-            let lock = format!("SELECT pg_advisory_xact_lock({})", id.lock_key());
+            let lock = format!(
+                "SET LOCAL search_path = {}, pg_catalog, pg_temp; SELECT pg_advisory_xact_lock({})",
+                quote(&id.schema()),
+                id.lock_key()
+            );
             (&mut *transaction).execute(AssertSqlSafe(lock)).await?;
+            if !is_live(&mut transaction, id).await? {
+                return Err(Refusal::superseded(id));
+            }
             let topics: Vec<String> = sqlx::query_scalar(
-                r#"WITH gone AS (DELETE FROM vitrina.parked WHERE id = ANY($1) RETURNING *)
-                   INSERT INTO vitrina.verdict
-                       (model, generation, parked, topic, partition, "offset", queue, verdict, reason, decided_by, fault)
-                   SELECT model, generation, id, topic, partition, "offset", queue, 'discarded', $2, $3, reason FROM gone
+                r#"WITH gone AS (DELETE FROM "@parked" WHERE id = ANY($1) RETURNING *), audit AS (
+                       INSERT INTO vitrina.verdict
+                           (model, generation, serial, verdict, parked, topic, partition, "offset", reason, fault, decided_by)
+                       SELECT g.model, g.generation, g.serial, 'discarded', id, topic, partition, "offset", $2, reason, $3
+                       FROM gone, "@generation" g
+                   )
+                   INSERT INTO "@verdict"
+                       (parked, topic, partition, "offset", queue, verdict, reason, decided_by, fault)
+                   SELECT id, topic, partition, "offset", queue, 'discarded', $2, $3, reason FROM gone
                    RETURNING topic"#,
             )
             .bind(ids)
@@ -164,8 +173,8 @@ impl Desk {
                     "some of these records were retried or discarded just now".into(),
                 ));
             }
-            queues::raise_versions(&mut transaction, id, &topics).await?;
-            window::forget_kept(&mut transaction, id).await?;
+            queues::raise_versions(&mut transaction, &topics).await?;
+            window::forget_kept(&mut transaction).await?;
         }
         transaction.commit().await?;
         for (GenerationId { model, .. }, ids) in &by_generation {

@@ -24,13 +24,16 @@ mod sqlstate;
 mod worker;
 
 pub use backoff::Backoff;
-pub use board::{Board, ModelStatus, Orders, PartitionStatus, Standing, State, Status};
+pub use board::{
+    Board, GenerationStatus, ModelStatus, Orders, PartitionStatus, Standing, State, Status,
+};
 pub use definition::{Definition, Definitions, Roots};
 pub use desk::{Desk, Retried};
 pub use error_type::{ErrorType, Severity};
 pub use fault::{Blame, Fault, Trouble};
 pub use generation::control;
 pub use generation::inspect::inspect;
+pub use generation::live::Live;
 pub use names::quote;
 pub use parked::refusal::Refusal;
 pub use rules::{parallel, waves};

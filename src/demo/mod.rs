@@ -219,7 +219,9 @@ async fn print_summary(views: &Views, fed: &Fed, took: Duration) -> Result<(), F
             say(&format!("  {rows:>8}  rows in {model}.{table}"))?;
         }
     }
-    for (model, records) in vitrina_projectors::parked::count(&views.pool).await? {
+    for (model, records) in
+        vitrina_projectors::parked::count(&mut *views.pool.acquire().await?).await?
+    {
         say(&format!("  {records:>8}  parked by {model}"))?;
     }
     Ok(())

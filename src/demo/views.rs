@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgPool};
 use vitrina_ingest::Cluster;
-use vitrina_projectors::{Definitions, Sqlstate};
+use vitrina_projectors::{Definitions, Sqlstate, quote};
 
 use crate::config::Config;
 
@@ -47,14 +47,16 @@ impl Views {
         topic: &str,
         partition: i32,
     ) -> anyhow::Result<Option<i64>> {
-        let next = sqlx::query_scalar(
-            "SELECT next_offset FROM vitrina.position WHERE model = $1 AND topic = $2 AND partition = $3",
-        )
-        .bind(model)
-        .bind(topic)
-        .bind(partition)
-        .fetch_optional(&self.pool)
-        .await;
+        // The demo's database is its own, so each model has its first generation.
+        let position = format!(
+            r#"SELECT next_offset FROM {}."@position" WHERE topic = $1 AND partition = $2"#,
+            quote(&format!("{model}@1"))
+        );
+        let next = sqlx::query_scalar(AssertSqlSafe(position))
+            .bind(topic)
+            .bind(partition)
+            .fetch_optional(&self.pool)
+            .await;
         Ok(unless_missing(next)?.flatten())
     }
 }

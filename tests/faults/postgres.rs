@@ -52,7 +52,7 @@ async fn requests_are_abandoned(rig: &Rig, vitrina: &Vitrina) {
 /// Long silence: the consumer goes on polling while Postgres says nothing for longer than a member may be silent, so its
 /// partitions stay its own: their epochs do not change.
 async fn silence_outlasts_the_poll_interval(rig: &Rig, vitrina: &Vitrina) {
-    let epochs = "SELECT partition, epoch FROM vitrina.position ORDER BY 1";
+    let epochs = r#"SELECT partition, epoch FROM "keyed@1"."@position" UNION ALL SELECT partition, epoch FROM "witness@1"."@position" ORDER BY 1, 2"#;
     let before = rig.database.rows(epochs).await;
     rig.postgres.set(Weather::Frozen);
     // Nothing tells from outside that time has passed but time.

@@ -23,7 +23,8 @@ const NOTED: &str = r#"{"type":"record","name":"Noted","namespace":"probe","fiel
 /// What a look reads of the models, whole, in one snapshot.
 const SNAPSHOT: &str = r#"SELECT
     (SELECT jsonb_agg(jsonb_build_object('model', model, 'partition', partition, 'epoch', epoch, 'next', next_offset))
-     FROM vitrina.position) AS positions,
+     FROM (SELECT 'keyed' AS model, * FROM "keyed@1"."@position"
+           UNION ALL SELECT 'witness', * FROM "witness@1"."@position") p) AS positions,
     (SELECT coalesce(jsonb_agg(to_jsonb(w) ORDER BY account COLLATE "C"), '[]') FROM witness.witness w) AS witness,
     (SELECT coalesce(jsonb_agg(to_jsonb(k) ORDER BY account COLLATE "C"), '[]') FROM keyed.keyed k) AS keyed,
     (SELECT coalesce(jsonb_agg(to_jsonb(a) ORDER BY partition), '[]')

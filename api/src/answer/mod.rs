@@ -1,5 +1,5 @@
 //! An answer's validator and headers. Invariant: two answers with one tag hold the same data: the tag is made of the
-//! generation, its positions and the query.
+//! generation's serial, its positions, the version of what is parked, and the query.
 
 pub(crate) mod refusal;
 
@@ -46,13 +46,13 @@ pub(crate) fn found(
     with_headers(response, freshness, tag(view, freshness, query))
 }
 
-/// The weak tag of `view` at a position. None for a SQL view: what it computes on reading may depend on the clock.
+/// The weak tag of `view` at a position of its generation. None for a SQL view: what it computes on reading may depend on the clock.
 fn tag(view: &View, freshness: &Freshness, query: &[&str]) -> Option<ETag> {
     if view.is_view {
         return None;
     }
-    let generation = view.generation.to_string();
-    let snapshot = [view.name.as_str(), &generation, &freshness.position];
+    let (serial, parked) = (view.serial.to_string(), freshness.parked_version.to_string());
+    let snapshot = [view.name.as_str(), &serial, &freshness.position, &parked];
     format!("W/\"{}\"", fingerprint(snapshot.iter().chain(query).copied())).parse().ok()
 }
 

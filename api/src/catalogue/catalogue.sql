@@ -1,10 +1,13 @@
--- Every table and view of every model's live generation, one JSON object a row. Helpers (`_…`) are not served.
+-- Every table and view of every model's live generation, one JSON object a row. The model's helpers (`_…`) and what the
+-- generation keeps for itself (`@…`) are not served.
 -- An index counts where ORDER BY on its columns can walk it: whole, valid, btree, plain columns, and comparing as the
 -- columns themselves do (default operator class, the column's own collation).
 SELECT json_build_object(
     'name', CASE WHEN c.relname = m.model THEN m.model ELSE m.model || '.' || c.relname END,
     'model', m.model,
     'generation', m.live,
+    'serial', g.serial,
+    'schema', quote_ident(n.nspname),
     'relation', format('%I.%I', n.nspname, c.relname),
     'table', quote_ident(c.relname),
     'is_view', c.relkind = 'v',
@@ -40,5 +43,6 @@ SELECT json_build_object(
         WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND k.plain)
 )::text
 FROM vitrina.model m
+JOIN vitrina.generation g ON g.model = m.model AND g.generation = m.live
 JOIN pg_namespace n ON n.nspname = m.model || '@' || m.live
-JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'v') AND NOT starts_with(c.relname, '_')
+JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'v') AND left(c.relname, 1) NOT IN ('_', '@')

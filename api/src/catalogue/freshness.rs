@@ -1,9 +1,12 @@
 //! How fresh an answer is. Invariant: positions and rows come from one statement, so from one snapshot.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use sqlx::postgres::PgRow;
 
 use super::failure::Failure;
+use super::listing::Catalogue;
 use super::view::View;
 use crate::database::{Binds, Database, DatabaseError, Statement, get};
 
@@ -19,6 +22,9 @@ pub(crate) struct Freshness {
     lag_ms: Option<i64>,
     /// `topic;p=3;o=1842, …`: the last offset applied of each partition.
     pub(crate) position: String,
+    /// Grows with what is parked and retried, which changes rows and moves no position.
+    #[serde(skip)]
+    pub(crate) parked_version: i64,
 }
 
 /// How far a model is behind its log; `None`: nobody says.
@@ -33,8 +39,9 @@ impl Freshness {
     /// (either may be empty; else they go on with a comma and a join).
     pub(crate) fn select(view: &View, columns: &str, from: &str, binds: &mut Binds) -> String {
         let model = binds.add(&view.model, "text");
+        let freshness = of_schema(&view.schema);
         format!(
-            "SELECT m.live, f.*{columns} FROM vitrina.model m CROSS JOIN LATERAL ({FRESHNESS}) f{from} WHERE m.model = {model}"
+            "SELECT m.live, f.*{columns} FROM vitrina.model m CROSS JOIN LATERAL ({freshness}) f{from} WHERE m.model = {model}"
         )
     }
 
@@ -58,21 +65,40 @@ impl Freshness {
             as_of: get(row, "as_of")?,
             lag_ms: get(row, "lag_ms")?,
             position: get::<Option<String>>(row, "position")?.unwrap_or_default(),
+            parked_version: get::<Option<i64>>(row, "parked_version")?.unwrap_or_default(),
         })
     }
 }
 
 impl Lag {
-    /// The lag of every model that has a live generation, by name.
-    pub(crate) async fn read(database: &Database) -> Result<Vec<(String, Self)>, DatabaseError> {
-        let text = format!(
-            "SELECT m.model, f.behind, f.lag_ms FROM vitrina.model m CROSS JOIN LATERAL ({FRESHNESS}) f WHERE m.live IS NOT NULL"
-        );
-        let rows = database.all(Statement::fixed(text, Binds::default())).await?;
+    /// The lag of every model that has views, by name. The schemas are in the statement's text, for a view over all of them
+    /// would be planned anew, and whole, at each call.
+    pub(crate) async fn read(
+        database: &Database,
+        catalogue: &Catalogue,
+    ) -> Result<Vec<(String, Self)>, DatabaseError> {
+        let schemas: BTreeMap<&str, &str> =
+            catalogue.views.values().map(|view| (&*view.model, &*view.schema)).collect();
+        let mut binds = Binds::default();
+        let of_model = |(model, schema): (&str, &str)| {
+            let (model, freshness) = (binds.add(model, "text"), of_schema(schema));
+            format!(
+                "SELECT m.model, f.behind, f.lag_ms FROM vitrina.model m CROSS JOIN LATERAL ({freshness}) f WHERE m.model = {model}"
+            )
+        };
+        let selects: Vec<String> = schemas.into_iter().map(of_model).collect();
+        if selects.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = database.all(Statement::free(selects.join(" UNION ALL "), binds)).await?;
         rows.iter().map(|row| Ok((get(row, "model")?, Self::of(row)?))).collect()
     }
 
     fn of(row: &PgRow) -> Result<Self, DatabaseError> {
         Ok(Self { events: get(row, "behind")?, ms: get(row, "lag_ms")? })
     }
+}
+
+fn of_schema(schema: &str) -> String {
+    FRESHNESS.replace("{schema}", schema)
 }

@@ -2,8 +2,6 @@
 
 use serde::Deserialize;
 
-use super::fingerprint::fingerprint;
-
 /// A column of a view.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Column {
@@ -43,6 +41,10 @@ pub(crate) struct View {
     pub(crate) name: String,
     pub(crate) model: String,
     pub(crate) generation: i32,
+    /// The generation's serial, which no other generation ever has.
+    pub(crate) serial: i64,
+    /// The generation's schema as SQL writes it.
+    pub(crate) schema: String,
     /// Schema and name as SQL writes them.
     pub(crate) relation: String,
     /// The table's own name as SQL writes it.
@@ -70,14 +72,5 @@ impl View {
             .flat_map(|index| &index.columns)
             .filter_map(|key| self.column(&key.column))
             .collect()
-    }
-
-    /// Says whether a cursor made for one generation fits another.
-    pub(crate) fn schema_hash(&self) -> String {
-        let columns =
-            self.columns.iter().flat_map(|column| [column.name.as_str(), column.cast.as_str()]);
-        fingerprint(
-            columns.chain(["key"]).chain(self.key().into_iter().map(|column| column.name.as_str())),
-        )
     }
 }

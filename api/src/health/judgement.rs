@@ -1,11 +1,14 @@
 //! `/healthz`: the judgement over all models. Invariant: it says numbers and states, never a record's or an error's text,
 //! for it is asked on the public listener, too.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State as Extract;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use sqlx::postgres::PgRow;
+use vitrina_projectors::Live;
 
 use crate::api::Api;
 use crate::database::{Binds, DatabaseError, Statement, get};
@@ -55,19 +58,45 @@ pub(crate) async fn health(Extract(api): Extract<Api>) -> Result<Response, Probl
 }
 
 async fn read(api: &Api, thresholds: &Thresholds) -> Result<Vec<Health>, DatabaseError> {
-    let mut binds = Binds::default();
-    binds.add(&(i64::from(thresholds.parked) + 1).to_string(), "int8");
-    let rows = api.probe().all(Statement::fixed(HEALTH, binds)).await?;
-    rows.iter().map(Health::of).collect()
+    let parked = match parked(api, thresholds).await {
+        // A swap or a drop came between the generations and their records.
+        Err(DatabaseError::Stale(_)) => parked(api, thresholds).await,
+        counted => counted,
+    }?;
+    let rows = api.probe().all(Statement::fixed(HEALTH, Binds::default())).await?;
+    rows.iter().map(|row| Health::of(row, &parked)).collect()
+}
+
+/// How many records each live generation has parked, counted up to one beyond the threshold.
+async fn parked(
+    api: &Api,
+    thresholds: &Thresholds,
+) -> Result<BTreeMap<String, i64>, DatabaseError> {
+    let rows = api.probe().all(Statement::fixed(Live::ALL, Binds::default())).await?;
+    let live = |row: &PgRow| {
+        let (model, generation) = (get(row, "model")?, get(row, "generation")?);
+        Ok(Live { model, generation, serial: get(row, "serial")? })
+    };
+    let live: Vec<Live> = rows.iter().map(live).collect::<Result<_, DatabaseError>>()?;
+    let most = i64::from(thresholds.parked) + 1;
+    let counts = Live::union(&live, |model, schema| {
+        format!(
+            r#"SELECT {model} AS model, (SELECT count(*) FROM (SELECT FROM {schema}."@parked" LIMIT {most}) counted) AS parked"#
+        )
+    });
+    let Some(counts) = counts else { return Ok(BTreeMap::new()) };
+    let rows = api.probe().all(Statement::free(counts, Binds::default())).await?;
+    rows.iter().map(|row| Ok((get(row, "model")?, get(row, "parked")?))).collect()
 }
 
 impl Health {
-    fn of(row: &PgRow) -> Result<Self, DatabaseError> {
+    fn of(row: &PgRow, parked: &BTreeMap<String, i64>) -> Result<Self, DatabaseError> {
+        let model: String = get(row, "model")?;
         Ok(Self {
-            model: get(row, "model")?,
             state: get(row, "state")?,
             lag_ms: get(row, "lag_ms")?,
-            parked: get(row, "parked")?,
+            parked: parked.get(&model).copied().unwrap_or(0),
+            model,
             errors: get(row, "errors")?,
             events: get(row, "events")?,
         })

@@ -1,5 +1,5 @@
-//! Where a page ended. Invariant: a cursor goes on only with the view, the columns, the order and the filters that it
-//! was made for.
+//! Where a page ended. Invariant: a cursor goes on only in the generation that it was made in, with the view, the order and
+//! the filters that it was made for.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,14 +12,15 @@ use crate::problem::{Kind, Problem};
 use super::filter::Filter;
 use super::order::Term;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// The last row of a page, by the values of its order's columns; `None` is NULL.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Cursor {
     version: u8,
     view: String,
-    schema: String,
+    /// The generation's.
+    serial: i64,
     query: String,
     last: Vec<Option<String>>,
 }
@@ -36,7 +37,7 @@ impl Cursor {
         tests.sort_unstable();
         let query: Vec<_> = order.chain(["where".to_owned()]).chain(tests).collect();
         let query = fingerprint(query.iter().map(String::as_str));
-        Self { version: VERSION, view: view.name.clone(), schema: view.schema_hash(), query, last }
+        Self { version: VERSION, view: view.name.clone(), serial: view.serial, query, last }
     }
 
     /// The text that the caller gets.
@@ -56,6 +57,9 @@ impl Cursor {
         let nul = |value: &Option<String>| value.as_ref().is_some_and(|value| value.contains('\0'));
         let mut cursor =
             cursor.filter(|cursor| !cursor.last.iter().any(nul)).ok_or_else(garbage)?;
+        if cursor.view == view.name && cursor.serial != view.serial {
+            return Err(changed(view));
+        }
         let last = std::mem::take(&mut cursor.last);
         if cursor != Self::new(view, terms, filters, Vec::new()) || last.len() != terms.len() {
             return Err(mismatch());
@@ -67,6 +71,15 @@ impl Cursor {
 fn garbage() -> Problem {
     let detail = "This is no cursor of this API: take `page.next` as it is, or begin again without `cursor`.";
     Problem::of(Kind::CursorMismatch, "cursor", detail, None::<String>)
+}
+
+/// The rows that it would go on after are another generation's.
+fn changed(view: &View) -> Problem {
+    let detail = format!(
+        "`{}` has been rebuilt since this cursor was made, and the rows of two generations do not mix: begin again without `cursor`.",
+        view.name
+    );
+    Problem::of(Kind::GenerationChanged, "cursor", detail, None::<String>)
 }
 
 /// The answer to a cursor that does not go on here.

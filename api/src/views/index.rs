@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::api::Api;
 use crate::catalogue::{Column, Lag, View};
+use crate::database::DatabaseError;
 use crate::problem::Problem;
 use crate::query::{Parameters, spelled};
 
@@ -68,8 +69,16 @@ pub(crate) async fn index(
     OriginalUri(uri): OriginalUri,
 ) -> Result<Response, Problem> {
     Parameters::parse(uri.query())?.only("the catalogue", &[])?;
-    let catalogue = api.directory().current(api.database()).await?;
-    let lags: BTreeMap<_, _> = Lag::read(api.database()).await?.into_iter().collect();
+    let mut catalogue = api.directory().current(api.database()).await?;
+    let lags = match Lag::read(api.database(), &catalogue).await {
+        // A swap or a drop overtook the catalogue.
+        Err(DatabaseError::Stale(_)) => {
+            catalogue = api.directory().newer(api.database(), Some(&catalogue)).await?;
+            Lag::read(api.database(), &catalogue).await?
+        }
+        read => read?,
+    };
+    let lags: BTreeMap<_, _> = lags.into_iter().collect();
     let entry = |view| Entry::new(view, lags.get(&view.model).cloned().unwrap_or_default());
     let data = catalogue.views.values().map(|view| entry(view.as_ref())).collect();
     let no_cache = (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));

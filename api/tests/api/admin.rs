@@ -10,14 +10,14 @@ use crate::stage::{Answer, Stage};
 
 /// A model with a queue of two records, and one without a key.
 const PARKED: &str = r#"
-INSERT INTO vitrina.position (model, generation, topic, partition, topic_id, epoch, next_offset, first_offset)
-VALUES ('flight', 1, 'flights.events', 0, 'id', 1, 9, 0);
-INSERT INTO vitrina.parked (model, generation, topic, partition, "offset", queue, key, value, headers, duplicate,
-                            reason, error_type, sqlstate, rule)
-VALUES ('flight', 1, 'flights.events', 0, 3, '\x01', 'IB1', '\x6e6f', '[]', false,
+INSERT INTO "flight@1"."@position" (topic, partition, topic_id, epoch, next_offset, first_offset)
+VALUES ('flights.events', 0, 'id', 1, 9, 0);
+INSERT INTO "flight@1"."@parked" (topic, partition, "offset", queue, key, value, headers, duplicate,
+                                  reason, error_type, sqlstate, rule)
+VALUES ('flights.events', 0, 3, '\x01', 'IB1', '\x6e6f', '[]', false,
         'value out of range', 'validation', '22003', 'flight.sql:9'),
-       ('flight', 1, 'flights.events', 0, 5, '\x01', 'IB1', '\x6e6f', '[]', false, NULL, NULL, NULL, NULL),
-       ('flight', 1, 'flights.events', 0, 7, NULL, '\xff00', '\x6e6f', '[]', false, 'no frame', 'corruption', NULL, NULL);
+       ('flights.events', 0, 5, '\x01', 'IB1', '\x6e6f', '[]', false, NULL, NULL, NULL, NULL),
+       ('flights.events', 0, 7, NULL, '\xff00', '\x6e6f', '[]', false, 'no frame', 'corruption', NULL, NULL);
 "#;
 
 async fn ask(router: &Router, request: axum::http::request::Builder) -> Answer {
@@ -176,8 +176,8 @@ async fn health_is_the_judgement_over_all_models() {
     assert_eq!(stage.get("/healthz").await.status, 200);
     stage
         .run(
-            r#"INSERT INTO vitrina.parked (model, generation, topic, partition, "offset", headers, duplicate)
-               SELECT 'flight', 1, 't', 0, number, '[]', false FROM generate_series(1, 11) number"#,
+            r#"INSERT INTO "flight@1"."@parked" (topic, partition, "offset", headers, duplicate)
+               SELECT 't', 0, number, '[]', false FROM generate_series(1, 11) number"#,
         )
         .await;
     assert!(

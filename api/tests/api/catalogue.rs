@@ -18,7 +18,7 @@ async fn the_catalogue_and_the_schemas_say_all_of_a_view() {
 #[tokio::test]
 async fn helpers_and_models_without_a_live_generation_are_not_served() {
     let mut stage = Stage::flight().await;
-    stage.run(r#"INSERT INTO vitrina.model VALUES ('building', NULL); CREATE SCHEMA "building@1"; CREATE TABLE "building@1".building (a int PRIMARY KEY)"#).await;
+    stage.run(r#"INSERT INTO vitrina.model (model) VALUES ('building'); CREATE SCHEMA "building@1"; CREATE TABLE "building@1".building (a int PRIMARY KEY)"#).await;
     for view in ["flight._carrier", "building", "flight@1.flight", "pg_class"] {
         stage.problem(&format!("/v1/views/{view}"), 404, "unknown-view").await;
     }

@@ -12,15 +12,16 @@ async fn conditional(stage: &Stage, uri: &str, tag: &str) -> Answer {
 
 async fn position(stage: &mut Stage, partition: i32, first: i64, next: i64) {
     stage.run(&format!(
-        "INSERT INTO vitrina.position VALUES ('flight', 1, 'air.events', {partition}, '', 1, {next}, {first}, NULL, '2026-01-01T00:00:{partition}Z')
-         ON CONFLICT (model, generation, topic, partition) DO UPDATE SET next_offset = {next}"
+        r#"INSERT INTO "flight@1"."@position" VALUES ('air.events', {partition}, '', 1, {next}, {first}, NULL, '2026-01-01T00:00:{partition}Z')
+         ON CONFLICT (topic, partition) DO UPDATE SET next_offset = {next}"#
     ))
     .await;
 }
 
 async fn worker(stage: &mut Stage, instance: &str, ends: Value, lag: &str, age: u32) {
     stage.run(&format!(
-        "INSERT INTO vitrina.worker VALUES ('flight', 1, '{instance}', 'live', NULL, NULL, '{ends}', {lag}, now() - interval '{age} seconds')
+        "INSERT INTO vitrina.worker (model, generation, instance, state, partitions, lag_ms, updated_at)
+         VALUES ('flight', 1, '{instance}', 'live', '{ends}', {lag}, now() - interval '{age} seconds')
          ON CONFLICT (model, instance) DO UPDATE SET partitions = EXCLUDED.partitions, lag_ms = EXCLUDED.lag_ms, updated_at = EXCLUDED.updated_at"
     ))
     .await;
@@ -47,10 +48,13 @@ async fn positions_and_lag_are_told() {
     );
     position(&mut stage, 10, 0, 5).await;
     position(&mut stage, 2, 100, 1843).await;
+    // Of partition 3 nothing is left that was ever read, and yet all before 7 is reflected.
     position(&mut stage, 3, 7, 7).await;
+    position(&mut stage, 4, 0, 0).await;
     let list = stage.get("/v1/views/flight").await;
-    assert_eq!(list.header("projection-position"), "air.events;p=2;o=1842, air.events;p=10;o=4");
-    assert_eq!(list.json()["meta"]["position"], "air.events;p=2;o=1842, air.events;p=10;o=4");
+    let reached = "air.events;p=2;o=1842, air.events;p=3;o=6, air.events;p=10;o=4";
+    assert_eq!(list.header("projection-position"), reached);
+    assert_eq!(list.json()["meta"]["position"], reached);
     assert_eq!(
         stage.get("/v1/views/flight/F9").await.header("projection-position"),
         list.header("projection-position")
@@ -60,7 +64,7 @@ async fn positions_and_lag_are_told() {
     // One worker says nothing of partition 3, so nobody knows how far behind the model is.
     worker(&mut stage, "a", json!([end(10, 5), end(2, 1850)]), "40", 1).await;
     assert_eq!(lag(&stage).await, json!({ "events": null, "ms": 40 }));
-    worker(&mut stage, "b", json!([end(3, 9)]), "70", 2).await;
+    worker(&mut stage, "b", json!([end(3, 9), end(4, 0)]), "70", 2).await;
     assert_eq!(lag(&stage).await, json!({ "events": 9, "ms": 70 }));
     assert_eq!(meta(&stage).await["as_of"], "2026-01-01T00:00:10.000Z");
 }
@@ -132,6 +136,10 @@ async fn a_tag_holds_until_a_position_moves() {
         conditional(&stage, "/v1/views/flight?limit=1&carrier=eq.KL", tag).await.status,
         StatusCode::NOT_MODIFIED
     );
+    // A retry changes rows and moves no position.
+    stage.run(r#"UPDATE "flight@1"."@position" SET parked_version = 1"#).await;
+    let retried = stage.get("/v1/views/flight?limit=1&carrier=eq.KL").await;
+    assert_ne!(retried.header("etag"), tag);
     position(&mut stage, 1, 0, 6).await;
     assert_eq!(
         conditional(&stage, "/v1/views/flight?limit=1&carrier=eq.KL", tag).await.status,
@@ -162,4 +170,17 @@ async fn not_modified_is_said_without_reading_the_table() {
         conditional(&stage, "/v1/views/flight", &tag).await.status,
         StatusCode::NOT_MODIFIED
     );
+}
+
+/// Equal positions, the same query, and other rows.
+#[tokio::test]
+async fn no_tag_outlives_its_generation() {
+    let mut stage = Stage::flight().await;
+    position(&mut stage, 1, 0, 5).await;
+    let tag = stage.get("/v1/views/flight").await.header("etag").to_owned();
+    stage.generation("flight", 2, "CREATE TABLE flight (flight_id text PRIMARY KEY)").await;
+    stage.run(r#"INSERT INTO "flight@2"."@position" SELECT * FROM "flight@1"."@position""#).await;
+    let swapped = conditional(&stage, "/v1/views/flight", &tag).await;
+    assert_eq!(swapped.status, StatusCode::OK);
+    assert_eq!(swapped.json()["meta"]["position"], "air.events;p=1;o=4");
 }

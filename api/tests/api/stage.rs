@@ -86,11 +86,7 @@ impl Stage {
     pub(crate) async fn empty() -> Self {
         let url = postgres::database().await;
         let mut postgres = PgConnection::connect(&url).await.unwrap();
-        let control = concat!(
-            include_str!("../../../projectors/migrations/0001_control.sql"),
-            include_str!("../../../projectors/migrations/0002_parked.sql"),
-            include_str!("../../../projectors/migrations/0003_recent.sql"),
-        );
+        let control = include_str!("../../../projectors/migrations/0001_control.sql");
         postgres::run(
             &mut postgres,
             &format!(
@@ -111,11 +107,18 @@ impl Stage {
 
     /// Makes a generation and swaps to it in one transaction.
     pub(crate) async fn generation(&mut self, model: &str, generation: i32, definition: &str) {
+        let own = include_str!("../../../projectors/src/generation/own.sql");
         self.run(&format!(
             r#"BEGIN;
-            CREATE SCHEMA "{model}@{generation}"; SET LOCAL search_path = "{model}@{generation}"; {definition};
-            INSERT INTO vitrina.model (model, live) VALUES ('{model}', {generation}) ON CONFLICT (model) DO UPDATE SET live = {generation};
-            INSERT INTO vitrina.generation VALUES ('{model}', {generation}, 'live', '{{}}', '', 0);
+            CREATE SCHEMA "{model}@{generation}"; SET LOCAL search_path = "{model}@{generation}"; {definition}; {own};
+            INSERT INTO vitrina.model (model, live, newest) VALUES ('{model}', {generation}, {generation})
+                ON CONFLICT (model) DO UPDATE SET live = EXCLUDED.live, newest = EXCLUDED.newest;
+            UPDATE vitrina.generation SET state = 'retired' WHERE model = '{model}';
+            INSERT INTO vitrina.generation (model, generation, state, layout, definition, meaning, used, because)
+                VALUES ('{model}', {generation}, 'live', 1, '{{}}', '', '{{}}', 'a test wants it');
+            INSERT INTO "@generation" (layout, serial, model, generation, cluster_id, duplicate_window, definition, meaning, used)
+                SELECT layout, serial, model, generation, '', 0, definition, meaning, used
+                FROM vitrina.generation WHERE model = '{model}' AND state = 'live';
             COMMIT"#
         ))
         .await;

@@ -4,7 +4,7 @@ mod recent;
 mod report;
 mod status;
 
-pub use status::{ModelStatus, PartitionStatus, Status};
+pub use status::{GenerationStatus, ModelStatus, PartitionStatus, Status};
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

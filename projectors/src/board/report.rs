@@ -60,7 +60,7 @@ impl Board {
             self.follow_orders(pool, &model).await?;
         }
         if count {
-            for (model, records) in parked::count(pool).await? {
+            for (model, records) in parked::count(&mut *pool.acquire().await?).await? {
                 metrics::parked(&model, records.unsigned_abs());
             }
         }

@@ -7,6 +7,9 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use vitrina_ingest::{KafkaSettings, log_ends};
 
+use crate::generation::live::{Live, over_live};
+use crate::parked;
+
 const KAFKA_TIMEOUT: Duration = Duration::from_secs(5);
 /// An instance that has not written its state for so long is gone.
 const FRESH: &str = "10 seconds";
@@ -27,6 +30,18 @@ pub struct ModelStatus {
     pub partitions: Vec<PartitionStatus>,
     pub parked: i64,
     pub last_error: Option<String>,
+    /// Those that have a schema, the newest first.
+    pub generations: Vec<GenerationStatus>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct GenerationStatus {
+    pub generation: i32,
+    /// `queued`, `building`, `live` or `retired`.
+    pub state: String,
+    /// RFC 3339.
+    pub began: String,
+    pub because: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -49,7 +64,6 @@ struct ModelRow {
     state: Option<String>,
     reason: Option<String>,
     last_error: Option<String>,
-    parked: i64,
     /// What the instance said that was heard last, whether it still runs or not.
     last_reason: Option<String>,
     /// Nothing can be written, not even what instances say.
@@ -66,7 +80,23 @@ struct PositionRow {
     behind: Option<f64>,
 }
 
+#[derive(sqlx::FromRow)]
+struct GenerationRow {
+    model: String,
+    generation: i32,
+    state: String,
+    began: String,
+    because: String,
+}
+
+const GENERATIONS: &str = r#"
+    SELECT model, generation, state, because,
+        to_char(began AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS began
+    FROM vitrina.generation WHERE state IN ('queued', 'building', 'live', 'retired')
+    ORDER BY generation DESC"#;
+
 /// The worst state that a running instance reports speaks for the model: what has stopped must not hide behind what runs.
+/// Of instances without its file only where no other has it.
 const MODELS: &str = "
     WITH heard AS (
         SELECT DISTINCT ON (model) model, coalesce(reason, last_error) AS last_reason, last_error
@@ -74,52 +104,80 @@ const MODELS: &str = "
     ), running AS (
         SELECT DISTINCT ON (model) model, state, reason, last_error
         FROM vitrina.worker WHERE updated_at > now() - $1::interval
-        ORDER BY model,
+        ORDER BY model, fed DESC,
             array_position(ARRAY['stopped', 'breaker_open', 'waiting', 'paused', 'catching_up', 'live', 'starting'], state)
     )
     SELECT model, m.live AS generation, r.state, r.reason, coalesce(r.last_error, h.last_error) AS last_error, h.last_reason,
-        (SELECT count(*) FROM vitrina.parked p WHERE p.model = m.model AND p.generation = m.live) AS parked,
         current_setting('transaction_read_only') = 'on' AS reads_only
     FROM vitrina.model m FULL JOIN heard h USING (model) LEFT JOIN running r USING (model)
     ORDER BY model";
 
-/// The last event's age alone would be hours after a quiet night.
-const POSITIONS: &str = "
-    SELECT p.model, p.topic, p.partition, p.next_offset,
-        coalesce(w.lag_ms / 1000.0, extract(epoch FROM now() - p.event_time))::float8 AS behind
-    FROM vitrina.position p JOIN vitrina.model m ON m.model = p.model AND m.live = p.generation
-    LEFT JOIN LATERAL (
-        SELECT w.lag_ms FROM vitrina.worker w
-        WHERE w.model = p.model AND w.updated_at > now() - $1::interval
-            AND w.partitions @> jsonb_build_array(jsonb_build_object('topic', p.topic, 'partition', p.partition))
-        ORDER BY w.updated_at DESC LIMIT 1
-    ) w ON true
-    ORDER BY 1, 2, 3";
+/// The positions of all live generations. The last event's age alone would be hours after a quiet night.
+fn positions(live: &[Live]) -> Option<String> {
+    let positions = Live::union(live, |model, schema| {
+        format!(
+            r#"SELECT {model} AS model, topic, partition, next_offset, event_time FROM {schema}."@position""#
+        )
+    })?;
+    Some(format!(
+        "SELECT p.model, p.topic, p.partition, p.next_offset,
+            coalesce(w.lag_ms / 1000.0, extract(epoch FROM now() - p.event_time))::float8 AS behind
+        FROM ({positions}) p
+        LEFT JOIN LATERAL (
+            SELECT w.lag_ms FROM vitrina.worker w
+            WHERE w.model = p.model AND w.updated_at > now() - interval '{FRESH}'
+                AND w.partitions @> jsonb_build_array(jsonb_build_object('topic', p.topic, 'partition', p.partition))
+            ORDER BY w.updated_at DESC LIMIT 1
+        ) w ON true
+        ORDER BY 1, 2, 3"
+    ))
+}
+
+impl From<&GenerationRow> for GenerationStatus {
+    fn from(row: &GenerationRow) -> Self {
+        let GenerationRow { generation, state, began, because, .. } = row;
+        Self {
+            generation: *generation,
+            state: state.clone(),
+            began: began.clone(),
+            because: because.clone(),
+        }
+    }
+}
 
 impl Status {
     /// # Errors
     /// Postgres's. Kafka may be away: then the ends are not known.
     pub async fn read(connection: &mut PgConnection, kafka: &KafkaSettings) -> sqlx::Result<Self> {
-        let models: Vec<ModelRow> =
-            sqlx::query_as(MODELS).bind(FRESH).fetch_all(&mut *connection).await?;
-        let positions: Vec<PositionRow> =
-            sqlx::query_as(POSITIONS).bind(FRESH).fetch_all(connection).await?;
-        let topics = positions.iter().map(|position| position.topic.clone()).collect();
+        let rows = Rows::read(connection).await?;
+        let topics = rows.positions.iter().map(|position| position.topic.clone()).collect();
         let ends = log_ends(kafka, topics, KAFKA_TIMEOUT).await.unwrap_or_default();
-        Ok(Self {
-            models: models.into_iter().map(|model| status(model, &positions, &ends)).collect(),
-        })
+        Ok(Self { models: rows.models.iter().map(|model| status(model, &rows, &ends)).collect() })
     }
 }
 
-fn status(
-    row: ModelRow,
-    positions: &[PositionRow],
-    ends: &BTreeMap<(String, i32), i64>,
-) -> ModelStatus {
-    let own = positions.iter().filter(|position| position.model == row.model);
-    let (state, reason) = match row.state {
-        Some(state) => (state, row.reason),
+/// What Postgres says of all models.
+struct Rows {
+    models: Vec<ModelRow>,
+    positions: Vec<PositionRow>,
+    parked: BTreeMap<String, i64>,
+    generations: Vec<GenerationRow>,
+}
+
+impl Rows {
+    async fn read(connection: &mut PgConnection) -> sqlx::Result<Self> {
+        let models = sqlx::query_as(MODELS).bind(FRESH).fetch_all(&mut *connection).await?;
+        let generations = sqlx::query_as(GENERATIONS).fetch_all(&mut *connection).await?;
+        let positions = over_live(&mut *connection, positions).await?;
+        let parked = parked::count(connection).await?.into_iter().collect();
+        Ok(Self { models, positions, parked, generations })
+    }
+}
+
+fn status(row: &ModelRow, rows: &Rows, ends: &BTreeMap<(String, i32), i64>) -> ModelStatus {
+    let own = rows.positions.iter().filter(|position| position.model == row.model);
+    let (state, reason) = match &row.state {
+        Some(state) => (state.clone(), row.reason.clone()),
         None if row.reads_only => {
             let reason = "Postgres (postgres.url) only reads: nothing can be written there, not even what instances say";
             ("waiting".to_owned(), Some(reason.to_owned()))
@@ -127,6 +185,7 @@ fn status(
         None => {
             let last = row
                 .last_reason
+                .as_ref()
                 .map(|reason| format!("; the last one said: {reason}"))
                 .unwrap_or_default();
             ("stopped".to_owned(), Some(format!("no instance runs it{last}")))
@@ -149,6 +208,15 @@ fn status(
             }
         })
         .collect();
-    let ModelRow { model, generation, last_error, parked, .. } = row;
-    ModelStatus { model, generation, state, reason, partitions, parked, last_error }
+    let generations = rows.generations.iter().filter(|generation| generation.model == row.model);
+    ModelStatus {
+        model: row.model.clone(),
+        generation: row.generation,
+        state,
+        reason,
+        partitions,
+        parked: rows.parked.get(&row.model).copied().unwrap_or(0),
+        last_error: row.last_error.clone(),
+        generations: generations.map(GenerationStatus::from).collect(),
+    }
 }

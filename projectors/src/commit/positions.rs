@@ -1,4 +1,5 @@
-//! The fence: positions move first in every transaction, and only from where their claim believes them to be.
+//! The fence: positions move first in every transaction, and only from where their claim believes them to be. The
+//! connection stands in the generation's schema.
 
 use std::collections::HashMap;
 
@@ -6,7 +7,6 @@ use sqlx::postgres::PgConnection;
 use vitrina_ingest::{Epoch, Offset, Span, TopicPartition};
 
 use crate::fault::Fault;
-use crate::names::GenerationId;
 use crate::parked::ParkedVersion;
 
 /// Spans as arrays to be bound.
@@ -24,26 +24,25 @@ fn partition(span: &Span) -> TopicPartition {
 /// [`Fault::Fenced`] names the partitions that somebody else has claimed, or moved.
 pub(crate) async fn advance(
     connection: &mut PgConnection,
-    id: &GenerationId,
     spans: &[Span],
 ) -> Result<Vec<(TopicPartition, ParkedVersion)>, Fault> {
+    if spans.is_empty() {
+        return Ok(Vec::new());
+    }
     let (topics, partitions) = columns(spans);
     let epochs: Vec<i64> = spans.iter().map(|span| span.epoch.0).collect();
     let from: Vec<i64> = spans.iter().map(|span| span.from.0).collect();
     let to: Vec<i64> = spans.iter().map(|span| span.to.0).collect();
     let times: Vec<Option<i64>> = spans.iter().map(|span| span.last_timestamp).collect();
     let moved: Vec<(String, i32, ParkedVersion)> = sqlx::query_as(
-        "UPDATE vitrina.position p
+        r#"UPDATE "@position" p
          SET next_offset = n.upto, updated_at = now(),
              event_time = coalesce(to_timestamp(n.millis / 1000.0), p.event_time)
-         FROM unnest($3::text[], $4::int4[], $5::int8[], $6::int8[], $7::int8[], $8::int8[])
+         FROM unnest($1::text[], $2::int4[], $3::int8[], $4::int8[], $5::int8[], $6::int8[])
              AS n(topic, partition, epoch, since, upto, millis)
-         WHERE p.model = $1 AND p.generation = $2 AND p.topic = n.topic AND p.partition = n.partition
-           AND p.epoch = n.epoch AND p.next_offset = n.since
-         RETURNING p.topic, p.partition, p.parked_version",
+         WHERE p.topic = n.topic AND p.partition = n.partition AND p.epoch = n.epoch AND p.next_offset = n.since
+         RETURNING p.topic, p.partition, p.parked_version"#,
     )
-    .bind(&id.model)
-    .bind(id.number)
     .bind(topics)
     .bind(partitions)
     .bind(epochs)
@@ -71,18 +70,14 @@ pub(crate) async fn advance(
 /// [`Fault::Fenced`] where some are neither where it began nor where it ended.
 pub(crate) async fn committed(
     connection: &mut PgConnection,
-    id: &GenerationId,
     spans: &[Span],
 ) -> Result<bool, Fault> {
     let (topics, partitions) = columns(spans);
     let found: Vec<(String, i32, i64, i64)> = sqlx::query_as(
-        "SELECT p.topic, p.partition, p.epoch, p.next_offset FROM vitrina.position p
-         WHERE p.model = $1 AND p.generation = $2
-           AND (p.topic, p.partition) IN (SELECT * FROM unnest($3::text[], $4::int4[]))
-         FOR UPDATE",
+        r#"SELECT p.topic, p.partition, p.epoch, p.next_offset FROM "@position" p
+         WHERE (p.topic, p.partition) IN (SELECT * FROM unnest($1::text[], $2::int4[]))
+         FOR UPDATE"#,
     )
-    .bind(&id.model)
-    .bind(id.number)
     .bind(topics)
     .bind(partitions)
     .fetch_all(connection)

@@ -9,7 +9,6 @@ use sqlx::postgres::PgConnection;
 use vitrina_ingest::Offset;
 
 use crate::batch::{EventBatch, Identity, Part};
-use crate::names::GenerationId;
 
 /// What the window says of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +84,6 @@ impl Window {
 /// Postgres's.
 pub(crate) async fn store(
     connection: &mut PgConnection,
-    id: &GenerationId,
     length: u32,
     batch: &EventBatch,
     part: &Part,
@@ -104,26 +102,23 @@ pub(crate) async fn store(
     let last: Vec<i64> = part.spans.iter().map(|span| span.to.before(1).0).collect();
     sqlx::query(
         r#"WITH n AS (
-             SELECT * FROM unnest($3::text[], $4::int4[], $5::int8[], $6::bytea[])
+             SELECT * FROM unnest($1::text[], $2::int4[], $3::int8[], $4::bytea[])
                  AS n(topic, partition, last_offset, identities)
          ), gone AS (
-             DELETE FROM vitrina.seen s USING n
-             WHERE s.model = $1 AND s.generation = $2 AND s.topic = n.topic AND s.partition = n.partition
-               AND s.last_offset < n.last_offset + 1 - $7
+             DELETE FROM "@seen" s USING n
+             WHERE s.topic = n.topic AND s.partition = n.partition AND s.last_offset < n.last_offset + 1 - $5
              RETURNING s.*
          ), kept AS (
-             INSERT INTO vitrina.seen_kept (model, generation, topic, partition, last_offset, identities)
+             INSERT INTO "@seen_kept" (topic, partition, last_offset, identities)
              SELECT g.* FROM gone g
              WHERE EXISTS (
-                 SELECT FROM vitrina.parked p
-                 WHERE p.model = $1 AND p.generation = $2 AND p.topic = g.topic AND p.partition = g.partition
-                   AND p."offset" BETWEEN g.last_offset - 2 * $7 AND g.last_offset + $7 AND p.event IS NULL)
+                 SELECT FROM "@parked" p
+                 WHERE p.topic = g.topic AND p.partition = g.partition
+                   AND p."offset" BETWEEN g.last_offset - 2 * $5 AND g.last_offset + $5 AND p.event IS NULL)
          )
-         INSERT INTO vitrina.seen (model, generation, topic, partition, last_offset, identities)
-         SELECT $1, $2, topic, partition, last_offset, identities FROM n WHERE identities <> ''"#,
+         INSERT INTO "@seen" (topic, partition, last_offset, identities)
+         SELECT topic, partition, last_offset, identities FROM n WHERE identities <> ''"#,
     )
-    .bind(&id.model)
-    .bind(id.number)
     .bind(topics)
     .bind(partitions)
     .bind(last)
@@ -138,21 +133,15 @@ pub(crate) async fn store(
 ///
 /// # Errors
 /// Postgres's.
-pub(crate) async fn forget_kept(
-    connection: &mut PgConnection,
-    id: &GenerationId,
-) -> sqlx::Result<()> {
+pub(crate) async fn forget_kept(connection: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query(
-        r#"DELETE FROM vitrina.seen_kept k USING vitrina.generation g
-           WHERE g.model = $1 AND g.generation = $2 AND k.model = g.model AND k.generation = g.generation
-             AND NOT EXISTS (
-               SELECT FROM vitrina.parked p
-               WHERE p.model = $1 AND p.generation = $2 AND p.topic = k.topic AND p.partition = k.partition
+        r#"DELETE FROM "@seen_kept" k USING "@generation" g
+           WHERE NOT EXISTS (
+               SELECT FROM "@parked" p
+               WHERE p.topic = k.topic AND p.partition = k.partition
                  AND p."offset" BETWEEN k.last_offset - 2 * g.duplicate_window::bigint
                                     AND k.last_offset + g.duplicate_window AND p.event IS NULL)"#,
     )
-    .bind(&id.model)
-    .bind(id.number)
     .execute(connection)
     .await?;
     Ok(())

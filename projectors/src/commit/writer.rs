@@ -129,11 +129,11 @@ impl Writer {
         // Whoever changes what is parked is alone; writers whose events never meet need not be.
         let begin = session::begin(id, rules.parallel && part.park.is_empty(), timeout);
         within(patience, connection.execute(AssertSqlSafe(begin))).await?;
-        let versions = bounded(patience, positions::advance(connection, id, &part.spans)).await?;
+        let versions = bounded(patience, positions::advance(connection, &part.spans)).await?;
         // Also how a writer begins: its queues know no version, so its first transaction reads what is parked and ends.
         // A read of its own before it would be a second way to the same state, and could be stale when this lock is had.
         if !queues.knows(&versions) {
-            within(patience, queues.follow(connection, id, versions)).await?;
+            within(patience, queues.follow(connection, versions)).await?;
             return Err(Fault::Stale);
         }
         let mut running = Bounded { connection, timeout };
@@ -143,11 +143,9 @@ impl Writer {
         };
         let change = match part.park.is_empty() {
             true => None,
-            false => {
-                Some(within(patience, parked::park(connection, id, layouts, batch, part)).await?)
-            }
+            false => Some(within(patience, parked::park(connection, layouts, batch, part)).await?),
         };
-        let stored = window::store(connection, id, self.duplicate_window, batch, part);
+        let stored = window::store(connection, self.duplicate_window, batch, part);
         within(patience, stored).await?;
         self.commit(part, change).await?;
         Ok(written)
@@ -159,6 +157,7 @@ impl Writer {
             None => {
                 let schema = self.id.schema();
                 let statements = 3 * self.rules.rules.len() + 20;
+                self.queues.start_over();
                 session::writer(&self.options, &schema, statements, self.timeout).await?
             }
         };
@@ -192,10 +191,9 @@ impl Writer {
     async fn resolve(&mut self, part: &Part) -> Result<bool, Fault> {
         let patience = patience(self.timeout);
         self.connect().await?;
-        let Self { id, connection, .. } = self;
         let connection =
-            connection.as_mut().ok_or_else(|| Fault::world("Postgres: no connection"))?;
-        let committed = bounded(patience, positions::committed(connection, id, &part.spans)).await;
+            self.connection.as_mut().ok_or_else(|| Fault::world("Postgres: no connection"))?;
+        let committed = bounded(patience, positions::committed(connection, &part.spans)).await;
         self.doubtful = matches!(committed, Err(Fault::World { .. }));
         if self.doubtful {
             // It may be dead, too; the question is asked again on another one.

@@ -1,6 +1,6 @@
 //! The control tables: created and migrated here, and tied to one Kafka cluster and one group prefix for good.
 
-use sqlx::postgres::PgPool;
+use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{Connection, Executor};
 
 /// The lock under which schema `vitrina` is created and migrated ("vitrina" in ASCII).
@@ -15,6 +15,9 @@ pub enum ControlError {
     /// The database says that it belongs to other Kafka cluster or group prefix.
     #[error("{0}")]
     OtherDeployment(String),
+    /// The control tables are of a layout that no released version has made.
+    #[error("{0}")]
+    OlderLayout(String),
 }
 
 /// Creates or migrates schema `vitrina`.
@@ -27,6 +30,7 @@ pub async fn migrate(pool: &PgPool) -> Result<(), ControlError> {
         .bind(MIGRATION_LOCK)
         .execute(&mut connection)
         .await?;
+    refuse_older_layout(&mut connection).await?;
     let exists: bool =
         sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'vitrina')")
             .fetch_one(&mut connection)
@@ -47,6 +51,28 @@ pub async fn migrate(pool: &PgPool) -> Result<(), ControlError> {
     )?;
     connection.close().await?;
     Ok(())
+}
+
+/// Positions in schema `vitrina`: that was before each generation kept its own.
+async fn refuse_older_layout(connection: &mut PgConnection) -> Result<(), ControlError> {
+    let old: bool = sqlx::query_scalar("SELECT to_regclass('vitrina.position') IS NOT NULL")
+        .fetch_one(&mut *connection)
+        .await?;
+    if !old {
+        return Ok(());
+    }
+    let schemas: Vec<String> = sqlx::query_scalar(
+        "SELECT quote_ident(nspname) FROM pg_namespace n
+         WHERE EXISTS (SELECT FROM vitrina.generation g WHERE n.nspname IN (g.model, g.model || '@' || g.generation))
+         ORDER BY 1",
+    )
+    .fetch_all(connection)
+    .await?;
+    Err(ControlError::OlderLayout(format!(
+        "the control tables of this database are of an older layout, which this Vitrina does not read; the log is on \
+         Kafka, so drop them and start again: DROP SCHEMA {} CASCADE",
+        ["vitrina".to_owned()].into_iter().chain(schemas).collect::<Vec<_>>().join(", ")
+    )))
 }
 
 /// Ties the database to this cluster and prefix on the first start; afterwards compares.

@@ -93,7 +93,7 @@ async fn indexes(
         "SELECT t.relname AS \"table\", substring(pg_get_indexdef(x.indexrelid) FROM ' USING .*') AS definition,
                 c.relname AS name
          FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid
-         WHERE t.relnamespace = $1::regnamespace AND NOT x.indisunique",
+         WHERE t.relnamespace = $1::regnamespace AND NOT x.indisunique AND NOT starts_with(t.relname, '@')",
     )
     .bind(quote(schema))
     .fetch_all(connection)

@@ -2,9 +2,10 @@
 //! queue, the record with the smallest id.
 
 use serde::{Serialize, Serializer};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use super::refusal::Refusal;
+use crate::generation::live::{Live, over_live};
 use crate::names::GenerationId;
 
 /// A parked record, without its payload; serialized as the admin API and `vitrina parked --json` tell it.
@@ -54,20 +55,24 @@ fn as_text<S: Serializer>(key: &Option<Vec<u8>>, serializer: S) -> Result<S::Ok,
     key.as_deref().map(text).serialize(serializer)
 }
 
-const LISTED: &str = r#"
-    SELECT p.id, p.model, p.generation, p.topic, p.partition, p."offset", p.key, p.sqlstate, p.rule, p.attempts,
-        nullif(h.head, p.id) AS behind,
-        coalesce(p.reason, CASE WHEN h.head < p.id THEN 'waits behind ' || h.head
-                                ELSE 'waited behind a record that is gone: retry it' END) AS reason,
-        to_char(p.parked_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at
-    FROM vitrina.parked p
-    JOIN vitrina.model m ON m.model = p.model AND m.live = p.generation
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN p.queue IS NULL THEN p.id ELSE (
-            SELECT q.id FROM vitrina.parked q
-            WHERE q.model = p.model AND q.generation = p.generation AND q.queue = p.queue
-            ORDER BY q.model, q.generation, q.queue, q.id LIMIT 1) END AS head
-    ) h"#;
+/// The records of one live generation that `condition` picks.
+fn listed(live: &[Live], condition: &str) -> Option<String> {
+    Live::union(live, |model, schema| {
+        format!(
+            r#"SELECT p.id, {model} AS model, (SELECT generation FROM {schema}."@generation") AS generation,
+                p.topic, p.partition, p."offset", p.key, p.sqlstate, p.rule, p.attempts,
+                nullif(h.head, p.id) AS behind,
+                coalesce(p.reason, CASE WHEN h.head < p.id THEN 'waits behind ' || h.head
+                                        ELSE 'waited behind a record that is gone: retry it' END) AS reason,
+                to_char(p.parked_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at
+            FROM (SELECT * FROM {schema}."@parked" {condition}) p
+            CROSS JOIN LATERAL (
+                SELECT CASE WHEN p.queue IS NULL THEN p.id ELSE (
+                    SELECT q.id FROM {schema}."@parked" q WHERE q.queue = p.queue ORDER BY q.queue, q.id LIMIT 1) END AS head
+            ) h"#
+        )
+    })
+}
 
 /// Up to `limit` parked records with ids above `after`, of one model or of all, by id.
 ///
@@ -82,15 +87,18 @@ pub async fn list(
     if let Some(model) = model {
         known(pool, model).await?;
     }
-    let sql = format!(
-        "{LISTED} WHERE p.id > $1 AND ($2::text IS NULL OR p.model = $2) ORDER BY p.id LIMIT $3"
-    );
-    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
-        .bind(after)
-        .bind(model)
-        .bind(limit)
-        .fetch_all(pool)
-        .await?)
+    let select = |live: &[Live]| {
+        let own: Vec<Live> = live
+            .iter()
+            .filter(|live| model.is_none_or(|model| model == live.model))
+            .cloned()
+            .collect();
+        let page =
+            listed(&own, &format!("WHERE id > ({after}) ORDER BY id LIMIT greatest({limit}, 0)"))?;
+        Some(format!("SELECT * FROM ({page}) p ORDER BY id LIMIT greatest({limit}, 0)"))
+    };
+    let mut connection = pool.acquire().await?;
+    Ok(over_live(&mut connection, select).await?)
 }
 
 /// The parked records of these ids, by id.
@@ -122,21 +130,26 @@ pub(crate) async fn by_ids(pool: &PgPool, ids: &[i64]) -> Result<Vec<Parked>, Re
 /// # Errors
 /// Postgres's.
 pub(crate) async fn still_parked(pool: &PgPool, ids: &[i64]) -> sqlx::Result<Vec<Parked>> {
-    let sql = format!("{LISTED} WHERE p.id = ANY($1) ORDER BY p.id");
-    sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let select = |live: &[Live]| {
+        let records = listed(live, &format!("WHERE id = ANY('{{{}}}'::int8[])", ids.join(",")))?;
+        Some(format!("SELECT * FROM ({records}) p ORDER BY id"))
+    };
+    let mut connection = pool.acquire().await?;
+    over_live(&mut connection, select).await
 }
 
 /// How many records each live generation has parked.
 ///
 /// # Errors
 /// Postgres's.
-pub async fn count(pool: &PgPool) -> sqlx::Result<Vec<(String, i64)>> {
-    sqlx::query_as(
-        "SELECT m.model, (SELECT count(*) FROM vitrina.parked p WHERE p.model = m.model AND p.generation = m.live)
-         FROM vitrina.model m",
-    )
-    .fetch_all(pool)
-    .await
+pub async fn count(connection: &mut PgConnection) -> sqlx::Result<Vec<(String, i64)>> {
+    let select = |live: &[Live]| {
+        Live::union(live, |model, schema| {
+            format!(r#"SELECT {model}, (SELECT count(*) FROM {schema}."@parked")"#)
+        })
+    };
+    over_live(connection, select).await
 }
 
 /// # Errors

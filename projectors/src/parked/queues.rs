@@ -10,7 +10,6 @@ use vitrina_ingest::{Offset, TopicPartition};
 
 use super::store::Change;
 use crate::batch::{Identity, QueueId};
-use crate::names::GenerationId;
 
 /// How often what is parked of a topic has changed. A batch that was planned under another version is planned again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
@@ -22,14 +21,14 @@ pub(crate) struct ParkedVersion(i64);
 pub(crate) struct Queues {
     lengths: HashMap<QueueId, u32>,
     total: u64,
-    /// The newest row of `vitrina.parked` and of `vitrina.verdict` that is counted in.
+    /// The newest row of `"@parked"` and of `"@verdict"` that is counted in.
     newest: Option<(i64, i64)>,
     versions: HashMap<TopicPartition, ParkedVersion>,
     /// Events that decoded when they were retried, for the duplicates' window.
     late: Vec<(TopicPartition, Offset, Identity)>,
 }
 
-/// A row of `vitrina.verdict`: a record that has left its queue.
+/// A row of `"@verdict"`: a record that has left its queue.
 #[derive(sqlx::FromRow)]
 struct Departure {
     id: i64,
@@ -64,6 +63,11 @@ impl Queues {
         versions
             .into_iter()
             .all(|(partition, version)| self.versions.get(partition) == Some(version))
+    }
+
+    /// Postgres may have lost what it had told, and may give the same ids and versions to others: all is read again.
+    pub(crate) fn start_over(&mut self) {
+        *self = Self { newest: self.newest.map(|_| (0, 0)), ..Self::default() };
     }
 
     /// The answer to a COMMIT was lost: what it did is read again.
@@ -112,32 +116,26 @@ impl Queues {
     pub(crate) async fn follow(
         &mut self,
         connection: &mut PgConnection,
-        id: &GenerationId,
         versions: Vec<(TopicPartition, ParkedVersion)>,
     ) -> sqlx::Result<()> {
         let (parked, verdict) = match self.newest {
             Some(newest) => newest,
             None => {
-                let newest = "SELECT coalesce(max(id), 0) FROM vitrina.verdict WHERE model = $1 AND generation = $2";
-                let newest = sqlx::query_scalar(newest).bind(&id.model).bind(id.number);
+                let newest = sqlx::query_scalar(r#"SELECT coalesce(max(id), 0) FROM "@verdict""#);
                 (0, newest.fetch_one(&mut *connection).await?)
             }
         };
         let left: Vec<Departure> = sqlx::query_as(
-            "SELECT id, parked, queue, topic, partition, identity FROM vitrina.verdict
-             WHERE model = $1 AND generation = $2 AND id > $3 ORDER BY id",
+            r#"SELECT id, parked, queue, topic, partition, identity FROM "@verdict"
+               WHERE id > $1 AND (parked <= $2 OR identity IS NOT NULL) ORDER BY id"#,
         )
-        .bind(&id.model)
-        .bind(id.number)
         .bind(verdict)
+        .bind(parked)
         .fetch_all(&mut *connection)
         .await?;
         let came: Vec<(i64, i64, Option<Vec<u8>>)> = sqlx::query_as(
-            "SELECT max(id), count(*), queue FROM vitrina.parked
-             WHERE model = $1 AND generation = $2 AND id > $3 GROUP BY queue",
+            r#"SELECT max(id), count(*), queue FROM "@parked" WHERE id > $1 GROUP BY queue"#,
         )
-        .bind(&id.model)
-        .bind(id.number)
         .bind(parked)
         .fetch_all(connection)
         .await?;
@@ -174,18 +172,15 @@ impl Queues {
 /// Postgres's.
 pub(crate) async fn raise_versions<T>(
     connection: &mut PgConnection,
-    id: &GenerationId,
     topics: &[T],
 ) -> sqlx::Result<Vec<(TopicPartition, ParkedVersion)>>
 where
     for<'t> &'t [T]: Encode<'t, Postgres> + Type<Postgres>,
 {
     let versions: Vec<(String, i32, ParkedVersion)> = sqlx::query_as(
-        "UPDATE vitrina.position SET parked_version = parked_version + 1
-         WHERE model = $1 AND generation = $2 AND topic = ANY($3) RETURNING topic, partition, parked_version",
+        r#"UPDATE "@position" SET parked_version = parked_version + 1
+           WHERE topic = ANY($1) RETURNING topic, partition, parked_version"#,
     )
-    .bind(&id.model)
-    .bind(id.number)
     .bind(topics)
     .fetch_all(connection)
     .await?;

@@ -1,6 +1,7 @@
 //! Why an operator's decision was not carried out.
 
 use crate::fault::Fault;
+use crate::names::GenerationId;
 
 /// Why a decision was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,6 +15,17 @@ pub enum Refusal {
     /// The world is in the way: the same again, later.
     #[error("{0}")]
     World(String),
+}
+
+impl Refusal {
+    /// A decision about a generation that readers do not see any more.
+    pub(crate) fn superseded(id: &GenerationId) -> Self {
+        Self::Wrong(format!(
+            "{id} is not the live generation any more, and nothing was changed; `vitrina parked {}` lists what the live one \
+             has parked",
+            id.model
+        ))
+    }
 }
 
 impl From<sqlx::Error> for Refusal {

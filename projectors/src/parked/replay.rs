@@ -13,6 +13,7 @@ use super::store::without_nul;
 use super::workbench::{ParkedRecord, STORED, Workbench};
 use crate::batch::{Identity, Reading, Row};
 use crate::fault::{Blame, Fault};
+use crate::generation::live::is_live;
 use crate::rules::run::Bounded;
 use crate::session::{self, within};
 
@@ -39,7 +40,7 @@ pub(crate) struct Replayed {
 
 /// What becomes of one record.
 enum Verdict {
-    /// It leaves the queue: for `vitrina.verdict`; with its identity, where it decoded only now.
+    /// It leaves the queue: for `"@verdict"`; with its identity, where it decoded only now.
     Leaves(&'static str, Option<Identity>),
     Fails(Blame),
 }
@@ -54,6 +55,10 @@ impl Workbench {
             let begun =
                 within(session::STATEMENT * 2, self.connection.execute(AssertSqlSafe(begin))).await;
             begun?;
+            if !is_live(&mut self.connection, &self.id).await? {
+                self.connection.execute("ROLLBACK").await?;
+                return Err(Refusal::superseded(&self.id));
+            }
             let replayed = self.replay_locked(queue).await;
             if let Ok(Some(replayed)) = replayed {
                 self.connection.execute("COMMIT").await?;
@@ -83,16 +88,15 @@ impl Workbench {
 
     async fn records(&mut self, queue: &QueueToReplay) -> sqlx::Result<Vec<ParkedRecord>> {
         let sql = format!(
-            "{STORED} WHERE model = $1 AND generation = $2
-               AND CASE WHEN $3::bytea IS NULL THEN id = $4 ELSE queue = $3 END ORDER BY id LIMIT {CHUNK}"
+            "{STORED} WHERE CASE WHEN $1::bytea IS NULL THEN id = $2 ELSE queue = $1 END ORDER BY id LIMIT {CHUNK}"
         );
-        let records = sqlx::query_as(AssertSqlSafe(sql)).bind(&self.id.model).bind(self.id.number);
-        records.bind(&queue.queue).bind(queue.id).fetch_all(&mut self.connection).await
+        let records = sqlx::query_as(AssertSqlSafe(sql)).bind(&queue.queue).bind(queue.id);
+        records.fetch_all(&mut self.connection).await
     }
 
     /// `None`: a record's schema has not been asked for.
     async fn replay_locked(&mut self, queue: &QueueToReplay) -> Result<Option<Replayed>, Refusal> {
-        raise_versions(&mut self.connection, &self.id, std::slice::from_ref(&queue.topic)).await?;
+        raise_versions(&mut self.connection, std::slice::from_ref(&queue.topic)).await?;
         let mut replayed = Replayed::default();
         let mut seen = HashSet::new();
         for stored in self.records(queue).await? {
@@ -168,15 +172,11 @@ impl Workbench {
     async fn was_seen(&mut self, stored: &ParkedRecord, identity: Identity) -> sqlx::Result<bool> {
         let length = i64::from(self.duplicate_window);
         let near: Vec<Vec<u8>> = sqlx::query_scalar(
-            "SELECT identities FROM vitrina.seen
-             WHERE model = $1 AND generation = $2 AND topic = $3 AND partition = $4 AND last_offset >= $5
-             UNION ALL
-             SELECT identities FROM vitrina.seen_kept
-             WHERE model = $1 AND generation = $2 AND topic = $3 AND partition = $4
-               AND last_offset BETWEEN $5 AND $6",
+            r#"SELECT identities FROM "@seen" WHERE topic = $1 AND partition = $2 AND last_offset >= $3
+               UNION ALL
+               SELECT identities FROM "@seen_kept"
+               WHERE topic = $1 AND partition = $2 AND last_offset BETWEEN $3 AND $4"#,
         )
-        .bind(&self.id.model)
-        .bind(self.id.number)
         .bind(&stored.topic)
         .bind(stored.partition)
         .bind(stored.offset.before(length).0)
@@ -191,18 +191,14 @@ impl Workbench {
         // What is parked itself, or was discarded, was not taken for the first.
         sqlx::query_scalar(
             r#"SELECT EXISTS (
-                   SELECT FROM unnest($5::int8[]) AS s(at)
-                   WHERE s.at < $6 OR NOT EXISTS (
-                       SELECT FROM vitrina.parked p
-                       WHERE p.model = $1 AND p.generation = $2 AND p.topic = $3 AND p.partition = $4
-                         AND p."offset" = s.at
+                   SELECT FROM unnest($3::int8[]) AS s(at)
+                   WHERE s.at < $4 OR NOT EXISTS (
+                       SELECT FROM "@parked" p
+                       WHERE p.topic = $1 AND p.partition = $2 AND p."offset" = s.at
                    ) AND NOT EXISTS (
-                       SELECT FROM vitrina.verdict v
-                       WHERE v.model = $1 AND v.generation = $2 AND v.topic = $3 AND v.partition = $4
-                         AND v."offset" = s.at AND v.verdict = 'discarded'))"#,
+                       SELECT FROM "@verdict" v
+                       WHERE v.topic = $1 AND v.partition = $2 AND v."offset" = s.at AND v.verdict = 'discarded'))"#,
         )
-        .bind(&self.id.model)
-        .bind(self.id.number)
         .bind(&stored.topic)
         .bind(stored.partition)
         .bind(offsets)
@@ -218,12 +214,10 @@ impl Workbench {
         identity: Identity,
     ) -> sqlx::Result<()> {
         sqlx::query(
-            r#"UPDATE vitrina.parked SET duplicate = true
-               WHERE model = $1 AND generation = $2 AND topic = $3 AND partition = $4
-                 AND "offset" > $5 AND "offset" <= $5 + $6 AND substring(identity FROM 9 FOR 16) = $7"#,
+            r#"UPDATE "@parked" SET duplicate = true
+               WHERE topic = $1 AND partition = $2 AND "offset" > $3 AND "offset" <= $3 + $4
+                 AND substring(identity FROM 9 FOR 16) = $5"#,
         )
-        .bind(&self.id.model)
-        .bind(self.id.number)
         .bind(&stored.topic)
         .bind(stored.partition)
         .bind(stored.offset.0)
@@ -242,15 +236,20 @@ impl Workbench {
     ) -> sqlx::Result<()> {
         let identity = identity.map(|identity| identity.bytes(stored.offset));
         sqlx::query(
-            r#"WITH gone AS (DELETE FROM vitrina.parked WHERE id = $1 RETURNING *), known AS (
-                   INSERT INTO vitrina.seen AS s (model, generation, topic, partition, last_offset, identities)
-                   SELECT model, generation, topic, partition, "offset", $3 FROM gone WHERE $3 IS NOT NULL
-                   ON CONFLICT (model, generation, topic, partition, last_offset)
+            r#"WITH gone AS (DELETE FROM "@parked" WHERE id = $1 RETURNING *), known AS (
+                   INSERT INTO "@seen" AS s (topic, partition, last_offset, identities)
+                   SELECT topic, partition, "offset", $3 FROM gone WHERE $3 IS NOT NULL
+                   ON CONFLICT (topic, partition, last_offset)
                    DO UPDATE SET identities = s.identities || EXCLUDED.identities
+               ), decided AS (
+                   INSERT INTO "@verdict"
+                       (parked, topic, partition, "offset", queue, verdict, decided_by, fault, identity)
+                   SELECT id, topic, partition, "offset", queue, $2, 'retry', reason, $3 FROM gone
                )
                INSERT INTO vitrina.verdict
-                   (model, generation, parked, topic, partition, "offset", queue, verdict, decided_by, fault, identity)
-               SELECT model, generation, id, topic, partition, "offset", queue, $2, 'retry', reason, $3 FROM gone"#,
+                   (model, generation, serial, verdict, parked, topic, partition, "offset", fault, decided_by)
+               SELECT g.model, g.generation, g.serial, $2, id, topic, partition, "offset", reason, 'retry'
+               FROM gone, "@generation" g"#,
         )
         .bind(stored.id)
         .bind(verdict)
@@ -263,9 +262,9 @@ impl Workbench {
 
 async fn fail(connection: &mut PgConnection, id: i64, blame: &Blame) -> sqlx::Result<()> {
     sqlx::query(
-        "UPDATE vitrina.parked
-         SET reason = $2, error_type = $3, sqlstate = $4, rule = $5, attempts = attempts + 1, failed_at = now()
-         WHERE id = $1",
+        r#"UPDATE "@parked"
+           SET reason = $2, error_type = $3, sqlstate = $4, rule = $5, attempts = attempts + 1, failed_at = now()
+           WHERE id = $1"#,
     )
     .bind(id)
     .bind(without_nul(&blame.reason))

@@ -9,7 +9,6 @@ use vitrina_ingest::TopicPartition;
 
 use super::queues::{ParkedVersion, raise_versions};
 use crate::batch::{EventBatch, Part, QueueId};
-use crate::names::GenerationId;
 
 /// What parking changes in the set of parked keys once it is committed.
 #[derive(Debug)]
@@ -47,7 +46,6 @@ struct ParkedColumns<'a> {
 /// Postgres's.
 pub(crate) async fn park(
     connection: &mut PgConnection,
-    id: &GenerationId,
     layouts: &[Layout],
     batch: &EventBatch,
     part: &Part,
@@ -56,8 +54,8 @@ pub(crate) async fn park(
     for &event in &part.park {
         columns.push(layouts, batch, event as usize);
     }
-    let ids = columns.insert(connection, id).await?;
-    let versions = raise_versions(connection, id, &columns.topics).await?;
+    let ids = columns.insert(connection).await?;
+    let versions = raise_versions(connection, &columns.topics).await?;
     Ok(Change { queues: columns.queues, newest: ids.into_iter().max().unwrap_or(0), versions })
 }
 
@@ -90,28 +88,22 @@ impl<'a> ParkedColumns<'a> {
         self.rules.push(blame.and_then(|blame| blame.rule.as_deref()));
     }
 
-    async fn insert(
-        &self,
-        connection: &mut PgConnection,
-        id: &GenerationId,
-    ) -> sqlx::Result<Vec<i64>> {
+    async fn insert(&self, connection: &mut PgConnection) -> sqlx::Result<Vec<i64>> {
         let queues: Vec<Option<Vec<u8>>> =
             self.queues.iter().map(|queue| queue.map(QueueId::to_bytes)).collect();
         sqlx::query_scalar(
-            r#"INSERT INTO vitrina.parked (model, generation, topic, partition, "offset", queue, key, value, headers,
+            r#"INSERT INTO "@parked" (topic, partition, "offset", queue, key, value, headers,
                    timestamp_ms, schema, event, identity, duplicate, reason, error_type, sqlstate, rule)
-               SELECT $1, $2, topic, partition, "offset", queue, key, value, headers,
+               SELECT topic, partition, "offset", queue, key, value, headers,
                    timestamp_ms, schema, event, identity, duplicate, reason, error_type, sqlstate, rule
-               FROM unnest($3::text[], $4::int4[], $5::int8[], $6::bytea[], $7::bytea[], $8::bytea[], $9::json[],
-                   $10::int8[], $11::text[], $12::text[], $13::bytea[], $14::bool[], $15::text[], $16::text[],
-                   $17::text[], $18::text[])
+               FROM unnest($1::text[], $2::int4[], $3::int8[], $4::bytea[], $5::bytea[], $6::bytea[], $7::json[],
+                   $8::int8[], $9::text[], $10::text[], $11::bytea[], $12::bool[], $13::text[], $14::text[],
+                   $15::text[], $16::text[])
                    WITH ORDINALITY AS n(topic, partition, "offset", queue, key, value, headers, timestamp_ms, schema,
                        event, identity, duplicate, reason, error_type, sqlstate, rule, place)
                ORDER BY place
                RETURNING id"#,
         )
-        .bind(&id.model)
-        .bind(id.number)
         .bind(&self.topics)
         .bind(&self.partitions)
         .bind(&self.offsets)

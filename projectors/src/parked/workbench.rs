@@ -12,7 +12,7 @@ use super::refusal::Refusal;
 use crate::batch::{RecordReader, Unlearnt};
 use crate::definition::Definition;
 use crate::fault::Fault;
-use crate::generation::open;
+use crate::generation::stored::Generation;
 use crate::names::GenerationId;
 use crate::rules::Rules;
 use crate::session;
@@ -46,7 +46,7 @@ pub(crate) struct ParkedRecord {
 
 /// What [`ParkedRecord`] is read with.
 pub(crate) const STORED: &str = r#"SELECT id, topic, partition, "offset", key, value, headers::text AS headers,
-    timestamp_ms, duplicate, event IS NOT NULL AS decoded FROM vitrina.parked"#;
+    timestamp_ms, duplicate, event IS NOT NULL AS decoded FROM "@parked""#;
 
 /// A record's headers, in bytes of their own.
 pub(crate) struct HeaderBytes {
@@ -63,7 +63,7 @@ impl Workbench {
         registry: Arc<Registry>,
         id: &GenerationId,
     ) -> Result<Self, Refusal> {
-        let (definition, duplicate_window) = open::stored(pool, id).await?;
+        let Generation { definition, duplicate_window, .. } = Generation::load(pool, id).await?;
         let schema = id.schema();
         let mut connection = session::writer(postgres, &schema, 0, session::STATEMENT).await?;
         let rules = Rules::new(&mut connection, &definition, &schema).await?;

@@ -6,14 +6,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::postgres::PgPool;
-use sqlx::{Postgres, Transaction};
+use sqlx::{AssertSqlSafe, Executor as _, Postgres, Transaction};
 use tokio::runtime::Handle;
 use vitrina_ingest::{Claim, Epoch, Found, LogLoss, NoClaim, Offset, Positions, TopicPartition};
 
 use crate::board::Board;
 use crate::commit::window::Window;
 use crate::generation::control::{self, ControlError};
-use crate::names::GenerationId;
+use crate::names::{GenerationId, quote};
 use crate::sqlstate::Sqlstate;
 
 /// How long a revoked partition waits for the transaction that moves it.
@@ -94,7 +94,12 @@ impl Claims {
         let mut transaction = self.pool.begin().await?;
         // The owner before may be in a long batch, or frozen until Postgres ends its session (`idle_in_transaction_session_
         // timeout`); the poll thread must not wait for it longer than a member may be silent.
-        sqlx::query("SET LOCAL lock_timeout = '15s'").execute(&mut *transaction).await?;
+        let begin = format!(
+            "SET LOCAL lock_timeout = '15s'; SET LOCAL search_path = {}, pg_catalog, pg_temp",
+            quote(&self.id.schema())
+        );
+        (&mut *transaction).execute(AssertSqlSafe(begin)).await?;
+        self.be_allowed(&mut transaction, cluster_id).await?;
         let mut claims = Vec::with_capacity(found.len());
         let mut windows = Vec::with_capacity(found.len());
         for found in found {
@@ -108,6 +113,33 @@ impl Claims {
         Ok(claims)
     }
 
+    /// Whether the generation is one that is read. A swap that is under way is waited for, and none comes before the end of
+    /// this transaction. The first claim says whose log the generation counts.
+    async fn be_allowed(
+        &self,
+        transaction: &mut Transaction<'static, Postgres>,
+        cluster_id: Option<&str>,
+    ) -> Result<(), ClaimError> {
+        let state: Option<String> = sqlx::query_scalar(
+            "SELECT state FROM vitrina.generation WHERE model = $1 AND generation = $2 FOR SHARE",
+        )
+        .bind(&self.id.model)
+        .bind(self.id.number)
+        .fetch_optional(&mut **transaction)
+        .await?;
+        if state.as_deref() != Some("live") {
+            let state = state.unwrap_or_else(|| "gone".to_owned());
+            return Err(ClaimError::Log(format!("{} is {state}", self.id)));
+        }
+        sqlx::query(
+            r#"UPDATE "@generation" SET cluster_id = $1 WHERE cluster_id = '' AND $1 <> ''"#,
+        )
+        .bind(cluster_id.unwrap_or_default())
+        .execute(&mut **transaction)
+        .await?;
+        Ok(())
+    }
+
     /// The update waits for a transaction of the owner before, and returns what that one committed.
     async fn claim_one(
         &self,
@@ -116,16 +148,13 @@ impl Claims {
     ) -> Result<Claim, ClaimError> {
         self.compare_topic(transaction, found).await?;
         let (epoch, next_offset): (i64, i64) = sqlx::query_as(
-            "INSERT INTO vitrina.position AS p
-                 (model, generation, topic, partition, topic_id, epoch, next_offset, first_offset)
-             VALUES ($1, $2, $3, $4, $5, 1, $6, $6)
-             ON CONFLICT (model, generation, topic, partition) DO UPDATE
-             SET epoch = p.epoch + 1,
-                 topic_id = CASE WHEN p.topic_id = '' THEN EXCLUDED.topic_id ELSE p.topic_id END
-             RETURNING p.epoch, p.next_offset",
+            r#"INSERT INTO "@position" AS p (topic, partition, topic_id, epoch, next_offset, first_offset)
+               VALUES ($1, $2, $3, 1, $4, $4)
+               ON CONFLICT (topic, partition) DO UPDATE
+               SET epoch = p.epoch + 1,
+                   topic_id = CASE WHEN p.topic_id = '' THEN EXCLUDED.topic_id ELSE p.topic_id END
+               RETURNING p.epoch, p.next_offset"#,
         )
-        .bind(&self.id.model)
-        .bind(self.id.number)
         .bind(&*found.topic)
         .bind(found.partition)
         .bind(&found.topic_id)
@@ -147,12 +176,9 @@ impl Claims {
         found: &Found,
     ) -> Result<(), ClaimError> {
         let other: bool = sqlx::query_scalar(
-            "SELECT EXISTS (
-                 SELECT FROM vitrina.position
-                 WHERE model = $1 AND generation = $2 AND topic = $3 AND topic_id NOT IN ('', $4) AND $4 <> '')",
+            r#"SELECT EXISTS (
+                   SELECT FROM "@position" WHERE topic = $1 AND topic_id NOT IN ('', $2) AND $2 <> '')"#,
         )
-        .bind(&self.id.model)
-        .bind(self.id.number)
         .bind(&*found.topic)
         .bind(&found.topic_id)
         .fetch_one(&mut **transaction)
@@ -168,12 +194,9 @@ impl Claims {
     ) -> Result<Window, ClaimError> {
         let mut window = Window::new(self.duplicate_window);
         let stored: Vec<(Vec<u8>,)> = sqlx::query_as(
-            "SELECT identities FROM vitrina.seen
-             WHERE model = $1 AND generation = $2 AND topic = $3 AND partition = $4 AND last_offset >= $5
-             ORDER BY last_offset",
+            r#"SELECT identities FROM "@seen" WHERE topic = $1 AND partition = $2 AND last_offset >= $3
+               ORDER BY last_offset"#,
         )
-        .bind(&self.id.model)
-        .bind(self.id.number)
         .bind(&*found.topic)
         .bind(found.partition)
         .bind(claim.next_offset.before(i64::from(self.duplicate_window)).0)

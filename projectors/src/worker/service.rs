@@ -20,7 +20,8 @@ use crate::definition::Definition;
 use crate::error_type::ErrorType;
 use crate::fault::Fault;
 use crate::generation::inspect::inspect;
-use crate::generation::open::{self, Generation};
+use crate::generation::open;
+use crate::generation::stored::Generation;
 use crate::rules::Rules;
 use crate::session;
 use crate::settings::ModelSettings;
@@ -84,7 +85,7 @@ impl Service {
         let mut shared = Shared::new(settings);
         while !shutdown.is_cancelled() {
             let ended = match self.prepare(definition, settings).await {
-                Ok(generation) => self.work(definition, &shared, &generation, shutdown).await,
+                Ok(generation) => self.work(&shared, &generation, shutdown).await,
                 Err(Fault::World { reason, .. }) => End::World(reason),
                 Err(other) => End::Stop(other.to_string()),
             };
@@ -141,14 +142,13 @@ impl Service {
     /// The rules for each writer: one, or as many as the settings say where the model may be written in parallel.
     async fn rules(
         &self,
-        definition: &Definition,
         settings: &ModelSettings,
         generation: &Generation,
     ) -> Result<Vec<Rules>, Fault> {
         let schema = generation.id.schema();
         let connected = session::writer(&self.postgres, &schema, 0, settings.timeout).await;
         let mut connection = connected?;
-        let rules = Rules::new(&mut connection, definition, &schema).await?;
+        let rules = Rules::new(&mut connection, &generation.definition, &schema).await?;
         let _ = connection.close().await;
         let writers = if rules.parallel { settings.concurrency } else { 1 };
         Ok(vec![rules; writers])
@@ -156,16 +156,15 @@ impl Service {
 
     async fn work(
         &self,
-        definition: &Definition,
         shared: &Shared,
         generation: &Generation,
         shutdown: &CancellationToken,
     ) -> End {
-        let settings = &*shared.settings;
+        let (settings, definition) = (&*shared.settings, &generation.definition);
         let model = definition.model.name.clone();
         let id = generation.id.clone();
         let window = generation.duplicate_window;
-        let rules = match self.rules(definition, settings, generation).await {
+        let rules = match self.rules(settings, generation).await {
             Ok(rules) => rules,
             Err(Fault::World { reason, .. }) => return End::World(reason),
             Err(other) => return End::Stop(other.to_string()),

@@ -1,0 +1,106 @@
+-- What a generation keeps beside its model's tables: all that moves in its transactions. The schema is a whole: a dump of
+-- it, restored elsewhere, is a generation that goes on exactly where it stands. No foreign key leads out of it.
+
+-- One row: which generation this is, and what it was made from.
+CREATE TABLE "@generation" (
+    only_row         boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    layout           integer NOT NULL,           -- of these tables
+    serial           bigint  NOT NULL,           -- as in vitrina.generation
+    model            text    NOT NULL,
+    generation       integer NOT NULL,
+    cluster_id       text    NOT NULL,           -- the Kafka cluster whose log it counts; '' until it has read
+    duplicate_window integer NOT NULL,           -- N, fixed when it began
+    definition       jsonb   NOT NULL,           -- as in vitrina.generation, which a dump of this schema leaves behind
+    meaning          bytea   NOT NULL,
+    used             text[]  NOT NULL,
+    swapped_at       timestamptz                 -- when readers first saw it
+);
+
+-- Moves in the transaction that writes the rows; the epoch is the fence.
+CREATE TABLE "@position" (
+    topic          text        NOT NULL,
+    partition      integer     NOT NULL,
+    topic_id       text        NOT NULL,
+    epoch          bigint      NOT NULL,
+    next_offset    bigint      NOT NULL,
+    first_offset   bigint      NOT NULL,           -- where this generation began to read
+    event_time     timestamptz,                    -- record time of the last event before next_offset
+    updated_at     timestamptz NOT NULL DEFAULT now(),
+    -- Grows whenever the topic's set of parked keys changes, so that a batch that was planned before is planned again.
+    parked_version bigint      NOT NULL DEFAULT 0,
+    PRIMARY KEY (topic, partition)
+) WITH (fillfactor = 50);
+
+-- The duplicates' window: one row a batch and partition, 32 bytes an event (8 offset, 16 identity, 8 content).
+CREATE TABLE "@seen" (
+    topic       text    NOT NULL,
+    partition   integer NOT NULL,
+    last_offset bigint  NOT NULL,
+    identities  bytea   NOT NULL,
+    PRIMARY KEY (topic, partition, last_offset)
+);
+
+-- Rows of "@seen" that have left the window, near records that were parked undecoded: when those decode at last, they are
+-- compared with what was around them.
+CREATE TABLE "@seen_kept" (
+    topic       text    NOT NULL,
+    partition   integer NOT NULL,
+    last_offset bigint  NOT NULL,
+    identities  bytea   NOT NULL
+);
+CREATE INDEX "@seen_kept_offset" ON "@seen_kept" (topic, partition, last_offset);
+
+-- Records that were not applied: the one at fault and, behind it, every later one of the same topic and key. The smallest
+-- id of a queue is its head. Ids are given under the generation's lock, so their order is that of parking; they begin at
+-- the serial times 2^32, so that no two generations of a deployment give the same.
+CREATE TABLE "@parked" (
+    id           bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    topic        text        NOT NULL,
+    partition    integer     NOT NULL,
+    "offset"     bigint      NOT NULL,
+    queue        bytea,                          -- 16-byte hash of topic and key; null: no key, so nothing waits behind it
+    key          bytea,
+    value        bytea,
+    headers      json        NOT NULL,           -- [[name, base64 or null], …]; json, because jsonb has no NUL
+    timestamp_ms bigint,
+    schema       text,                           -- the writer's schema as the registry names it
+    event        text,                           -- CONTEXT.EVENT@vN; null: it did not decode
+    identity     bytea,                          -- as in "@seen"; null: it has none, or did not decode
+    duplicate    boolean     NOT NULL,           -- the duplicates' window knew it
+    reason       text,                           -- null: it only waits
+    error_type   text,
+    sqlstate     text,
+    rule         text,
+    attempts     integer     NOT NULL DEFAULT 0, -- retries that failed
+    parked_at    timestamptz NOT NULL DEFAULT now(),
+    failed_at    timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (topic, partition, "offset")
+);
+CREATE INDEX "@parked_queue" ON "@parked" (queue, id);
+CREATE INDEX "@parked_undecoded" ON "@parked" (topic, partition, "offset") WHERE event IS NULL;
+
+-- How each parked record left: writers follow the set of parked keys by it.
+CREATE TABLE "@verdict" (
+    id         bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    parked     bigint      NOT NULL,             -- the id that it had
+    topic      text        NOT NULL,
+    partition  integer     NOT NULL,
+    "offset"   bigint      NOT NULL,
+    queue      bytea,
+    verdict    text        NOT NULL CHECK (verdict IN ('applied', 'duplicate', 'ignored', 'discarded')),
+    reason     text,                             -- of a discard
+    fault      text,                             -- why it had been parked
+    identity   bytea,                            -- where the record decoded only now
+    decided_by text        NOT NULL,
+    decided_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- What each instance says of this generation while it is built; of a live one they speak in vitrina.worker.
+CREATE TABLE "@report" (
+    instance   text        PRIMARY KEY,
+    state      text        NOT NULL,
+    reason     text,
+    last_error text,
+    partitions jsonb       NOT NULL DEFAULT '[]',  -- as in vitrina.worker
+    updated_at timestamptz NOT NULL DEFAULT now()
+);

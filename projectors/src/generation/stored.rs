@@ -1,0 +1,193 @@
+//! What is kept of a generation: its row in `vitrina.generation`, and the copy in its own schema, which a dump of the schema
+//! takes along. Both are written in one transaction, here alone.
+
+use serde::{Deserialize, Serialize};
+use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::types::Json;
+use sqlx::{AssertSqlSafe, Executor as _};
+use vitrina_sql::Files;
+
+use crate::definition::Definition;
+use crate::fault::Fault;
+use crate::generation::follow::{index_names, refurnish};
+use crate::generation::tables::create_tables;
+use crate::names::{GenerationId, quote};
+
+/// The layout of a generation's own tables that this version makes, and the only one that it knows.
+pub(super) const LAYOUT: i32 = 1;
+
+/// A generation, ready to run.
+#[derive(Clone)]
+pub(crate) struct Generation {
+    pub id: GenerationId,
+    pub definition: Definition,
+    /// N of the duplicates' window, fixed when the generation began.
+    pub duplicate_window: u32,
+}
+
+/// What is kept of the definition.
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredDefinition {
+    /// The texts that it was made from, or that have followed them.
+    files: Files,
+    /// The plain indexes that Vitrina made.
+    indexes: Vec<String>,
+}
+
+impl Generation {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// [`Fault::Stop`] where there is no such generation, or its texts no longer load; [`Fault::World`].
+    pub(crate) async fn load(pool: &PgPool, id: &GenerationId) -> Result<Self, Fault> {
+        let read = format!(
+            r#"SELECT layout, definition, duplicate_window FROM {}."@generation""#,
+            quote(&id.schema())
+        );
+        let (layout, Json(stored), window): (i32, Json<StoredDefinition>, i32) =
+            sqlx::query_as(AssertSqlSafe(read)).fetch_one(pool).await?;
+        if layout > LAYOUT {
+            return Err(Fault::Stop(format!(
+                "{id} was made by a newer Vitrina (its layout is {layout}, this one knows {LAYOUT}): run it with that one"
+            )));
+        }
+        let definition = Definition::stored(&stored.files, &id.model).map_err(Fault::Stop)?;
+        Ok(Self { id: id.clone(), definition, duplicate_window: window.max(0) as u32 })
+    }
+}
+
+/// What a generation begins as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Beginning {
+    /// Readers see it from its first row on: the model has no other.
+    Live,
+}
+
+/// Makes a generation: its number, its schema with all tables, what is kept of it. The model's lock is held.
+///
+/// # Errors
+/// [`Fault::Stop`] where a schema of its name is not ours, or Postgres refuses a declaration.
+pub(super) async fn create(
+    connection: &mut PgConnection,
+    definition: &Definition,
+    duplicate_window: u32,
+    beginning: Beginning,
+    because: &str,
+) -> Result<GenerationId, Fault> {
+    let model = &definition.model;
+    let number: i32 = sqlx::query_scalar(
+        "INSERT INTO vitrina.model AS m (model, newest) VALUES ($1, 1)
+         ON CONFLICT (model) DO UPDATE SET newest = m.newest + 1 RETURNING newest",
+    )
+    .bind(&model.name)
+    .fetch_one(&mut *connection)
+    .await?;
+    let id = GenerationId::new(&model.name, number);
+    let schema = id.schema();
+    refuse_foreign(connection, &schema).await?;
+    create_tables(connection, model, &schema).await?;
+    let indexes = index_names(connection, &schema).await?;
+    let stored = StoredDefinition { files: definition.files.clone(), indexes };
+    let state = match beginning {
+        Beginning::Live => "live",
+    };
+    let serial: i64 = sqlx::query_scalar(
+        "INSERT INTO vitrina.generation (model, generation, state, layout, definition, meaning, used, because, swapped_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, CASE WHEN $3 = 'live' THEN now() END) RETURNING serial",
+    )
+    .bind(&id.model)
+    .bind(number)
+    .bind(state)
+    .bind(LAYOUT)
+    .bind(Json(stored))
+    .bind(&definition.meaning[..])
+    .bind([definition.text_hash()])
+    .bind(because)
+    .fetch_one(&mut *connection)
+    .await?;
+    create_own(connection, &id, serial, duplicate_window).await?;
+    Ok(id)
+}
+
+/// The generation's own tables; the connection stands in its schema.
+async fn create_own(
+    connection: &mut PgConnection,
+    id: &GenerationId,
+    serial: i64,
+    duplicate_window: u32,
+) -> Result<(), Fault> {
+    connection.execute(include_str!("own.sql")).await?;
+    let first_parked = (serial << 32) + 1;
+    let identity =
+        format!(r#"ALTER TABLE "@parked" ALTER COLUMN id SET START WITH {first_parked} RESTART"#);
+    connection.execute(AssertSqlSafe(identity)).await?;
+    sqlx::query(
+        r#"INSERT INTO "@generation" (layout, serial, model, generation, cluster_id, duplicate_window, definition, meaning,
+                                      used, swapped_at)
+           SELECT layout, serial, model, generation, coalesce((SELECT cluster_id FROM vitrina.deployment), ''), $3,
+                  definition, meaning, used, swapped_at
+           FROM vitrina.generation WHERE model = $1 AND generation = $2"#,
+    )
+    .bind(&id.model)
+    .bind(id.number)
+    .bind(i32::try_from(duplicate_window).unwrap_or(i32::MAX))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The text is one that never came into effect, its meaning is not new: indexes, views and comments follow it.
+///
+/// # Errors
+/// [`Fault::Stop`] where Postgres refuses a declaration.
+pub(super) async fn renew(
+    connection: &mut PgConnection,
+    definition: &Definition,
+    id: &GenerationId,
+) -> Result<(), Fault> {
+    let schema = id.schema();
+    let Json(stored): Json<StoredDefinition> = sqlx::query_scalar(
+        "SELECT definition FROM vitrina.generation WHERE model = $1 AND generation = $2",
+    )
+    .bind(&id.model)
+    .bind(id.number)
+    .fetch_one(&mut *connection)
+    .await?;
+    let indexes = refurnish(connection, &definition.model, &schema, &stored.indexes).await?;
+    let stored = StoredDefinition { files: definition.files.clone(), indexes };
+    let renew = format!(
+        r#"WITH renewed AS (
+               UPDATE vitrina.generation SET definition = $3, used = used || $4
+               WHERE model = $1 AND generation = $2 RETURNING definition, used
+           )
+           UPDATE {}."@generation" g SET definition = r.definition, used = r.used FROM renewed r"#,
+        quote(&schema)
+    );
+    sqlx::query(AssertSqlSafe(renew))
+        .bind(&id.model)
+        .bind(id.number)
+        .bind(Json(stored))
+        .bind(definition.text_hash())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// # Errors
+/// [`Fault::Stop`] where the schema exists.
+pub(super) async fn refuse_foreign(
+    connection: &mut PgConnection,
+    schema: &str,
+) -> Result<(), Fault> {
+    let exists: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)")
+            .bind(schema)
+            .fetch_one(connection)
+            .await?;
+    match exists {
+        false => Ok(()),
+        true => Err(Fault::Stop(format!(
+            "schema {schema:?} exists in this database and is not Vitrina's: rename the model's file, or the schema"
+        ))),
+    }
+}
