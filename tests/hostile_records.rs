@@ -120,11 +120,10 @@ async fn each_hostile_record_is_parked_with_its_reason_between_good_ones() {
     }
     assert_eq!(parked.len(), 2 * hostile.len(), "{parked:?}");
     // A retry that fails again says the same of the same bytes.
-    let reasons =
-        r#"SELECT "offset", reason FROM vitrina.parked WHERE reason IS NOT NULL ORDER BY "offset""#;
+    let reasons = r#"SELECT "offset", reason FROM "reading@1"."@parked" WHERE reason IS NOT NULL ORDER BY "offset""#;
     let before = database.rows(reasons).await;
     folder.run(&["parked", "retry", "--all"]);
-    let attempts = "SELECT count(*) AS n FROM vitrina.parked WHERE attempts = 1";
+    let attempts = r#"SELECT count(*) AS n FROM "reading@1"."@parked" WHERE attempts = 1"#;
     assert_eq!(database.rows(attempts).await, json!([{"n": hostile.len()}]));
     assert_eq!(database.rows(reasons).await, before);
     assert!(vitrina.terminate().await.success());

@@ -40,16 +40,21 @@ async fn a_key_waits_behind_its_refused_record_and_the_others_go_on() {
         [moved(&writer, "a", 1, 5), broken, moved(&writer, "b", 1, 5), moved(&writer, "a", 2, 5)];
     Producer::new().send_all(&messages).await;
     let vitrina = bank.folder.serve();
-    database.eventually(NEXT, &json!([{"next_offset": 4}])).await;
+    database
+        .eventually(
+            r#"SELECT next_offset FROM "balance@1"."@position""#,
+            &json!([{"next_offset": 4}]),
+        )
+        .await;
     let rows = json!([{"account_id": "a", "events": 1}, {"account_id": "b", "events": 1}]);
     assert_eq!(
         database.rows("SELECT account_id, events FROM balance.balance ORDER BY 1").await,
         rows
     );
     let parked = json!([{"offset": 1, "key": "a", "waits": false}, {"offset": 3, "key": "a", "waits": true}]);
-    assert_eq!(database.rows(PARKED).await, parked);
+    assert_eq!(database.rows(&PARKED.replace("strict", "balance")).await, parked);
     let reason = database
-        .rows(r#"SELECT reason, schema, event FROM "strict@1"."@parked" ORDER BY id"#)
+        .rows(r#"SELECT reason, schema, event FROM "balance@1"."@parked" ORDER BY id"#)
         .await;
     assert!(reason[0]["reason"].as_str().unwrap().contains("byte"), "{reason}");
     assert_eq!(reason[1]["event"], "bank.amount_moved@v1");
@@ -64,7 +69,7 @@ async fn a_key_waits_behind_its_refused_record_and_the_others_go_on() {
         )
         .await;
     database
-        .eventually(r#"SELECT count(*) AS n FROM "strict@1"."@parked""#, &json!([{"n": 3}]))
+        .eventually(r#"SELECT count(*) AS n FROM "balance@1"."@parked""#, &json!([{"n": 3}]))
         .await;
     assert!(vitrina.terminate().await.success());
 }

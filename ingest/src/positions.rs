@@ -36,6 +36,9 @@ pub enum NoClaim {
     /// This log is not the one that was read before, or another deployment's: somebody must decide.
     #[error("{0}")]
     Stop(String),
+    /// Nobody wants these positions moved any more, by anybody.
+    #[error("{0}")]
+    Over(String),
 }
 
 /// Whoever keeps the positions. Called on the poll thread, which waits for the answer.

@@ -7,7 +7,7 @@ use crate::positions::NoClaim;
 /// Why a consumer ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// It was told to.
+    /// It was told to, or what it read for is over.
     Closed,
     /// The world's trouble: a new consumer, after a while, goes on.
     World(String),
@@ -20,6 +20,7 @@ impl From<NoClaim> for End {
         match none {
             NoClaim::World(what) => Self::World(what),
             NoClaim::Stop(what) => Self::Stop(what),
+            NoClaim::Over(_) => Self::Closed,
         }
     }
 }

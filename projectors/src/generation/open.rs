@@ -1,66 +1,120 @@
-//! What a start does with a model: the live generation goes on, from what is kept of it, and what its rows do not depend on
-//! follows the file; a model that has none gets its first one.
+//! What a start does with a model, beginning with what its file says: a model that has no generation gets its first one;
+//! one whose file means what the live generation means goes on, and what its rows do not depend on follows the file; a
+//! meaning that was never used is built beside the live generation. A meaning that was used before starts nothing, so that
+//! instances with an older file change nothing.
 
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
 use crate::definition::Definition;
 use crate::fault::Fault;
-use crate::generation::stored::{self, Beginning, Generation};
-use crate::generation::tables::create_stable;
+use crate::generation::adopt::adopt;
+use crate::generation::stable::create_stable;
+use crate::generation::stored::{self, Beginning};
 use crate::names::GenerationId;
 
-/// Opens the model's live generation, or makes its first one.
+/// Makes what the file asks for; what is to be said of the model because of its file, where the live generation goes on
+/// without it.
 ///
 /// # Errors
-/// [`Fault::Stop`] where the definition means something else than the generation's, or a schema of this name is not
-/// ours; [`Fault::World`] where Postgres is away.
+/// [`Fault::Stop`] where a schema of this name is not ours, or Postgres refuses a declaration; [`Fault::World`] where it is
+/// away.
 pub(crate) async fn open(
     pool: &PgPool,
     definition: &Definition,
     duplicate_window: u32,
-) -> Result<Generation, Fault> {
+) -> Result<Option<String>, Fault> {
     let mut connection = pool.acquire().await?.detach();
     let opened = open_on(&mut connection, definition, duplicate_window).await;
     let _ = connection.close().await;
-    Generation::load(pool, &opened?).await
+    opened
 }
 
 async fn open_on(
     connection: &mut PgConnection,
     definition: &Definition,
     duplicate_window: u32,
-) -> Result<GenerationId, Fault> {
+) -> Result<Option<String>, Fault> {
     let model = &definition.model;
     // Instances start together; one of them makes the generation.
-    let lock = format!("BEGIN; SELECT pg_advisory_xact_lock({})", lock_key(&model.name));
-    connection.execute(AssertSqlSafe(lock)).await?;
-    let live: Option<(i32, Vec<u8>, Vec<String>)> = sqlx::query_as(
-        "SELECT generation, meaning, used FROM vitrina.generation WHERE model = $1 AND state = 'live'",
-    )
-    .bind(&model.name)
-    .fetch_optional(&mut *connection)
-    .await?;
-    let id = match live {
+    lock_model(connection, &model.name).await?;
+    let mut live = live(connection, &model.name).await?;
+    if live.is_none() && adopt(connection, &model.name).await? {
+        live = self::live(connection, &model.name).await?;
+    }
+    let note = match live {
+        None => {
+            first(connection, definition, duplicate_window).await?;
+            None
+        }
         Some((number, meaning, used)) if meaning == definition.meaning => {
-            let id = GenerationId::new(&model.name, number);
             if !used.contains(&definition.text_hash()) {
+                let id = GenerationId::new(&model.name, number);
                 stored::renew(connection, definition, &id).await?;
             }
-            id
+            None
         }
-        Some((number, ..)) => {
-            return Err(Fault::Stop(format!(
-                "{} or a contract that it uses has changed its meaning since generation {number} began: it needs a new \
-                 generation, which this version of Vitrina cannot make yet; put the old text back, or give the changed \
-                 model another name",
-                model.file
-            )));
-        }
-        None => first(connection, definition, duplicate_window).await?,
+        Some((live, ..)) => propose(connection, definition, duplicate_window, live).await?,
     };
     connection.execute("COMMIT").await?;
-    Ok(id)
+    Ok(note)
+}
+
+/// Number, meaning and used texts of the live generation.
+async fn live(
+    connection: &mut PgConnection,
+    model: &str,
+) -> sqlx::Result<Option<(i32, Vec<u8>, Vec<String>)>> {
+    sqlx::query_as(
+        "SELECT generation, meaning, used FROM vitrina.generation WHERE model = $1 AND state = 'live'",
+    )
+    .bind(model)
+    .fetch_optional(connection)
+    .await
+}
+
+/// The file means something else than the live generation.
+async fn propose(
+    connection: &mut PgConnection,
+    definition: &Definition,
+    duplicate_window: u32,
+    live: i32,
+) -> Result<Option<String>, Fault> {
+    let model = &definition.model;
+    let used: Option<(i32, String)> = sqlx::query_as(
+        "SELECT generation, state FROM vitrina.generation WHERE model = $1 AND meaning = $2
+         ORDER BY generation DESC LIMIT 1",
+    )
+    .bind(&model.name)
+    .bind(&definition.meaning[..])
+    .fetch_optional(&mut *connection)
+    .await?;
+    match used {
+        Some((_, state)) if ["queued", "building"].contains(&state.as_str()) => Ok(None),
+        Some((number, state)) => Ok(Some(format!(
+            "{} is generation {number}'s, which is {state}, and {live} is live: `vitrina rebuild {}` builds the file's",
+            model.file, model.name
+        ))),
+        None => {
+            supersede(connection, &model.name).await?;
+            let because = format!("{} or a contract that it uses has a new meaning", model.file);
+            let building = Beginning::Building;
+            stored::create(connection, definition, duplicate_window, building, &because).await?;
+            Ok(None)
+        }
+    }
+}
+
+/// Gives up what is being built of an older meaning.
+async fn supersede(connection: &mut PgConnection, model: &str) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE vitrina.generation SET state = 'superseded', ended_at = now()
+         WHERE model = $1 AND state IN ('queued', 'building')",
+    )
+    .bind(model)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Makes the model's first generation, with the stable schema in front of it.
@@ -68,22 +122,30 @@ async fn first(
     connection: &mut PgConnection,
     definition: &Definition,
     duplicate_window: u32,
-) -> Result<GenerationId, Fault> {
+) -> Result<(), Fault> {
     let model = &definition.model;
     stored::refuse_foreign(connection, &model.name).await?;
     let because = format!("{} is new", model.file);
     let id =
         stored::create(connection, definition, duplicate_window, Beginning::Live, &because).await?;
-    create_stable(connection, model, &id.schema()).await?;
+    create_stable(connection, model, &id).await?;
     sqlx::query("UPDATE vitrina.model SET live = $2 WHERE model = $1")
         .bind(&id.model)
         .bind(id.number)
         .execute(connection)
         .await?;
-    Ok(id)
+    Ok(())
 }
 
-/// The advisory lock under which a model's generations are made, swapped and taken away.
-fn lock_key(model: &str) -> i64 {
-    xxhash_rust::xxh3::xxh3_64(format!("vitrina generations of {model}").as_bytes()) as i64
+/// Begins a transaction that holds the lock under which a model's generations are made, swapped and taken away.
+///
+/// # Errors
+/// Postgres's.
+pub(super) async fn lock_model(connection: &mut PgConnection, model: &str) -> sqlx::Result<()> {
+    let key =
+        xxhash_rust::xxh3::xxh3_64(format!("vitrina generations of {model}").as_bytes()) as i64;
+    connection
+        .execute(AssertSqlSafe(format!("BEGIN; SELECT pg_advisory_xact_lock({key})")))
+        .await?;
+    Ok(())
 }

@@ -128,8 +128,7 @@ impl Claims {
         .fetch_optional(&mut **transaction)
         .await?;
         if state.as_deref() != Some("live") {
-            let state = state.unwrap_or_else(|| "gone".to_owned());
-            return Err(ClaimError::Log(format!("{} is {state}", self.id)));
+            return Err(ClaimError::Over(state.unwrap_or_else(|| "gone".to_owned())));
         }
         sqlx::query(
             r#"UPDATE "@generation" SET cluster_id = $1 WHERE cluster_id = '' AND $1 <> ''"#,
@@ -216,6 +215,9 @@ enum ClaimError {
     Control(#[from] ControlError),
     #[error(transparent)]
     Log(#[from] LogLoss),
+    /// The generation's state.
+    #[error("the generation is {0}")]
+    Over(String),
 }
 
 impl From<ClaimError> for NoClaim {
@@ -223,6 +225,7 @@ impl From<ClaimError> for NoClaim {
         match error {
             ClaimError::Log(loss) => Self::Stop(loss.to_string()),
             ClaimError::Control(ControlError::OtherDeployment(what)) => Self::Stop(what),
+            over @ ClaimError::Over(_) => Self::Over(over.to_string()),
             other => Self::World(other.to_string()),
         }
     }
