@@ -6,9 +6,10 @@ use std::time::Duration;
 use sqlx::{ConnectOptions as _, Connection as _};
 use vitrina_avro::Registry;
 use vitrina_projectors::session;
-use vitrina_projectors::{Desk, Refusal};
+use vitrina_projectors::{Desk, Files, Refusal};
 
 use crate::config::Config;
+use crate::definitions;
 use crate::failure::Failure;
 use crate::postgres_words;
 
@@ -27,7 +28,30 @@ pub(crate) fn open(config: &Config) -> Result<Desk, Failure> {
     let registry = Registry::new(&config.registry)
         .map_err(|error| Failure::Usage(format!("registry.url: {error}")))?;
     let pool = session::control_pool(&postgres, CONNECTIONS);
-    Ok(Desk { pool, postgres, registry: Arc::new(registry) })
+    Ok(Desk { pool, postgres, registry: Arc::new(registry), files: files(config) })
+}
+
+/// What the folders of the configuration say of a model at the moment when somebody asks.
+fn files(config: &Config) -> Files {
+    let config = config.clone();
+    Arc::new(move |model| {
+        let loaded = definitions::from_folders(&config)
+            .map_err(|(Failure::No(why) | Failure::Usage(why))| Refusal::Wrong(why))?;
+        if let Some(findings) = loaded.broken.get(model) {
+            let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
+            return Err(Refusal::Wrong(findings.join("\n")));
+        }
+        let found = loaded.models.into_iter().find(|definition| definition.model.name == model);
+        let missing = || {
+            let file = config.models.join(format!("{model}.sql"));
+            Refusal::Wrong(format!(
+                "{} does not exist here: --as-live builds from the live generation's definition",
+                file.display()
+            ))
+        };
+        let window = config.model(model).unwrap_or_default().duplicate_window;
+        Ok((found.ok_or_else(missing)?, window))
+    })
 }
 
 /// The same for a verb: says at once what is in the way, and where no Vitrina has run there is nothing to decide.

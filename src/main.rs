@@ -11,6 +11,7 @@ mod parked;
 mod pause;
 mod postgres_words;
 mod publish;
+mod rebuild;
 mod serve;
 mod status;
 mod telemetry;
@@ -46,10 +47,10 @@ enum Verb {
     Publish(publish::Arguments),
     /// Says how each model is.
     Status(status::Arguments),
-    /// Builds a model anew beside the live generation (not built yet).
-    Rebuild(Later),
-    /// Cancels a rebuild (not built yet).
-    Cancel(Later),
+    /// Builds a model anew beside the live generation.
+    Rebuild(rebuild::Arguments),
+    /// Gives up what is being built.
+    Cancel(rebuild::Cancelled),
     /// Goes back to the generation before (not built yet).
     Rollback(Later),
     /// Drops a retired generation (not built yet).
@@ -98,7 +99,9 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Parked(arguments) => parked::run(arguments, config()?).await,
         Verb::Pause(arguments) => pause::pause(arguments, config()?).await,
         Verb::Resume(arguments) => pause::resume(arguments, config()?).await,
-        Verb::Rebuild(_) | Verb::Cancel(_) | Verb::Rollback(_) | Verb::Drop(_) => {
+        Verb::Rebuild(arguments) => rebuild::rebuild(arguments, config()?).await,
+        Verb::Cancel(arguments) => rebuild::cancel(arguments, config()?).await,
+        Verb::Rollback(_) | Verb::Drop(_) => {
             Err(Failure::Usage("this verb is not built yet in this version of Vitrina".into()))
         }
     }

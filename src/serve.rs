@@ -14,7 +14,7 @@ use vitrina_ingest::{BrokerKind, Cluster};
 use vitrina_projectors::control::{self, ControlError};
 use vitrina_projectors::metrics::{self, Neighbour};
 use vitrina_projectors::{
-    Backoff, Board, Definition, Definitions, ModelSettings, Service, State, session,
+    Backoff, Board, Definitions, Proposal, Proposed, Service, State, session,
 };
 use vitrina_projectors::{Desk, Sqlstate};
 
@@ -24,6 +24,8 @@ use crate::{definitions, desk, postgres_words, telemetry, webhook};
 
 /// How long a shutdown may take, short of the 30 seconds after which orchestrators kill.
 const SHUTDOWN: Duration = Duration::from_secs(25);
+
+const NONE_LOADS: &str = "no model loads; `vitrina check` lists why";
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -68,13 +70,12 @@ fn load(config: &Config) -> Result<Definitions, Failure> {
             );
         }
     }
-    if loaded.models.is_empty() {
+    if loaded.models.is_empty() && loaded.broken.is_empty() {
         let folder = config.models.display();
-        let found = match loaded.findings.len() {
+        return Err(Failure::No(match loaded.findings.len() {
             0 => format!("{folder} (definitions.models) holds no model: write one, NAME.sql"),
-            _ => "no model loads; `vitrina check` lists why".to_owned(),
-        };
-        return Err(Failure::No(found));
+            _ => NONE_LOADS.to_owned(),
+        }));
     }
     Ok(loaded)
 }
@@ -208,23 +209,26 @@ impl Instance {
         desk: Desk,
     ) -> Result<(), Failure> {
         let models = self.enabled(&definitions);
+        let none_loads = definitions.models.is_empty();
         let pool = session::control_pool(&desk.postgres, models.len() as u32 + 4);
         let instance = uuid::Uuid::new_v4().simple().to_string();
         let board = Board::new(&instance);
         if let Some(settings) = self.config.webhook.clone() {
             webhook::start(settings, board.clone(), instance.clone(), self.shutdown.clone())?;
         }
-        for (model, findings) in &definitions.broken {
-            let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
-            board.set(model, State::Stopped, Some(findings.join("\n")));
-        }
-        for (definition, _) in &models {
-            board.set(&definition.model.name, State::Starting, None);
+        for proposal in &models {
+            board.set(&proposal.model, State::Starting, None);
         }
         ready.store(true, Ordering::Relaxed);
         if !self.meet(&models, &board, async || self.meet_postgres(&pool).await).await? {
             return Ok(());
         }
+        let live = control::live_models(&pool).await.unwrap_or_default();
+        if none_loads && !models.iter().any(|proposal| live.contains(&proposal.model)) {
+            self.shutdown.cancel();
+            return Err(Failure::No(NONE_LOADS.to_owned()));
+        }
+        self.leave_those_without_a_file(&live, &definitions, &board);
         let publishing = tokio::spawn(board.clone().publish(pool.clone(), self.shutdown.clone()));
         if self.meet(&models, &board, async || self.meet_kafka(&pool).await).await? {
             let service = Arc::new(Service {
@@ -245,22 +249,46 @@ impl Instance {
         Ok(())
     }
 
-    fn enabled(&self, definitions: &Definitions) -> Vec<(Definition, ModelSettings)> {
-        let with_settings = |definition: &Definition| {
-            let settings = self.config.model(&definition.model.name);
+    /// What the files say of each model that is not disabled.
+    fn enabled(&self, definitions: &Definitions) -> Vec<Proposal> {
+        let loaded = definitions.models.iter().map(|definition| {
+            (&definition.model.name, Proposed::File(Box::new(definition.clone())))
+        });
+        let broken = definitions.broken.iter().map(|(model, findings)| {
+            let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
+            (model, Proposed::Broken(findings.join("\n")))
+        });
+        let with_settings = |(model, proposed): (&String, Proposed)| {
+            let settings = self.config.model(model);
             if settings.is_none() {
-                tracing::info!(model = %definition.model.name, "not enabled");
+                tracing::info!(model, "not enabled");
             }
-            Some((definition.clone(), settings?))
+            Some(Proposal { model: model.clone(), proposed, settings: settings? })
         };
-        definitions.models.iter().filter_map(with_settings).collect()
+        loaded.chain(broken).filter_map(with_settings).collect()
+    }
+
+    /// Models whose file is gone stay as they are, readable.
+    fn leave_those_without_a_file(&self, live: &[String], found: &Definitions, board: &Board) {
+        let has_file = |model: &String| {
+            found.broken.contains_key(model)
+                || found.models.iter().any(|definition| definition.model.name == *model)
+        };
+        for model in live.iter().filter(|model| !has_file(model)) {
+            let file = self.config.models.join(format!("{model}.sql"));
+            let reason = format!(
+                "{} is gone: the model is readable, and is not fed; put the file back",
+                file.display()
+            );
+            board.leave(model, reason);
+        }
     }
 
     /// Asks again and again until the answer is yes; false: the shutdown came first. What is waited for is every model's
     /// state meanwhile.
     async fn meet(
         &self,
-        models: &[(Definition, ModelSettings)],
+        models: &[Proposal],
         board: &Board,
         ask: impl AsyncFn() -> Result<(), Meeting>,
     ) -> Result<bool, Failure> {
@@ -274,8 +302,8 @@ impl Instance {
                 }
                 Err(Meeting::NotYet(reason)) => reason,
             };
-            for (definition, _) in models {
-                board.set(&definition.model.name, State::Waiting, Some(waiting.clone()));
+            for proposal in models {
+                board.set(&proposal.model, State::Waiting, Some(waiting.clone()));
             }
             tokio::select! {
                 () = backoff.wait() => {}

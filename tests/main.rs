@@ -7,6 +7,7 @@ mod check;
 mod command_line;
 mod exactly_once;
 mod faults;
+mod generations;
 mod hostile_records;
 mod operators;
 mod parking;

@@ -7,8 +7,8 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use vitrina_avro::{Registry, RegistrySettings};
-use vitrina_projectors::Desk;
 use vitrina_projectors::session;
+use vitrina_projectors::{Desk, Refusal};
 
 use crate::bank::{Bank, MOVED, moved};
 use crate::support::{Database, Message, Producer, Stack};
@@ -90,6 +90,7 @@ async fn a_tombstone_runs_the_rules_that_name_it_and_parks_behind_its_key() {
         pool: database.pool.clone(),
         postgres: session::options(&database.url).unwrap(),
         registry: Arc::new(Registry::new(&registry).unwrap()),
+        files: Arc::new(|model| Err(Refusal::Wrong(model.to_owned()))),
     };
     assert_eq!(desk.discard(&[id(0)], "too much", "test").await, Ok(1));
     let retried = desk.retry(&[id(1)]).await.unwrap();

@@ -11,7 +11,8 @@ use crate::commit::writer::Writer;
 use crate::definition::Definition;
 use crate::fault::Fault;
 use crate::generation::control;
-use crate::generation::open::{self};
+use crate::generation::open;
+use crate::generation::role::Role;
 use crate::names::GenerationId;
 use crate::rules::Rules;
 use crate::session;
@@ -57,7 +58,8 @@ impl Applying {
             RecordReader::new(Decoder::new(&definition.contracts, definition.layouts.clone()));
         reader.add_schema(SCHEMA, &definition.layouts[0].contract.newest().schema);
         let layouts = definition.layouts.clone();
-        let writer = Writer::new(options.clone(), id, 0, session::STATEMENT, (rules, layouts));
+        let writer =
+            Writer::new(options.clone(), (id, Role::Live), 0, session::STATEMENT, (rules, layouts));
         Ok(Self { writer, reader, topic, next_offset: Offset::default() })
     }
 

@@ -10,6 +10,7 @@ use sqlx::{AssertSqlSafe, Executor};
 use vitrina_avro::Registry;
 
 use crate::commit::window;
+use crate::generation::Files;
 use crate::generation::live::{Live, is_live};
 use crate::metrics;
 use crate::names::{GenerationId, quote};
@@ -26,6 +27,8 @@ pub struct Desk {
     pub pool: PgPool,
     pub postgres: PgConnectOptions,
     pub registry: Arc<Registry>,
+    /// What a rebuild takes.
+    pub files: Files,
 }
 
 /// What came of a retry.

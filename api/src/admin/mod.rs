@@ -20,6 +20,8 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>(operators: Operators) -> 
         .route("/admin/v1/models", get(models::models))
         .route("/admin/v1/models/{model}/pause", post(models::pause))
         .route("/admin/v1/models/{model}/resume", post(models::resume))
+        .route("/admin/v1/models/{model}/rebuild", post(models::rebuild))
+        .route("/admin/v1/models/{model}/cancel", post(models::cancel))
         .route("/admin/v1/parked", get(parked::list))
         .route("/admin/v1/parked/retry", post(parked::retry_all))
         .route("/admin/v1/parked/{id}", get(parked::show))

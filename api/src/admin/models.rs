@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{OriginalUri, State};
 use serde_json::{Value, json};
-use vitrina_projectors::Status;
+use vitrina_projectors::{Rebuilt, Status};
 
 use super::operators::{BY, Operators};
 use crate::problem::{Kind, Problem};
@@ -54,6 +54,33 @@ pub(super) async fn resume(
     let model = model(&uri)?;
     operators.desk.resume(&model).await?;
     Ok(Json(json!({ "model": model, "paused": false })))
+}
+
+pub(super) async fn rebuild(
+    State(operators): State<Operators>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Json<Rebuilt>, Problem> {
+    let parameters = Parameters::parse(uri.query())?;
+    parameters.only("the address of rebuilds", &["as_live"])?;
+    let as_live = match parameters.get("as_live") {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(other) => {
+            let detail = format!("`as_live` is `{other}`: write true or false.");
+            return Err(Problem::of(Kind::BadValue, "as_live", detail, ["true", "false"]));
+        }
+    };
+    let model = path::segments(&uri)?.into_iter().nth(1).unwrap_or_default();
+    Ok(Json(operators.desk.rebuild(&model, as_live, BY).await?))
+}
+
+pub(super) async fn cancel(
+    State(operators): State<Operators>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Json<Value>, Problem> {
+    let model = model(&uri)?;
+    let cancelled = operators.desk.cancel(&model, BY).await?;
+    Ok(Json(json!({ "model": model, "generation": cancelled, "cancelled": true })))
 }
 
 /// Of `/admin/v1/models/{model}/…`.

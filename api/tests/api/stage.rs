@@ -15,8 +15,8 @@ use vitrina_api::admin::{Access, Operators};
 use vitrina_api::{Api, ApiSettings};
 use vitrina_avro::{Registry, RegistrySettings};
 use vitrina_ingest::KafkaSettings;
-use vitrina_projectors::Desk;
 use vitrina_projectors::session;
+use vitrina_projectors::{Desk, Refusal};
 
 use crate::postgres;
 
@@ -69,6 +69,7 @@ pub(crate) fn operators(url: &str, access: Access) -> Operators {
         pool: session::control_pool(&postgres, 2),
         postgres,
         registry: Arc::new(Registry::new(&registry).unwrap()),
+        files: Arc::new(|model| Err(Refusal::Wrong(format!("{model}.sql does not exist here")))),
     };
     let kafka = KafkaSettings { brokers: "127.0.0.1:1".to_owned(), properties: BTreeMap::new() };
     Operators { access, desk, kafka }

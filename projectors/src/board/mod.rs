@@ -17,7 +17,6 @@ use vitrina_ingest::{Offset, Ownership, Span, TopicPartition};
 use crate::board::recent::Recent;
 use crate::error_type::ErrorType;
 use crate::metrics;
-use crate::names::GenerationId;
 
 /// The state of a model on one instance (`docs/reference.md`, "States").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +71,10 @@ pub struct Orders {
     pub paused: Option<String>,
     /// How often it was asked to go on; none before the first look.
     pub resumed: Option<i64>,
+    /// The generation that readers see.
+    pub live: Option<i32>,
+    /// The one that is being built.
+    pub building: Option<i32>,
 }
 
 /// What this instance says of a model at this moment.
@@ -95,6 +98,10 @@ impl Orders {
 
 struct Entry {
     generation: i32,
+    /// Whether this instance has a file of the model, and so feeds it.
+    fed: bool,
+    /// What is to be said of the model while nothing else is.
+    note: Option<String>,
     orders: watch::Sender<Orders>,
     state: State,
     reason: Option<String>,
@@ -128,6 +135,7 @@ pub(crate) struct PartitionEnd {
 pub(crate) struct Report {
     pub model: String,
     pub generation: i32,
+    pub fed: bool,
     pub state: State,
     pub reason: Option<String>,
     pub last_error: Option<String>,
@@ -161,6 +169,41 @@ impl Board {
         }
         entry.state = state;
         entry.reason = reason;
+    }
+
+    /// What is to be said of a model that goes on.
+    pub(crate) fn note(&self, model: &str, note: Option<String>) {
+        if let Some(note) = &note {
+            tracing::warn!(model, "{note}");
+        }
+        if let Some(entry) = self.lock().get_mut(model) {
+            entry.note = note;
+        }
+    }
+
+    /// This instance has no file of the model: it leaves the model as it is.
+    pub fn leave(&self, model: &str, reason: String) {
+        tracing::warn!(model, "{reason}");
+        let left = Entry { fed: false, reason: Some(reason), ..Entry::new(State::Stopped) };
+        self.lock().insert(model.to_owned(), left);
+    }
+
+    /// A board of its own for one generation beside the live one, which gets the model's orders, too.
+    pub(crate) fn beside(&self, model: &str, label: &str) -> Self {
+        let orders = self.lock().get(model).map(|entry| entry.orders.clone()).unwrap_or_default();
+        let entry = Entry { orders, ..Entry::new(State::Starting) };
+        let entries = BTreeMap::from([(label.to_owned(), entry)]);
+        Self { instance: self.instance.clone(), entries: Arc::new(Mutex::new(entries)) }
+    }
+
+    /// Waits until an operator has mended what stopped the model, and says so.
+    pub(crate) async fn asked_to_go_on(&self, model: &str) {
+        let mut orders = self.orders(model);
+        let mut before = orders.borrow_and_update().resumed;
+        // The board outlives its models, so this ends by the order only.
+        while !orders.borrow_and_update().resumed_since(before) && orders.changed().await.is_ok() {
+            before = before.or(orders.borrow().resumed);
+        }
     }
 
     /// Something went wrong; the model's state says what became of it.
@@ -200,9 +243,9 @@ impl Board {
     }
 
     /// A consumer of this generation has started.
-    pub(crate) fn consuming(&self, id: &GenerationId, ownership: Ownership) {
-        if let Some(entry) = self.lock().get_mut(&id.model) {
-            entry.generation = id.number;
+    pub(crate) fn consuming(&self, model: &str, generation: i32, ownership: Ownership) {
+        if let Some(entry) = self.lock().get_mut(model) {
+            entry.generation = generation;
             entry.ownership = ownership;
         }
     }
@@ -294,6 +337,8 @@ impl Entry {
     fn new(state: State) -> Self {
         Self {
             generation: 0,
+            fed: true,
+            note: None,
             orders: watch::Sender::default(),
             state,
             reason: None,
@@ -327,7 +372,7 @@ impl Entry {
         }
         match self.ownership.trouble() {
             Some(trouble) => (State::Waiting, Some(trouble)),
-            None => (self.state, self.reason.clone()),
+            None => (self.state, self.reason.clone().or_else(|| self.note.clone())),
         }
     }
 
@@ -348,6 +393,7 @@ impl Entry {
         Report {
             model: model.to_owned(),
             generation: self.generation,
+            fed: self.fed,
             state,
             reason,
             last_error: self.last_error.clone(),

@@ -3,11 +3,13 @@
 
 use std::time::{Duration, Instant};
 
+use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use crate::board::{Board, Orders, Report};
 use crate::metrics::{self, Neighbour};
+use crate::names::{GenerationId, quote};
 use crate::parked;
 
 const PACE: Duration = Duration::from_secs(1);
@@ -72,10 +74,10 @@ impl Board {
         sqlx::query(
             "INSERT INTO vitrina.worker
                  (model, generation, instance, state, reason, last_error, partitions, lag_ms,
-                  recent_events, recent_errors, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now())
+                  recent_events, recent_errors, fed, updated_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now())
              ON CONFLICT (model, instance) DO UPDATE SET
-                 generation = EXCLUDED.generation, state = EXCLUDED.state, reason = EXCLUDED.reason,
+                 generation = EXCLUDED.generation, fed = EXCLUDED.fed, state = EXCLUDED.state, reason = EXCLUDED.reason,
                  last_error = EXCLUDED.last_error, partitions = EXCLUDED.partitions, lag_ms = EXCLUDED.lag_ms,
                  recent_events = EXCLUDED.recent_events, recent_errors = EXCLUDED.recent_errors,
                  updated_at = EXCLUDED.updated_at",
@@ -90,24 +92,49 @@ impl Board {
         .bind(report.lag_ms)
         .bind(i64::try_from(events).unwrap_or(i64::MAX))
         .bind(i64::try_from(errors).unwrap_or(i64::MAX))
+        .bind(report.fed)
         .execute(pool)
         .await?;
         Ok(())
     }
 
-    /// Reads what operators ask of the model: once a second, and before it begins to read, or a paused one would apply
+    /// Writes what this board says of a generation that is built into the generation's schema.
+    pub(crate) async fn write_beside(&self, pool: &PgPool, id: &GenerationId) -> sqlx::Result<()> {
+        let write = format!(
+            r#"INSERT INTO {}."@report" (instance, state, reason, last_error, partitions, updated_at)
+               VALUES ($1, $2, $3, $4, $5, now())
+               ON CONFLICT (instance) DO UPDATE SET
+                   state = EXCLUDED.state, reason = EXCLUDED.reason, last_error = EXCLUDED.last_error,
+                   partitions = EXCLUDED.partitions, updated_at = EXCLUDED.updated_at"#,
+            quote(&id.schema())
+        );
+        for report in self.reports() {
+            sqlx::query(AssertSqlSafe(write.clone()))
+                .bind(&*self.instance)
+                .bind(report.state.name())
+                .bind(report.reason)
+                .bind(report.last_error)
+                .bind(sqlx::types::Json(report.partitions))
+                .execute(pool)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Reads what operators ask of the model, and which of its generations there are to feed: once a second, and before it begins to read, or a paused one would apply
     /// what comes first.
     pub(crate) async fn follow_orders(&self, pool: &PgPool, model: &str) -> sqlx::Result<()> {
-        let orders: Option<(Option<String>, i64)> = sqlx::query_as(
+        let orders: Option<(Option<String>, i64, Option<i32>, Option<i32>)> = sqlx::query_as(
             "SELECT 'paused by ' || paused_by || ' since ' || to_char(paused_at AT TIME ZONE 'UTC',
-                        'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), resumed
-             FROM vitrina.model WHERE model = $1",
+                        'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), resumed, live,
+                    (SELECT generation FROM vitrina.generation g WHERE g.model = m.model AND g.state = 'building')
+             FROM vitrina.model m WHERE model = $1",
         )
         .bind(model)
         .fetch_optional(pool)
         .await?;
-        if let Some((paused, resumed)) = orders {
-            self.order(model, &Orders { paused, resumed: Some(resumed) });
+        if let Some((paused, resumed, live, building)) = orders {
+            self.order(model, &Orders { paused, resumed: Some(resumed), live, building });
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use crate::batch::{EventBatch, Part, Row};
 use crate::commit::positions;
 use crate::commit::window;
 use crate::fault::{Fault, Otherwise};
+use crate::generation::role::Role;
 use crate::names::GenerationId;
 use crate::parked::{self, Change, Queues};
 use crate::rules::Rules;
@@ -24,6 +25,7 @@ const ROLLBACK: Duration = Duration::from_secs(2);
 pub(crate) struct Writer {
     options: PgConnectOptions,
     id: GenerationId,
+    role: Role,
     duplicate_window: u32,
     timeout: Duration,
     rules: Rules,
@@ -39,7 +41,7 @@ impl Writer {
     /// `timeout`: of one statement.
     pub(crate) fn new(
         options: PgConnectOptions,
-        id: GenerationId,
+        (id, role): (GenerationId, Role),
         duplicate_window: u32,
         timeout: Duration,
         (rules, layouts): (Rules, Vec<Layout>),
@@ -48,6 +50,7 @@ impl Writer {
         Self {
             options,
             id,
+            role,
             duplicate_window,
             timeout,
             rules,
@@ -158,7 +161,14 @@ impl Writer {
                 let schema = self.id.schema();
                 let statements = 3 * self.rules.rules.len() + 20;
                 self.queues.start_over();
-                session::writer(&self.options, &schema, statements, self.timeout).await?
+                let mut connection =
+                    session::writer(&self.options, &schema, statements, self.timeout).await?;
+                if self.role == Role::Building {
+                    // Its positions roll back with its rows: what a crash takes is read again.
+                    within(self.timeout, connection.execute("SET synchronous_commit = off"))
+                        .await?;
+                }
+                connection
             }
         };
         Ok(self.connection.insert(connection))

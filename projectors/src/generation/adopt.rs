@@ -32,10 +32,8 @@ pub(super) async fn adopt(connection: &mut PgConnection, model: &str) -> Result<
         let id = GenerationId::new(model, number);
         restored.extend(read(connection, &id).await?);
     }
-    let own = |restored: &Restored| {
-        restored.model == model && numbers_match(restored, &restored.model) && restored.was_live
-    };
-    let Some(newest) = restored.into_iter().filter(own).max_by_key(|one| one.generation) else {
+    let was_live = restored.into_iter().filter(|one| one.model == model && one.was_live);
+    let Some(newest) = was_live.max_by_key(|one| one.generation) else {
         return Ok(false);
     };
     let id = GenerationId::new(model, newest.generation);
@@ -52,10 +50,6 @@ pub(super) async fn adopt(connection: &mut PgConnection, model: &str) -> Result<
     }
     tracing::info!(model, "generation {} was restored here, and goes on", id.number);
     Ok(true)
-}
-
-fn numbers_match(restored: &Restored, model: &str) -> bool {
-    restored.generation > 0 && !model.is_empty()
 }
 
 /// The numbers in the names of schemas that have a row of a generation's own.

@@ -75,6 +75,16 @@ async fn refuse_older_layout(connection: &mut PgConnection) -> Result<(), Contro
     )))
 }
 
+/// The models that have a live generation.
+///
+/// # Errors
+/// Postgres's.
+pub async fn live_models(pool: &PgPool) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar("SELECT model FROM vitrina.model WHERE live IS NOT NULL ORDER BY model")
+        .fetch_all(pool)
+        .await
+}
+
 /// Ties the database to this cluster and prefix on the first start; afterwards compares.
 ///
 /// # Errors

@@ -40,12 +40,23 @@ impl Generation {
     /// # Errors
     /// [`Fault::Stop`] where there is no such generation, or its texts no longer load; [`Fault::World`].
     pub(crate) async fn load(pool: &PgPool, id: &GenerationId) -> Result<Self, Fault> {
+        Self::read(&mut *pool.acquire().await?, id).await
+    }
+
+    /// The same on a connection.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub(super) async fn read(
+        connection: &mut PgConnection,
+        id: &GenerationId,
+    ) -> Result<Self, Fault> {
         let read = format!(
             r#"SELECT layout, definition, duplicate_window FROM {}."@generation""#,
             quote(&id.schema())
         );
         let (layout, Json(stored), window): (i32, Json<StoredDefinition>, i32) =
-            sqlx::query_as(AssertSqlSafe(read)).fetch_one(pool).await?;
+            sqlx::query_as(AssertSqlSafe(read)).fetch_one(connection).await?;
         if layout > LAYOUT {
             return Err(Fault::Stop(format!(
                 "{id} was made by a newer Vitrina (its layout is {layout}, this one knows {LAYOUT}): run it with that one"
@@ -61,6 +72,8 @@ impl Generation {
 pub(super) enum Beginning {
     /// Readers see it from its first row on: the model has no other.
     Live,
+    /// It is built beside the live one.
+    Building,
 }
 
 /// Makes a generation: its number, its schema with all tables, what is kept of it. The model's lock is held.
@@ -90,6 +103,7 @@ pub(super) async fn create(
     let stored = StoredDefinition { files: definition.files.clone(), indexes };
     let state = match beginning {
         Beginning::Live => "live",
+        Beginning::Building => "building",
     };
     let serial: i64 = sqlx::query_scalar(
         "INSERT INTO vitrina.generation (model, generation, state, layout, definition, meaning, used, because, swapped_at)

@@ -164,9 +164,9 @@ async fn passes(
         }
         Ok(())
     };
-    tokio::time::timeout(HOLD, passing).await.map_or(Ok(false), |passed: sqlx::Result<()>| {
-        passed.map(|()| true)
-    })
+    tokio::time::timeout(HOLD, passing)
+        .await
+        .map_or(Ok(false), |passed: sqlx::Result<()>| passed.map(|()| true))
 }
 
 /// The states, the fence of the retired generation's writers, the audit. Rows of `vitrina.generation` come before positions,

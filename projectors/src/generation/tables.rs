@@ -1,5 +1,4 @@
-//! The tables, indexes and views that a model declares, and the stable schema in front of them, created as its text has
-//! them.
+//! The tables, indexes and views that a model declares, created as its text has them.
 
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor as _};
@@ -36,24 +35,6 @@ pub(crate) fn declarations(model: &Model) -> Vec<(usize, &str)> {
     let views = model.views.iter().map(|view| (view.line, view.sql.as_str()));
     let comments = model.comments.iter().map(|comment| (comment.line, comment.sql.as_str()));
     tables.chain(indexes).chain(views).chain(comments).collect()
-}
-
-/// The stable schema: a view over each served table and view, with the declared columns.
-pub(super) async fn create_stable(
-    connection: &mut PgConnection,
-    model: &Model,
-    schema: &str,
-) -> Result<(), Fault> {
-    run(connection, format!("CREATE SCHEMA {}", quote(&model.name))).await?;
-    let stable = quote(&model.name);
-    let tables = model.tables.iter().map(|table| &table.name);
-    let names = tables.chain(model.views.iter().map(|view| &view.name));
-    for name in names.filter(|name| !name.starts_with('_')) {
-        let (stable_view, source) =
-            (format!("{stable}.{}", quote(name)), format!("{}.{}", quote(schema), quote(name)));
-        run(connection, format!("CREATE VIEW {stable_view} AS SELECT * FROM {source}")).await?;
-    }
-    Ok(())
 }
 
 /// Runs one statement, or several.

@@ -11,6 +11,7 @@ use crate::batch::{EventBatch, Part, Reading, RecordReader, Unlearnt};
 use crate::commit::writer::Writer;
 use crate::definition::Definition;
 use crate::fault::Fault;
+use crate::generation::role::Role;
 use crate::generation::tables::create_tables;
 use crate::names::GenerationId;
 use crate::rules::{Rules, StoredTypes};
@@ -70,7 +71,7 @@ impl World {
         }
         let writer = Writer::new(
             options.clone(),
-            id,
+            (id, Role::Live),
             0,
             session::STATEMENT,
             (rules, definition.layouts.clone()),

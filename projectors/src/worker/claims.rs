@@ -13,6 +13,7 @@ use vitrina_ingest::{Claim, Epoch, Found, LogLoss, NoClaim, Offset, Positions, T
 use crate::board::Board;
 use crate::commit::window::Window;
 use crate::generation::control::{self, ControlError};
+use crate::generation::role::Role;
 use crate::names::{GenerationId, quote};
 use crate::sqlstate::Sqlstate;
 
@@ -26,6 +27,9 @@ pub(crate) struct Claims {
     pub pool: PgPool,
     pub runtime: Handle,
     pub id: GenerationId,
+    pub role: Role,
+    /// What its workers are called.
+    pub label: String,
     pub duplicate_window: u32,
     pub group_prefix: String,
     pub board: Board,
@@ -38,7 +42,7 @@ pub(crate) struct Claims {
 impl Claims {
     pub(crate) fn new(
         pool: PgPool,
-        id: GenerationId,
+        (id, role): (GenerationId, Role),
         duplicate_window: u32,
         group_prefix: String,
         board: Board,
@@ -46,7 +50,9 @@ impl Claims {
         Self {
             pool,
             runtime: Handle::current(),
+            label: role.label(&id),
             id,
+            role,
             duplicate_window,
             group_prefix,
             board,
@@ -113,7 +119,7 @@ impl Claims {
         Ok(claims)
     }
 
-    /// Whether the generation is one that is read. A swap that is under way is waited for, and none comes before the end of
+    /// Whether the generation is still what it is fed as. A swap that is under way is waited for, and none comes before the end of
     /// this transaction. The first claim says whose log the generation counts.
     async fn be_allowed(
         &self,
@@ -127,7 +133,7 @@ impl Claims {
         .bind(self.id.number)
         .fetch_optional(&mut **transaction)
         .await?;
-        if state.as_deref() != Some("live") {
+        if state.as_deref() != Some(self.role.state()) {
             return Err(ClaimError::Over(state.unwrap_or_else(|| "gone".to_owned())));
         }
         sqlx::query(
@@ -244,7 +250,7 @@ impl Positions for Claims {
         let starts = found.iter().zip(&claims);
         let starts = starts
             .map(|(found, claim)| ((found.topic.clone(), found.partition), claim.next_offset));
-        self.board.claimed(&self.id.model, starts);
+        self.board.claimed(&self.label, starts);
         Ok(claims)
     }
 
@@ -256,7 +262,7 @@ impl Positions for Claims {
             .runtime
             .block_on(async { tokio::time::timeout(RELEASE, self.writing.write()).await.is_ok() });
         if !waited {
-            tracing::warn!(model = %self.id.model, "a transaction outlives its partition; the next owner's claim fences it");
+            tracing::warn!(model = %self.label, "a transaction outlives its partition; the next owner's claim fences it");
         }
     }
 }

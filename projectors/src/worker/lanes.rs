@@ -29,7 +29,7 @@ pub(crate) async fn consume(
 ) -> End {
     let (consumer, batches) = Consumer::start(subscription, claims.clone());
     let consumer = Arc::new(consumer);
-    board.consuming(&claims.id, consumer.ownership.clone());
+    board.consuming(&claims.label, claims.id.number, consumer.ownership.clone());
     let stop = shutdown.child_token();
     let mut workers = JoinSet::new();
     for ((writer, stage), batches) in lanes.into_iter().zip(batches) {

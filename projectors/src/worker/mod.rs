@@ -3,10 +3,13 @@
 
 pub(crate) mod bisect;
 pub(crate) mod breaker;
+mod building;
 pub(crate) mod claims;
 mod decoding;
 mod doubt;
+mod generation;
 mod lanes;
+mod model;
 mod permission;
 pub(crate) mod plan;
 pub(crate) mod service;
@@ -83,8 +86,8 @@ impl Worker {
         shutdown: CancellationToken,
     ) -> Self {
         Self {
-            model: claims.id.model.clone(),
-            orders: board.orders(&claims.id.model),
+            model: claims.label.clone(),
+            orders: board.orders(&claims.label),
             consumer,
             claims,
             writer,

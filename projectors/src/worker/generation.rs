@@ -1,0 +1,138 @@
+//! One generation on this instance: a consumer and its workers, begun again while the world is in the way; what has stopped
+//! stays so until a restart, or an operator's word.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::Connection as _;
+use tokio_util::sync::CancellationToken;
+use vitrina_avro::Decoder;
+use vitrina_ingest::{End, Subscription};
+
+use crate::backoff::Backoff;
+use crate::batch::RecordReader;
+use crate::board::{Board, State};
+use crate::commit::writer::Writer;
+use crate::error_type::ErrorType;
+use crate::fault::Fault;
+use crate::generation::role::Role;
+use crate::generation::stored::Generation;
+use crate::names::GenerationId;
+use crate::rules::Rules;
+use crate::session;
+use crate::settings::ModelSettings;
+use crate::worker::Shared;
+use crate::worker::claims::Claims;
+use crate::worker::decoding::Stage;
+use crate::worker::lanes;
+use crate::worker::service::Service;
+
+/// What a generation is fed with.
+pub(super) struct Feeding<'a> {
+    pub id: GenerationId,
+    pub role: Role,
+    pub settings: &'a ModelSettings,
+    /// Where it is said how it goes.
+    pub board: Board,
+    pub stop: CancellationToken,
+}
+
+impl Service {
+    /// Feeds a generation until it is told to stop, or the generation is not what it was any more.
+    pub(super) async fn feed(&self, feeding: &Feeding<'_>) {
+        let Feeding { id, role, settings, board, stop } = feeding;
+        let label = role.label(id);
+        let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
+        // An open breaker outlives the consumer.
+        let mut shared = Shared::new(settings);
+        while !stop.is_cancelled() {
+            let ended = match Generation::load(&self.pool, id).await {
+                Ok(generation) => self.work(feeding, &shared, &generation).await,
+                Err(Fault::World { reason, .. }) => End::World(reason),
+                Err(other) => End::Stop(other.to_string()),
+            };
+            match ended {
+                End::World(reason) => board.set(&label, State::Waiting, Some(reason)),
+                End::Stop(reason) => {
+                    board.failed(&label, ErrorType::System);
+                    board.set(&label, State::Stopped, Some(reason));
+                    if stop.run_until_cancelled(board.asked_to_go_on(&label)).await.is_none() {
+                        return;
+                    }
+                    board.set(&label, State::Starting, None);
+                    shared = Shared::new(settings);
+                    continue;
+                }
+                End::Closed => return,
+            }
+            tokio::select! {
+                () = backoff.wait() => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// The rules for each writer: one, or as many as the settings say where the model may be written in parallel.
+    async fn rules(
+        &self,
+        settings: &ModelSettings,
+        generation: &Generation,
+    ) -> Result<Vec<Rules>, Fault> {
+        let schema = generation.id.schema();
+        let connected = session::writer(&self.postgres, &schema, 0, settings.timeout).await;
+        let mut connection = connected?;
+        let rules = Rules::new(&mut connection, &generation.definition, &schema).await?;
+        let _ = connection.close().await;
+        let writers = if rules.parallel { settings.concurrency } else { 1 };
+        Ok(vec![rules; writers])
+    }
+
+    async fn work(&self, feeding: &Feeding<'_>, shared: &Shared, generation: &Generation) -> End {
+        let (settings, definition) = (&*shared.settings, &generation.definition);
+        let Feeding { id, role, board, stop, .. } = feeding;
+        let (label, model) = (role.label(id), &id.model);
+        let window = generation.duplicate_window;
+        let rules = match self.rules(settings, generation).await {
+            Ok(rules) => rules,
+            Err(Fault::World { reason, .. }) => return End::World(reason),
+            Err(other) => return End::Stop(other.to_string()),
+        };
+        let lanes = rules.into_iter().map(|rules| {
+            let rules = (rules, definition.layouts.clone());
+            let writer = Writer::new(
+                self.postgres.clone(),
+                (id.clone(), *role),
+                window,
+                settings.timeout,
+                rules,
+            );
+            let decoder = Decoder::new(&definition.contracts, definition.layouts.clone());
+            let reader = RecordReader::new(decoder);
+            let retries = settings.retry.clone();
+            (writer, Stage::new(&label, reader, self.registry.clone(), board.clone(), retries))
+        });
+        let lanes: Vec<(Writer, Stage)> = lanes.collect();
+        let subscription = Subscription {
+            kafka: self.kafka.clone(),
+            group: role.group(&self.group_prefix, model),
+            broker: self.broker,
+            client_id: format!("vitrina-{label}-{}", self.instance),
+            topics: definition.topics(),
+            tag: format!("vitrina;1;model={model};generation={}", id.number),
+            max_events: settings.max_events,
+            max_bytes: settings.max_bytes,
+            linger: settings.linger,
+            lanes: lanes.len(),
+        };
+        let claims = Claims::new(
+            self.pool.clone(),
+            (id.clone(), *role),
+            window,
+            self.group_prefix.clone(),
+            board.clone(),
+        );
+        shared.begin();
+        lanes::consume(subscription, Arc::new(claims), board.clone(), shared.clone(), lanes, stop)
+            .await
+    }
+}
