@@ -306,14 +306,14 @@ async fn what_vitrinas_own_statements_fail_with_parks_nothing() {
     let lab = Lab::new(HASTE).await;
     Producer::new().send_all(&lab.good(0..3)).await;
     let vitrina = lab.serve_until_shelved(3).await;
-    let broken = "CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    let broken = r#"CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
             RAISE EXCEPTION 'no position' USING ERRCODE = '22003'; END $$;
-        CREATE TRIGGER broken BEFORE UPDATE ON vitrina.position FOR EACH ROW EXECUTE FUNCTION broken()";
+        CREATE TRIGGER broken BEFORE UPDATE ON "shelf@1"."@position" FOR EACH ROW EXECUTE FUNCTION broken()"#;
     lab.database.execute(broken).await;
     Producer::new().send_all(&lab.good(3..6)).await;
     lab.until("stopped", &["22003"]).await;
     assert_eq!(lab.parked(), json!([]));
-    lab.database.execute("DROP TRIGGER broken ON vitrina.position").await;
+    lab.database.execute(r#"DROP TRIGGER broken ON "shelf@1"."@position""#).await;
     assert_eq!(lab.folder.run(&["resume", "shelf"]).status, Some(0));
     lab.until_shelved(6).await;
     assert!(vitrina.terminate().await.success());

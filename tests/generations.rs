@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Value, json};
 
 use crate::bank::{Bank, MODEL, MOVED, Oracle, WITNESS, moved};
-use crate::support::{Database, Message, PATIENCE, Producer, Vitrina, Writer, eventually};
+use crate::support::{Database, Message, PATIENCE, Producer, Vitrina, Writer, eventually, unique};
 
 const ACCOUNTS: u64 = 20;
 
@@ -115,11 +115,12 @@ async fn a_changed_model_is_rebuilt_and_swapped_and_no_reader_notices() {
     Producer::new().send_all(&moves(&writer, &mut oracle, 0, 4_000)).await;
     let (steady, restarted) = (bank.folder.serve(), beside(&bank));
     database.eventually(WITNESS, &oracle.rows()).await;
+    let reader = unique("reader");
     database
-        .execute(
-            "CREATE ROLE bi_of_generations; GRANT USAGE ON SCHEMA balance TO bi_of_generations;
-             GRANT SELECT ON balance.balance TO bi_of_generations",
-        )
+        .execute(&format!(
+            "CREATE ROLE {reader}; GRANT USAGE ON SCHEMA balance TO {reader};
+             GRANT SELECT ON balance.balance TO {reader}"
+        ))
         .await;
     let done = Arc::new(AtomicBool::new(false));
     let reading = tokio::spawn(read(format!("http://{}", bank.folder.listen), done.clone()));
@@ -146,9 +147,11 @@ async fn a_changed_model_is_rebuilt_and_swapped_and_no_reader_notices() {
         states(&database).await,
         json!([{"g": 1, "state": "retired"}, {"g": 2, "state": "live"}])
     );
-    let grant = "SELECT has_table_privilege('bi_of_generations', 'balance.balance', 'SELECT')
-                        AND has_schema_privilege('bi_of_generations', 'balance', 'USAGE') AS kept";
-    assert_eq!(database.rows(grant).await, json!([{ "kept": true }]));
+    let grant = format!(
+        "SELECT has_table_privilege('{reader}', 'balance.balance', 'SELECT')
+             AND has_schema_privilege('{reader}', 'balance', 'USAGE') AS kept"
+    );
+    assert_eq!(database.rows(&grant).await, json!([{ "kept": true }]));
     // What the retired one had reached stays as it was: nobody feeds it.
     let retired = r#"SELECT sum(next_offset)::int8 AS n FROM "balance@1"."@position""#;
     let before = database.rows(retired).await;
