@@ -64,8 +64,8 @@ pub struct Board {
     entries: Arc<Mutex<BTreeMap<String, Entry>>>,
 }
 
-/// What operators ask of a model, as `vitrina.model` says.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What Postgres asks of a model: operators' word, and the generations to feed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, sqlx::FromRow)]
 pub struct Orders {
     /// Who pauses it and since when; `None`: it may run.
     pub paused: Option<String>,

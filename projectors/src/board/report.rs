@@ -124,17 +124,17 @@ impl Board {
     /// Reads what operators ask of the model, and which of its generations there are to feed: once a second, and before it begins to read, or a paused one would apply
     /// what comes first.
     pub(crate) async fn follow_orders(&self, pool: &PgPool, model: &str) -> sqlx::Result<()> {
-        let orders: Option<(Option<String>, i64, Option<i32>, Option<i32>)> = sqlx::query_as(
+        let orders: Option<Orders> = sqlx::query_as(
             "SELECT 'paused by ' || paused_by || ' since ' || to_char(paused_at AT TIME ZONE 'UTC',
-                        'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), resumed, live,
-                    (SELECT generation FROM vitrina.generation g WHERE g.model = m.model AND g.state = 'building')
+                        'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS paused, resumed, live,
+                    (SELECT generation FROM vitrina.generation g WHERE g.model = m.model AND g.state = 'building') AS building
              FROM vitrina.model m WHERE model = $1",
         )
         .bind(model)
         .fetch_optional(pool)
         .await?;
-        if let Some((paused, resumed, live, building)) = orders {
-            self.order(model, &Orders { paused, resumed: Some(resumed), live, building });
+        if let Some(orders) = orders {
+            self.order(model, &orders);
         }
         Ok(())
     }
