@@ -45,8 +45,8 @@ pub(crate) async fn missing(
 }
 
 /// How many events there are from the generation that is built to where it must be: in each partition the live one's
-/// position, and where the live one does not read the partition, the log's end. A partition that nobody has claimed yet
-/// counts as one.
+/// position, and where the live one does not read the partition, the log's end. What is not known yet counts as one: a
+/// partition that nobody has claimed, an end that nobody has told.
 async fn behind(
     connection: &mut PgConnection,
     live: &GenerationId,
@@ -54,16 +54,22 @@ async fn behind(
 ) -> sqlx::Result<i64> {
     let (live, own) = (quote(&live.schema()), quote(&building.id.schema()));
     let behind = format!(
-        r#"SELECT coalesce(sum(greatest(goal.next_offset - coalesce(p.next_offset, goal.next_offset - 1), 0)), 0)::int8
-           FROM (
-               SELECT topic, partition, next_offset FROM {live}."@position" WHERE topic = ANY($1)
-               UNION ALL
-               SELECT e.topic, e.partition, max(e."end")
+        r#"WITH told AS (
+               SELECT e.topic, e.partition, max(e."end") AS "end"
                FROM {own}."@report" r
                CROSS JOIN LATERAL jsonb_to_recordset(r.partitions) AS e(topic text, partition int4, "end" int8)
-               WHERE NOT EXISTS (SELECT FROM {live}."@position" l WHERE (l.topic, l.partition) = (e.topic, e.partition))
                GROUP BY 1, 2
-           ) goal LEFT JOIN {own}."@position" p USING (topic, partition)"#
+           ), goal AS (
+               SELECT topic, partition, next_offset FROM {live}."@position" WHERE topic = ANY($1)
+               UNION ALL
+               SELECT p.topic, p.partition, coalesce(t."end", p.next_offset + 1)
+               FROM {own}."@position" p LEFT JOIN told t USING (topic, partition)
+               WHERE NOT EXISTS (SELECT FROM {live}."@position" l WHERE (l.topic, l.partition) = (p.topic, p.partition))
+           )
+           SELECT (coalesce(sum(greatest(g.next_offset - coalesce(p.next_offset, g.next_offset - 1), 0)), 0)
+                   + CASE WHEN EXISTS (SELECT FROM {live}."@position") AND NOT EXISTS (SELECT FROM {own}."@position")
+                          THEN 1 ELSE 0 END)::int8
+           FROM goal g LEFT JOIN {own}."@position" p USING (topic, partition)"#
     );
     sqlx::query_scalar(AssertSqlSafe(behind))
         .bind(building.definition.topics())
