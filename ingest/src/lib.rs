@@ -5,6 +5,7 @@ mod client;
 mod consumer;
 mod loss;
 mod offset;
+mod partitioner;
 mod positions;
 mod producer;
 
@@ -16,5 +17,6 @@ pub use client::{
 pub use consumer::{Consumer, End, Ownership, Subscription};
 pub use loss::LogLoss;
 pub use offset::{Epoch, Offset};
+pub use partitioner::Partitioner;
 pub use positions::{Claim, Found, NoClaim, Positions, TopicPartition};
 pub use producer::{Outgoing, PublishError, Publisher, complete};
