@@ -89,6 +89,9 @@ impl Layout {
 
     /// The event relation as a derived table without alias, its parameters numbered from `first`. Besides the columns
     /// that were asked for it has [`ORDINAL`].
+    ///
+    /// Several versions end in `OFFSET 0`, which keeps Postgres from flattening them. Their branches would carry no row
+    /// mark then, and an `UPDATE` or `DELETE` that waits for a locked row would drop every later event that has to wait.
     pub fn relation_sql(&self, first: usize) -> String {
         let mut parameter = first;
         let mut branches = Vec::new();
@@ -96,7 +99,8 @@ impl Layout {
             branches.push(self.branch(place, parameter));
             parameter += version.columns.len();
         }
-        format!("({})", branches.join(" UNION ALL "))
+        let fence = if branches.len() > 1 { " OFFSET 0" } else { "" };
+        format!("({}{fence})", branches.join(" UNION ALL "))
     }
 
     /// One version's events, brought to the newest.

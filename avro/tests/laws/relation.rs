@@ -70,7 +70,7 @@ fn columns_are_worked_out_backwards_through_upcasts() {
             &format!(" UNION ALL SELECT {selected} FROM (SELECT {v2_to_v3} FROM "),
             "unnest($8::numeric[], $9::text[], $10::text[], $11::text[], $12::int8[]) AS \"v2\"(\"total_amount\", \"currency\", \"seen\", \"_topic\", \"_ordinal\")) AS \"v3\"",
             &format!(" UNION ALL SELECT {selected} FROM "),
-            "unnest($13::numeric[], $14::text[], $15::text[], $16::int8[], $17::text[], $18::int8[]) AS \"v3\"(\"amount\", \"currency\", \"seen\", \"lines\", \"_topic\", \"_ordinal\"))",
+            "unnest($13::numeric[], $14::text[], $15::text[], $16::int8[], $17::text[], $18::int8[]) AS \"v3\"(\"amount\", \"currency\", \"seen\", \"lines\", \"_topic\", \"_ordinal\") OFFSET 0)",
         ]
         .concat()
     );
