@@ -138,7 +138,10 @@ fn model_line(definition: &Definition) -> ModelLine {
     let waves = vitrina_projectors::waves(definition);
     let (parallel, writes) = match vitrina_projectors::parallel(definition, &waves) {
         Ok(parallel) => {
-            let writes = format!("in parallel by the record key of {}", parallel.topic);
+            let writes = format!(
+                "in parallel by the record key of {}, as far as its records prove that a key lives in one partition",
+                parallel.topic
+            );
             (Some(parallel.topic), writes)
         }
         Err(why) => (

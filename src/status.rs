@@ -72,6 +72,9 @@ fn model_lines(model: &ModelStatus) -> Vec<String> {
     for (title, text) in [("reason", &model.reason), ("last error", &model.last_error)] {
         lines.extend(text.as_ref().map(|text| format!("  {title}: {text}")));
     }
+    if let Some(one) = &model.one_writer {
+        lines.push(format!("  one writer at a time since {}: {}", one.since, one.why));
+    }
     if model.parked > 0 {
         lines.push(format!(
             "  parked: {}; `vitrina parked {}` lists them",

@@ -93,28 +93,53 @@ impl Batch {
     }
 
     pub(crate) fn push(&mut self, span: usize, message: &BorrowedMessage<'_>) {
-        let key = message.key().map(|bytes| self.keep(bytes));
-        let value = message.payload().map(|bytes| self.keep(bytes));
-        let first = self.headers.len() as u32;
+        let first = self.headers.len();
         if let Some(headers) = message.headers() {
             for index in 0..headers.count() {
                 // rdkafka 0.39 panics where a header's name is not UTF-8: such a header is kept without its name and value.
                 let header = catch_unwind(AssertUnwindSafe(|| headers.get(index)));
-                let name =
-                    self.keep(header.as_ref().map_or("\u{fffd}", |header| header.key).as_bytes());
-                let value =
-                    header.ok().and_then(|header| header.value).map(|bytes| self.keep(bytes));
-                self.headers.push(HeaderPlace { name, value });
+                let name = header.as_ref().map_or("\u{fffd}", |header| header.key).as_bytes();
+                self.keep_header(name, header.ok().and_then(|header| header.value));
             }
         }
         let timestamp = message.timestamp().to_millis().filter(|millis| *millis >= 0);
-        let offset = Offset(message.offset());
-        let headers = first..self.headers.len() as u32;
+        let (key, value) = (message.key(), message.payload());
+        self.store(span, Offset(message.offset()), timestamp, (key, value), first);
+    }
+
+    /// Adds a record that no consumer has polled to a span.
+    pub fn add(&mut self, span: usize, record: &Record<'_>) {
+        let first = self.headers.len();
+        for (name, value) in record.headers.iter() {
+            self.keep_header(name.as_bytes(), value);
+        }
+        let (key, value) = (record.key, record.value);
+        self.store(span, Offset(record.offset), record.timestamp_ms, (key, value), first);
+    }
+
+    /// Stores a record whose headers are kept already, from `first` on.
+    fn store(
+        &mut self,
+        span: usize,
+        offset: Offset,
+        timestamp: Option<i64>,
+        (key, value): (Option<&[u8]>, Option<&[u8]>),
+        first: usize,
+    ) {
+        let key = key.map(|bytes| self.keep(bytes));
+        let value = value.map(|bytes| self.keep(bytes));
+        let headers = first as u32..self.headers.len() as u32;
         self.records.push(Stored { span: span as u32, offset, timestamp, key, value, headers });
         let span = &mut self.spans[span];
         span.to = offset.next();
         span.last_timestamp =
             timestamp.filter(|millis| *millis <= YEAR_9999).or(span.last_timestamp);
+    }
+
+    fn keep_header(&mut self, name: &[u8], value: Option<&[u8]>) {
+        let name = self.keep(name);
+        let value = value.map(|bytes| self.keep(bytes));
+        self.headers.push(HeaderPlace { name, value });
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Range<u32> {

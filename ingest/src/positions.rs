@@ -14,6 +14,8 @@ pub struct Found {
     pub partition: i32,
     /// Base64 as Kafka's tools print it; empty where the broker gives none.
     pub topic_id: String,
+    /// How many partitions its topic has.
+    pub partitions: u32,
     /// The first offset still in the log.
     pub log_start: Offset,
     /// One after the last offset in the log.

@@ -18,7 +18,8 @@ use crate::sqlstate::Sqlstate;
 pub enum Fault {
     /// Somebody else has claimed these partitions since; nothing was written.
     Fenced(Vec<TopicPartition>),
-    /// The set of parked keys had changed since the batch was planned; nothing was written, and the change is known now.
+    /// What is parked, or where keys live, had changed since the batch was planned; nothing was written, and the change is
+    /// known now.
     Stale,
     /// The world's trouble: the same batch again, later.
     World { trouble: Trouble, reason: String },
@@ -103,7 +104,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fenced(partitions) => write!(f, "another instance has claimed {partitions:?}"),
-            Self::Stale => f.write_str("the parked keys have changed"),
+            Self::Stale => f.write_str("what is parked, or where keys live, has changed"),
             Self::World { reason, .. } | Self::Stop(reason) => f.write_str(reason),
             Self::Record { blame, .. } | Self::Doubt { blame, .. } => blame.fmt(f),
         }

@@ -7,7 +7,10 @@ mod dice;
 mod events;
 mod fixed;
 mod inserts;
+mod lanes;
+mod meeting;
 mod models;
+mod split;
 mod tables;
 mod tally;
 mod trial;
@@ -49,6 +52,7 @@ async fn database() -> Option<PgConnectOptions> {
     control::migrate(&pool).await.unwrap();
     let blind = "CREATE COLLATION public.blind (provider = icu, locale = 'und-u-ks-level2', deterministic = false)";
     pool.execute(blind).await.unwrap();
+    pool.execute(lanes::ATTEMPTS).await.unwrap();
     Some(options)
 }
 

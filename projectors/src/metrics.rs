@@ -27,6 +27,7 @@ const RETRIED: &str = "vitrina_retried_total";
 const DISCARDED: &str = "vitrina_discarded_total";
 const BREAKER_STATE: &str = "vitrina_breaker_state";
 const BREAKER_TRIPS: &str = "vitrina_breaker_trips_total";
+const ONE_WRITER: &str = "vitrina_model_one_writer";
 const EVENT_BY_EVENT: &str = "vitrina_rule_event_by_event";
 
 /// What Vitrina works with, and cannot work without.
@@ -85,6 +86,10 @@ pub fn describe() {
         LAG_SECONDS,
         Unit::Seconds,
         "Age of the last applied event while the model is behind, else 0"
+    );
+    describe_gauge!(
+        ONE_WRITER,
+        "1 for a model that would have several writers, if its records proved that a key lives in one partition"
     );
     describe_counter!(
         STATE_SECONDS,
@@ -209,6 +214,11 @@ pub fn breaker(model: &str, state: BreakerState) {
 
 pub fn breaker_tripped(model: &str) {
     counter!(BREAKER_TRIPS, "model" => model.to_owned()).increment(1);
+}
+
+/// Whether the model has one writer because of what its records are.
+pub(crate) fn one_writer(model: &str, one: bool) {
+    gauge!(ONE_WRITER, "model" => model.to_owned()).set(f64::from(u8::from(one)));
 }
 
 /// `rule` is its `file:line`. What is said comes from the model's text, never from a record.

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::end::End;
@@ -28,14 +29,13 @@ pub(super) fn existing_partitions(
     let mut partitions = TopicPartitionList::new();
     let mut missing = Vec::new();
     for topic in &subscription.topics {
-        let metadata = consumer.fetch_metadata(Some(topic), BROKER_TIMEOUT).map_err(|error| {
+        let count = count_partitions(consumer, topic, BROKER_TIMEOUT).map_err(|error| {
             let brokers = &subscription.kafka.brokers;
             End::World(format!("Kafka at {brokers} (kafka.brokers) does not answer: {error}"))
         })?;
-        let count = metadata.topics().iter().map(|topic| topic.partitions().len()).sum::<usize>();
         match count {
             0 => missing.push(topic.clone()),
-            _ => partitions.add_partition_range(topic, 0, count as i32 - 1),
+            _ => partitions.add_partition_range(topic, 0, count - 1),
         }
     }
     if !missing.is_empty() {
@@ -43,6 +43,17 @@ pub(super) fn existing_partitions(
     }
     consumer.context().ownership.set_missing(missing);
     Ok(partitions)
+}
+
+/// How many partitions a topic has; an unknown one has none.
+pub(super) fn count_partitions(
+    consumer: &BaseConsumer<Rebalance>,
+    topic: &str,
+    timeout: Duration,
+) -> KafkaResult<i32> {
+    let metadata = consumer.fetch_metadata(Some(topic), timeout)?;
+    let partitions = metadata.topics().iter().map(|topic| topic.partitions().len());
+    Ok(i32::try_from(partitions.sum::<usize>()).unwrap_or(i32::MAX))
 }
 
 /// The stock reset tool writes empty metadata whatever the offset is, so a missing tag is a reset.

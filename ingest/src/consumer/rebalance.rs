@@ -12,6 +12,7 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 
 use super::end::End;
+use super::joining::count_partitions;
 use super::ownership::Ownership;
 use super::subscription::Subscription;
 use crate::client::{BrokerKind, topic_ids};
@@ -156,11 +157,21 @@ impl Rebalance {
         let mut topics: Vec<String> = keys.iter().map(|(topic, _)| topic.to_string()).collect();
         topics.dedup();
         let ids = self.topic_ids(consumer, &topics).map_err(world)?;
+        let mut counts = HashMap::new();
+        for topic in &topics {
+            let count = count_partitions(consumer, topic, BROKER_TIMEOUT);
+            counts.insert(topic.as_str(), count.map_err(|error| world(error.to_string()))?);
+        }
         keys.iter()
             .map(|(topic, partition)| {
                 let topic_id = ids.get(&**topic).cloned();
                 let topic_id = topic_id
                     .ok_or_else(|| world(format!("topic {topic} is not there any more")))?;
+                // A broker that has just started, or heard of the topic, may know fewer than there are.
+                let partitions = counts.get(&**topic).copied().filter(|count| partition < count);
+                let partitions = partitions.ok_or_else(|| {
+                    world(format!("topic {topic} has no partition {partition} yet"))
+                })?;
                 let (log_start, log_end) = consumer
                     .fetch_watermarks(topic, *partition, BROKER_TIMEOUT)
                     .map_err(|error| world(error.to_string()))?;
@@ -169,6 +180,7 @@ impl Rebalance {
                     topic: topic.clone(),
                     partition: *partition,
                     topic_id,
+                    partitions: partitions.cast_unsigned(),
                     log_start,
                     log_end,
                 })

@@ -9,6 +9,7 @@ use vitrina_ingest::{KafkaSettings, log_ends};
 
 use crate::generation::live::{Live, over_live};
 use crate::parked;
+use crate::proof::store::{OneWriter, one_writers};
 
 const KAFKA_TIMEOUT: Duration = Duration::from_secs(5);
 /// An instance that has not written its state for so long is gone.
@@ -30,6 +31,8 @@ pub struct ModelStatus {
     pub partitions: Vec<PartitionStatus>,
     pub parked: i64,
     pub last_error: Option<String>,
+    /// Where its rules allow several writers, and its records do not.
+    pub one_writer: Option<OneWriter>,
     /// Those that have a schema, the newest first.
     pub generations: Vec<GenerationStatus>,
 }
@@ -161,6 +164,7 @@ struct Rows {
     models: Vec<ModelRow>,
     positions: Vec<PositionRow>,
     parked: BTreeMap<String, i64>,
+    one_writers: Vec<OneWriter>,
     generations: Vec<GenerationRow>,
 }
 
@@ -169,8 +173,9 @@ impl Rows {
         let models = sqlx::query_as(MODELS).bind(FRESH).fetch_all(&mut *connection).await?;
         let generations = sqlx::query_as(GENERATIONS).fetch_all(&mut *connection).await?;
         let positions = over_live(&mut *connection, positions).await?;
+        let one_writers = over_live(&mut *connection, one_writers).await?;
         let parked = parked::count(connection).await?.into_iter().collect();
-        Ok(Self { models, positions, parked, generations })
+        Ok(Self { models, positions, parked, one_writers, generations })
     }
 }
 
@@ -217,6 +222,7 @@ fn status(row: &ModelRow, rows: &Rows, ends: &BTreeMap<(String, i32), i64>) -> M
         partitions,
         parked: rows.parked.get(&row.model).copied().unwrap_or(0),
         last_error: row.last_error.clone(),
+        one_writer: rows.one_writers.iter().find(|one| one.model == row.model).cloned(),
         generations: generations.map(GenerationStatus::from).collect(),
     }
 }

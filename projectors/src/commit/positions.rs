@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnection;
 use vitrina_ingest::{Epoch, Offset, Span, TopicPartition};
 
 use crate::fault::Fault;
-use crate::parked::ParkedVersion;
+use crate::parked::{ParkedVersion, Versions};
 
 /// Spans as arrays to be bound.
 fn columns(spans: &[Span]) -> (Vec<&str>, Vec<i32>) {
@@ -25,7 +25,7 @@ fn partition(span: &Span) -> TopicPartition {
 pub(crate) async fn advance(
     connection: &mut PgConnection,
     spans: &[Span],
-) -> Result<Vec<(TopicPartition, ParkedVersion)>, Fault> {
+) -> Result<Versions, Fault> {
     if spans.is_empty() {
         return Ok(Vec::new());
     }

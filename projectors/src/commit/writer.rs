@@ -12,8 +12,10 @@ use crate::commit::positions;
 use crate::commit::window;
 use crate::fault::{Fault, Otherwise};
 use crate::generation::role::Role;
+use crate::metrics;
 use crate::names::GenerationId;
-use crate::parked::{self, Change, Queues};
+use crate::parked::{self, Change, Queues, Versions};
+use crate::proof::{self, Proof, Step};
 use crate::rules::Rules;
 use crate::rules::run::{Bounded, Written};
 use crate::session::{self, patience, within};
@@ -32,6 +34,8 @@ pub(crate) struct Writer {
     layouts: Vec<Layout>,
     /// Which keys are parked, as of the last transaction.
     pub queues: Queues,
+    /// Where keys live, as of the same; none where it is not known, or the rules do not ask.
+    proof: Option<Proof>,
     connection: Option<PgConnection>,
     /// A COMMIT was sent and its answer never came.
     doubtful: bool,
@@ -56,6 +60,7 @@ impl Writer {
             rules,
             layouts,
             queues,
+            proof: None,
             connection: None,
             doubtful: false,
         }
@@ -86,6 +91,9 @@ impl Writer {
         if written.is_err() && !self.doubtful {
             self.roll_back().await;
         }
+        if matches!(written, Err(Fault::Fenced(_))) {
+            self.forget();
+        }
         written
     }
 
@@ -105,7 +113,8 @@ impl Writer {
         let Self { id, rules, connection, .. } = self;
         let connection =
             connection.as_mut().ok_or_else(|| Fault::world("Postgres: no connection"))?;
-        let begin = session::begin(id, rules.parallel, timeout);
+        // Alone: the event may be one that proves nothing.
+        let begin = session::begin(id, false, timeout);
         let tried = async {
             within(patience(timeout), connection.execute(AssertSqlSafe(begin))).await?;
             let mut running = Bounded { connection, timeout };
@@ -126,19 +135,29 @@ impl Writer {
     ) -> Result<Written, Fault> {
         let (timeout, patience) = (self.timeout, patience(self.timeout));
         self.connect().await?;
-        let Self { id, rules, layouts, queues, connection, .. } = self;
+        let step = self.step(batch, part);
+        let Self { id, role, rules, layouts, queues, proof, connection, .. } = self;
         let connection =
             connection.as_mut().ok_or_else(|| Fault::world("Postgres: no connection"))?;
-        // Whoever changes what is parked is alone; writers whose events never meet need not be.
-        let begin = session::begin(id, rules.parallel && part.park.is_empty(), timeout);
+        // Whoever changes what all know is alone; writers whose events are proven never to meet need not be.
+        let proven = matches!(proof, Some(Proof::Holds { .. })) && step.is_none();
+        let begin = session::begin(id, proven && part.park.is_empty(), timeout);
         within(patience, connection.execute(AssertSqlSafe(begin))).await?;
         let versions = bounded(patience, positions::advance(connection, &part.spans)).await?;
         // Also how a writer begins: its queues know no version, so its first transaction reads what is parked and ends.
         // A read of its own before it would be a second way to the same state, and could be stale when this lock is had.
         if !queues.knows(&versions) {
             within(patience, queues.follow(connection, versions)).await?;
+            if rules.told.is_some() {
+                *proof = within(patience, proof::store::read(connection)).await?;
+                metrics::one_writer(&role.label(id), *proof == Some(Proof::Failed));
+            }
             return Err(Fault::Stale);
         }
+        let raised = match &step {
+            Some(step) => within(patience, proof::store::keep(connection, step)).await?,
+            None => Vec::new(),
+        };
         let mut running = Bounded { connection, timeout };
         let written = match waves {
             true => running.run_waves(rules, batch, &part.apply).await?,
@@ -150,17 +169,59 @@ impl Writer {
         };
         let stored = window::store(connection, self.duplicate_window, batch, part);
         within(patience, stored).await?;
-        self.commit(part, change).await?;
+        self.commit(part, raised, change).await?;
+        if let Some(step) = step {
+            self.take(step);
+        }
         Ok(written)
+    }
+
+    /// What the part's records change of what is known of where keys live.
+    fn step(&self, batch: &EventBatch, part: &Part) -> Option<Step> {
+        let (told, proof) = self.rules.told.as_ref().zip(self.proof.as_ref())?;
+        proof.step(told, batch, part)
+    }
+
+    /// The step is committed.
+    fn take(&mut self, step: Step) {
+        let model = self.role.label(&self.id);
+        match &step {
+            Step::Narrows(left) => {
+                tracing::debug!(model, ?left, "keys are placed by fewer partitioners")
+            }
+            Step::Fails(doubt) => {
+                metrics::one_writer(&model, true);
+                let (topic, partition) = (&*doubt.topic, doubt.partition);
+                let offset = doubt.offset.map(|offset| offset.0);
+                tracing::warn!(
+                    model,
+                    topic,
+                    partition,
+                    offset,
+                    "one writer at a time from now on, for its records do not prove that a key lives in one partition: {}",
+                    doubt.why
+                );
+            }
+        }
+        if let Some(proof) = &mut self.proof {
+            proof.take(step);
+        }
+    }
+
+    /// What is known may have been rolled back in Postgres, and other things written under the same version: it is read
+    /// again.
+    fn forget(&mut self) {
+        self.queues.start_over();
+        self.proof = None;
     }
 
     async fn connect(&mut self) -> Result<&mut PgConnection, Fault> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
+                self.forget();
                 let schema = self.id.schema();
                 let statements = 3 * self.rules.rules.len() + 20;
-                self.queues.start_over();
                 let mut connection =
                     session::writer(&self.options, &schema, statements, self.timeout).await?;
                 if self.role == Role::Building {
@@ -174,10 +235,16 @@ impl Writer {
         Ok(self.connection.insert(connection))
     }
 
-    async fn commit(&mut self, part: &Part, change: Option<Change>) -> Result<(), Fault> {
+    async fn commit(
+        &mut self,
+        part: &Part,
+        raised: Versions,
+        change: Option<Change>,
+    ) -> Result<(), Fault> {
         let patience = patience(self.timeout);
         let commit = self.connect().await?.execute("COMMIT");
         let Err(error) = within(patience, commit).await else {
+            self.queues.raised(raised);
             if let Some(change) = change {
                 self.queues.parked(change);
             }

@@ -26,10 +26,23 @@ CREATE TABLE "@position" (
     first_offset   bigint      NOT NULL,           -- where this generation began to read
     event_time     timestamptz,                    -- record time of the last event before next_offset
     updated_at     timestamptz NOT NULL DEFAULT now(),
-    -- Grows whenever the topic's set of parked keys changes, so that a batch that was planned before is planned again.
+    -- Grows whenever the topic's set of parked keys changes, or "@proof" does, so that a batch that was planned before is
+    -- planned again.
     parked_version bigint      NOT NULL DEFAULT 0,
     PRIMARY KEY (topic, partition)
 ) WITH (fillfactor = 50);
+
+-- One row, for models whose batches may be written at once: what the records have proven of where keys live. Made by the
+-- first claim; it changes only under the generation's lock, held alone, and with it "@position".parked_version.
+CREATE TABLE "@proof" (
+    only_row       boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    topic          text    NOT NULL,
+    partitions     integer NOT NULL,               -- of the topic, when the generation began
+    -- Each of these puts the key of every record so far where the record is; names as librdkafka has them.
+    partitioners   text[]  NOT NULL DEFAULT '{murmur2,consistent,fnv1a}',
+    one_writer_at  timestamptz,                    -- since when the proof does not hold: one writer at a time, for good
+    one_writer_why text
+);
 
 -- The duplicates' window: one row a batch and partition, 32 bytes an event (8 offset, 16 identity, 8 content).
 CREATE TABLE "@seen" (

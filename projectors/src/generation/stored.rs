@@ -15,6 +15,8 @@ use crate::names::{GenerationId, quote};
 
 /// The layout of a generation's own tables that this version makes, and the only one that it knows.
 pub(super) const LAYOUT: i32 = 1;
+/// Makes them, in the schema where the connection stands.
+pub(crate) const OWN: &str = include_str!("own.sql");
 
 /// A generation, ready to run.
 #[derive(Clone)]
@@ -130,7 +132,7 @@ async fn create_own(
     serial: i64,
     duplicate_window: u32,
 ) -> Result<(), Fault> {
-    connection.execute(include_str!("own.sql")).await?;
+    connection.execute(OWN).await?;
     let first_parked = (serial << 32) + 1;
     let identity =
         format!(r#"ALTER TABLE "@parked" ALTER COLUMN id SET START WITH {first_parked} RESTART"#);

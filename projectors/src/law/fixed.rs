@@ -190,6 +190,12 @@ pub(super) const MODELS: &[(&str, &str)] = &[
          INSERT INTO m AS t SELECT e.k, e.big FROM a.up e ON CONFLICT (k) DO UPDATE SET o = COALESCE(EXCLUDED.o, t.o);",
     ),
     (
+        "Proof",
+        "CREATE TABLE m (k int8 PRIMARY KEY, n int8 NOT NULL);
+         INSERT INTO m SELECT e.k, coalesce(t.n, 0) + 1 FROM a.up e LEFT JOIN m AS t ON t.k = e.k
+         ON CONFLICT (k) DO UPDATE SET n = EXCLUDED.n;",
+    ),
+    (
         // Not one of the lines: literals without a type in the form that runs event by event in one statement.
         "literals",
         "CREATE TABLE m (k int8, p int8, at timestamptz, w varchar(3), PRIMARY KEY (k, p));

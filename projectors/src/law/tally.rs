@@ -45,6 +45,8 @@ const SEEN: &[&str] = &[
     "key: a constant",
     "key: NULL",
     "model: written by the record key",
+    "proof: holds",
+    "proof: fails",
     "event: an older version",
     "batch: of several waves",
     "batch: several events in a wave",

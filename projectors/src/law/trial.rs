@@ -1,11 +1,12 @@
 //! One model and its batches, tried: in waves, event by event, cut elsewhere, and where rows are told by the record key
-//! alone, split by it. All must end with the same rows and the same refusals.
+//! alone, split over two writers. All must end with the same rows and the same refusals.
 
 use sqlx::postgres::PgConnectOptions;
 
 use super::dice::Dice;
 use super::events::{Event, RELATIONS};
 use super::models::{self, Model};
+use super::split::{Split, compare};
 use super::tally::Tally;
 use super::world::World;
 use crate::definition::Definition;
@@ -46,25 +47,6 @@ impl Batch {
             pieces.last_mut().unwrap().push(event.clone());
         }
         pieces
-    }
-
-    /// The halves by record key, each in pieces, one half's among the other's.
-    fn halves(&self) -> Vec<Vec<Event>> {
-        let (even, odd): (Vec<Event>, Vec<Event>) =
-            self.events.iter().cloned().partition(|event| event.key % 2 == 0);
-        let half = |events| Self { events, ..self.clone() }.pieces();
-        let (mut even, mut odd) = (half(even), half(odd));
-        let mut dice = Dice::new(self.events.len() as u64);
-        let mut all = Vec::new();
-        while !(even.is_empty() && odd.is_empty()) {
-            let from = if odd.is_empty() || (!even.is_empty() && dice.chance(50)) {
-                &mut even
-            } else {
-                &mut odd
-            };
-            all.push(from.remove(0));
-        }
-        all
     }
 }
 
@@ -123,7 +105,7 @@ struct Worlds {
     waves: World,
     events: World,
     cut: World,
-    split: Option<World>,
+    split: Option<Split>,
 }
 
 impl Worlds {
@@ -132,7 +114,7 @@ impl Worlds {
         let events = World::open(options, definition, 2, false).await?;
         let cut = World::open(options, definition, 3, true).await?;
         let split = match parallel(definition, &waves.analysis) {
-            Ok(_) => Some(World::open(options, definition, 4, true).await?),
+            Ok(_) => Some(Split::open(options, definition, 4).await?),
             Err(_) => None,
         };
         Ok(Self { waves, events, cut, split })
@@ -145,13 +127,10 @@ impl Worlds {
         tally: &mut Tally,
     ) -> Result<(), String> {
         let whole = [batch.events.clone()];
-        let mut ways: Vec<(&str, &mut World, Vec<Vec<Event>>)> = vec![
+        let ways: Vec<(&str, &mut World, Vec<Vec<Event>>)> = vec![
             ("in waves", &mut self.waves, whole.to_vec()),
             ("cut elsewhere", &mut self.cut, batch.pieces()),
         ];
-        if let Some(split) = &mut self.split {
-            ways.push(("split by the record key", split, batch.halves()));
-        }
         if batch.on_empty_tables {
             self.events.empty(definition).await;
         }
@@ -170,28 +149,21 @@ impl Worlds {
             if way == "in waves" {
                 tally.waves(&written);
             }
-            if found != refused {
-                return Err(format!(
-                    "refused event by event: {refused:#?}\nrefused {way}: {found:#?}"
-                ));
-            }
             let own = world.rows(definition).await;
-            if own != rows {
-                return Err(format!(
-                    "event by event:\n  {}\n{way}:\n  {}",
-                    rows.join("\n  "),
-                    own.join("\n  ")
-                ));
-            }
+            compare(way, (&rows, &refused), (&own, &found))?;
+        }
+        if let Some(split) = &mut self.split {
+            split.apply(definition, batch, (&rows, &refused), tally).await?;
         }
         Ok(())
     }
 
     async fn close(self) {
-        for world in
-            [Some(self.waves), Some(self.events), Some(self.cut), self.split].into_iter().flatten()
-        {
+        for world in [self.waves, self.events, self.cut] {
             world.close().await;
+        }
+        if let Some(split) = self.split {
+            split.close().await;
         }
     }
 }

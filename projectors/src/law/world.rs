@@ -1,19 +1,23 @@
 //! A model with tables of its own, written batch by batch. The only place of the law that knows the writer.
 
+use std::ops::Range;
+
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use vitrina_avro::{Decoder, Framed, Headers, Record, SchemaRef, encode_json};
-use vitrina_ingest::Offset;
+use vitrina_ingest::{Epoch, Offset, Span};
 use vitrina_sql::waves::Waves;
 
 use super::events::{Event, RELATIONS};
-use crate::batch::{EventBatch, Part, Reading, RecordReader, Unlearnt};
+use crate::batch::{EventBatch, Part, QueueId, Reading, RecordReader, Unlearnt};
 use crate::commit::writer::Writer;
 use crate::definition::Definition;
-use crate::fault::Fault;
+use crate::error_type::ErrorType;
+use crate::fault::{Blame, Fault};
 use crate::generation::role::Role;
 use crate::generation::tables::create_tables;
 use crate::names::GenerationId;
+use crate::rules::run::Written as Running;
 use crate::rules::{Rules, StoredTypes};
 use crate::worker::bisect::Search;
 use crate::{quote, session};
@@ -26,10 +30,22 @@ pub(super) struct World {
     pub(super) analysis: Waves,
     /// Whether some rule's form over a wave is none that Postgres takes.
     pub(super) unfit: bool,
+    /// The claim of a lane, and where it reads on.
+    pub(super) epoch: Epoch,
+    pub(super) next_offset: Offset,
 }
 
 /// A refused event: its offset and why.
 pub(super) type Refused = (i64, String);
+
+/// Events that a lane has tried to write together.
+pub(super) struct Tried {
+    /// Grows in the order in which Postgres let lanes try.
+    pub(super) attempt: i64,
+    pub(super) events: Vec<Event>,
+    /// None where they are written; else it is one event alone.
+    pub(super) refused: Option<Refused>,
+}
 
 /// Events and waves of each part that was committed.
 pub(super) type Written = Vec<(usize, u64)>;
@@ -55,6 +71,29 @@ impl World {
         let created = create_tables(&mut connection, &definition.model, &schema).await;
         created.map_err(|fault| format!("{fault:?}"))?;
         connection.execute("COMMIT").await.unwrap();
+        Self::on(connection, options, definition, id, waves).await
+    }
+
+    /// Another writer of a world that is open.
+    pub(super) async fn beside(
+        options: &PgConnectOptions,
+        definition: &Definition,
+        number: i32,
+    ) -> Self {
+        let id = GenerationId::new("law", number);
+        let schema = id.schema();
+        let connection = session::writer(options, &schema, 0, session::STATEMENT).await.unwrap();
+        Self::on(connection, options, definition, id, true).await.unwrap()
+    }
+
+    async fn on(
+        mut connection: PgConnection,
+        options: &PgConnectOptions,
+        definition: &Definition,
+        id: GenerationId,
+        waves: bool,
+    ) -> Result<Self, String> {
+        let schema = id.schema();
         let mut rules = Rules::new(&mut connection, definition, &schema).await.unwrap();
         for rule in &rules.rules {
             (&mut connection)
@@ -78,7 +117,8 @@ impl World {
         );
         let decoder = Decoder::new(&definition.contracts, definition.layouts.clone());
         let reader = RecordReader::new(decoder);
-        Ok(Self { writer, connection, schema, reader, analysis, unfit })
+        let (epoch, next_offset) = (Epoch(1), Offset(0));
+        Ok(Self { writer, connection, schema, reader, analysis, unfit, epoch, next_offset })
     }
 
     /// Applies the events in parts that Postgres takes; one that it refuses is left out, and told with its offset.
@@ -88,7 +128,7 @@ impl World {
         events: &[Event],
         written: &mut Written,
     ) -> Vec<Refused> {
-        let batch = self.decode(definition, events);
+        let batch = self.decode(definition, events, None);
         let (mut search, mut done, mut culprit, mut refused) =
             (Search::default(), 0, None, Vec::new());
         while done < events.len() {
@@ -105,10 +145,7 @@ impl World {
                     search.committed(end);
                 }
                 Err(Fault::Record { event: Some(event), blame, .. }) if event == done => {
-                    let state = blame.sqlstate.unwrap_or_default();
-                    let rule = blame.rule.unwrap_or_default();
-                    refused
-                        .push((events[event].offset, format!("{state} {rule}: {}", blame.reason)));
+                    refused.push((events[event].offset, told(blame)));
                     done += 1;
                     search.reset();
                 }
@@ -121,8 +158,130 @@ impl World {
         refused
     }
 
-    fn decode(&mut self, definition: &Definition, events: &[Event]) -> EventBatch {
+    /// The same as one of several lanes, piece by piece: positions move, and records prove where keys live.
+    pub(super) async fn write_lane(
+        &mut self,
+        definition: &Definition,
+        partition: i32,
+        pieces: impl Iterator<Item = &[Event]>,
+    ) -> Vec<Tried> {
+        let mut tried = Vec::new();
+        for events in pieces {
+            let mut batch = self.decode(definition, events, Some(partition));
+            let (mut search, mut culprit) = (Search::default(), None);
+            while !batch.is_done() {
+                let done = batch.done;
+                let end = culprit.take().unwrap_or_else(|| search.end(done, events.len()));
+                let (part, written) = self.write_part(&batch, done..end, done..end).await;
+                match written {
+                    Ok(_) => {
+                        let (attempt, events) = (self.attempt(partition).await, &events[done..end]);
+                        tried.push(Tried { attempt, events: events.to_vec(), refused: None });
+                        batch.advance(&part);
+                        search.committed(end);
+                    }
+                    Err(Fault::Record { event: Some(event), blame, .. }) if event == done => {
+                        let (attempt, event) = (self.attempt(partition).await, &events[event]);
+                        let refused = Some((event.offset, told(blame)));
+                        tried.push(Tried { attempt, events: vec![event.clone()], refused });
+                        self.pass_over(&mut batch).await;
+                        search.reset();
+                    }
+                    Err(Fault::Record { event: Some(event), .. }) => culprit = Some(event),
+                    Err(Fault::Record { event: None, .. }) => search.refused(end, None),
+                    // Tried again: what the lane knew was old, or lanes that must not write at once were in a deadlock.
+                    Err(Fault::Stale | Fault::World { .. }) => {}
+                    Err(other) => panic!("{other:?}"),
+                }
+            }
+        }
+        tried
+    }
+
+    /// Tries to write one event of a lane.
+    pub(super) async fn write_one(
+        &mut self,
+        definition: &Definition,
+        partition: i32,
+        event: &Event,
+    ) -> Result<(), Fault> {
+        let events = std::slice::from_ref(event);
+        let batch = self.decode(definition, events, Some(partition));
+        self.write_part(&batch, 0..1, 0..1).await.1.map(|_| ())
+    }
+
+    /// Parks an event of a lane.
+    pub(super) async fn park(&mut self, definition: &Definition, partition: i32, event: &Event) {
+        let events = std::slice::from_ref(event);
+        let mut batch = self.decode(definition, events, Some(partition));
+        let (error_type, reason) = (ErrorType::Validation, "a test".into());
+        batch.blame(0, Blame { error_type, reason, sqlstate: None, rule: None });
+        let spans = batch.spans_until(1);
+        let part = Part { range: 0..1, spans, park: vec![0], ..Part::default() };
+        loop {
+            match self.writer.write(&batch, &part).await {
+                Ok(_) => return,
+                Err(Fault::Stale | Fault::World { .. }) => {}
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// How many records of a topic and key this writer knows to be parked.
+    pub(super) fn parked(&self, topic: &str, key: &str) -> u32 {
+        self.writer.queues.length(QueueId::new(topic, key.as_bytes()))
+    }
+
+    async fn write_part(
+        &mut self,
+        batch: &EventBatch,
+        range: Range<usize>,
+        apply: Range<usize>,
+    ) -> (Part, Result<Running, Fault>) {
+        let spans = batch.spans_until(range.end);
+        let apply = apply.map(|event| event as u32).collect();
+        let part = Part { range, spans, apply, ..Part::default() };
+        let written = self.writer.write(batch, &part).await;
+        (part, written)
+    }
+
+    /// Moves the lane past an event that is refused.
+    async fn pass_over(&mut self, batch: &mut EventBatch) {
+        loop {
+            let done = batch.done;
+            let (part, written) = self.write_part(batch, done..done + 1, 0..0).await;
+            match written {
+                Ok(_) => return batch.advance(&part),
+                Err(Fault::Stale | Fault::World { .. }) => {}
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// The number of the lane's last attempt.
+    async fn attempt(&mut self, partition: i32) -> i64 {
+        let number = format!("SELECT last_value FROM public.attempt_of_{partition}");
+        sqlx::query_scalar(AssertSqlSafe(number)).fetch_one(&mut self.connection).await.unwrap()
+    }
+
+    /// `partition`: of a lane, which reads on there.
+    fn decode(
+        &mut self,
+        definition: &Definition,
+        events: &[Event],
+        partition: Option<i32>,
+    ) -> EventBatch {
         let mut batch = EventBatch { rows: self.reader.rows(), ..EventBatch::default() };
+        let topic = events.first().map_or("", |event| RELATIONS[event.relation].0);
+        let (from, partition_number) = (self.next_offset, partition.unwrap_or_default());
+        batch.records.spans.push(Span {
+            topic: topic.into(),
+            partition: partition_number,
+            epoch: self.epoch,
+            from,
+            to: from,
+            last_timestamp: None,
+        });
         for event in events {
             let (context, name, _) = RELATIONS[event.relation];
             let version =
@@ -132,7 +291,7 @@ impl World {
             let key = event.key.to_string();
             let record = Record {
                 topic: context,
-                partition: 0,
+                partition: partition_number,
                 offset: event.offset,
                 timestamp_ms: Some(0),
                 key: Some(key.as_bytes()),
@@ -147,7 +306,12 @@ impl World {
                 }
             };
             assert!(!matches!(reading, Reading::Refused(_)), "{reading:?}");
-            batch.add(0, 0, Offset(event.offset), reading);
+            batch.add(0, batch.records.len(), Offset(event.offset), reading);
+            batch.records.add(0, &record);
+        }
+        if partition.is_some() {
+            batch.spans.clone_from(&batch.records.spans);
+            self.next_offset = batch.spans[0].to;
         }
         batch
     }
@@ -181,10 +345,21 @@ impl World {
         self.connection.execute(AssertSqlSafe(sql)).await.unwrap();
     }
 
+    /// Leaves the rows to those that write beside.
+    pub(super) async fn leave(self) {
+        self.writer.close().await;
+        self.connection.close().await.unwrap();
+    }
+
     pub(super) async fn close(mut self) {
         let drop = format!("DROP SCHEMA {} CASCADE", quote(&self.schema));
         self.writer.close().await;
         self.connection.execute(AssertSqlSafe(drop)).await.unwrap();
         self.connection.close().await.unwrap();
     }
+}
+
+fn told(blame: Blame) -> String {
+    let (state, rule) = (blame.sqlstate.unwrap_or_default(), blame.rule.unwrap_or_default());
+    format!("{state} {rule}: {}", blame.reason)
 }

@@ -12,5 +12,5 @@ pub(crate) mod workbench;
 pub use list::{Parked, count, list};
 pub use show::ParkedDetail;
 
-pub(crate) use queues::{ParkedVersion, Queues};
+pub(crate) use queues::{ParkedVersion, Queues, Versions, raise_versions};
 pub(crate) use store::{Change, park};

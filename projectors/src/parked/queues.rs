@@ -1,5 +1,6 @@
 //! Which keys have parked records. The set follows Postgres by version: a batch that was planned with an older one is
-//! refused in its own transaction, where the change is read under the generation's lock, so nothing is missed.
+//! refused in its own transaction, where the change is read under the generation's lock, so nothing is missed. A version
+//! says nothing across a rollback by failover, so with a fence or another connection all is read anew.
 
 use std::collections::HashMap;
 
@@ -15,6 +16,9 @@ use crate::batch::{Identity, QueueId};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
 #[sqlx(transparent)]
 pub(crate) struct ParkedVersion(i64);
+
+/// The version that each position tells of what is parked, and of the proof that keys live in one partition.
+pub(crate) type Versions = Vec<(TopicPartition, ParkedVersion)>;
 
 /// How many records are parked, by queue and in all, of one generation.
 #[derive(Debug, Default)]
@@ -75,6 +79,11 @@ impl Queues {
         self.versions.clear();
     }
 
+    /// An own transaction has raised these.
+    pub(crate) fn raised(&mut self, versions: Versions) {
+        self.versions.extend(versions);
+    }
+
     /// The events that have decoded late since the last call.
     pub(crate) fn take_late(&mut self) -> Vec<(TopicPartition, Offset, Identity)> {
         std::mem::take(&mut self.late)
@@ -116,7 +125,7 @@ impl Queues {
     pub(crate) async fn follow(
         &mut self,
         connection: &mut PgConnection,
-        versions: Vec<(TopicPartition, ParkedVersion)>,
+        versions: Versions,
     ) -> sqlx::Result<()> {
         let (parked, verdict) = match self.newest {
             Some(newest) => newest,
@@ -173,7 +182,7 @@ impl Queues {
 pub(crate) async fn raise_versions<T>(
     connection: &mut PgConnection,
     topics: &[T],
-) -> sqlx::Result<Vec<(TopicPartition, ParkedVersion)>>
+) -> sqlx::Result<Versions>
 where
     for<'t> &'t [T]: Encode<'t, Postgres> + Type<Postgres>,
 {

@@ -5,9 +5,8 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 use vitrina_avro::{Decoder, Headers, Layout, Record};
-use vitrina_ingest::TopicPartition;
 
-use super::queues::{ParkedVersion, raise_versions};
+use super::queues::{Versions, raise_versions};
 use crate::batch::{EventBatch, Part, QueueId};
 
 /// What parking changes in the set of parked keys once it is committed.
@@ -16,7 +15,7 @@ pub(crate) struct Change {
     pub queues: Vec<Option<QueueId>>,
     /// The newest id.
     pub newest: i64,
-    pub versions: Vec<(TopicPartition, ParkedVersion)>,
+    pub versions: Versions,
 }
 
 /// Columns of the rows to be stored, bound as arrays.

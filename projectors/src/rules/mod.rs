@@ -8,15 +8,16 @@ use std::collections::HashMap;
 
 use sqlx::Executor as _;
 use sqlx::postgres::PgConnection;
-use vitrina_avro::{Contracts, METADATA};
+use vitrina_avro::{Contracts, Layout, METADATA};
 use vitrina_sql::Rule;
 use vitrina_sql::waves::{
-    EventKeys, Obstacle, Parallel, RecordKey, Runs, StoredType, Types, Waves,
+    EventKeys, KEY, KeyValue, Obstacle, Parallel, RecordKey, Runs, StoredType, Types, Waves,
 };
 
 use crate::definition::Definition;
 use crate::fault::Fault;
 use crate::metrics;
+use crate::proof::Told;
 use crate::rules::cutting::Cutting;
 use crate::rules::statement::Statement;
 
@@ -48,8 +49,8 @@ pub(crate) struct Rules {
     pub of_layout: Vec<Vec<usize>>,
     /// How batches are cut into waves; `None` where some rule's form over a wave is not one that Postgres takes.
     pub cutting: Option<Cutting>,
-    /// Whether batches of different record keys may be written at once.
-    pub parallel: bool,
+    /// What tells each layout's rows, where batches of different record keys may be written at once.
+    pub told: Option<Vec<Told>>,
 }
 
 impl Rules {
@@ -89,8 +90,8 @@ impl Rules {
                 rule.plain = None;
             }
         }
-        let parallel = parallel(definition, &waves).is_ok();
-        Ok(Self { rules, of_layout, cutting, parallel })
+        let told = told(definition, &waves);
+        Ok(Self { rules, of_layout, cutting, told })
     }
 
     /// The rules that name the event of a layout, in file order; only the one at `place`, where it is among them.
@@ -169,6 +170,21 @@ pub fn waves(definition: &Definition) -> Waves {
 /// The first access in the way.
 pub fn parallel(definition: &Definition, waves: &Waves) -> Result<Parallel, Obstacle> {
     waves.parallel(&definition.model, &|relation| record_key(definition, relation))
+}
+
+/// What tells the rows of each layout's events, where it is the record key.
+fn told(definition: &Definition, waves: &Waves) -> Option<Vec<Told>> {
+    let keys = parallel(definition, waves).ok()?.keys;
+    let relations = waves.relations.iter().zip(&definition.layouts).zip(keys);
+    let one = |((relation, layout), key): ((&EventKeys, &Layout), usize)| {
+        let KeyValue::Field(field) = &relation.keys[key] else { return None };
+        if field == KEY {
+            return Some(Told::ByKey);
+        }
+        let places = (0..layout.versions().len()).map(|version| layout.carried(version, field));
+        Some(Told::ByField(field.clone(), places.collect::<Option<_>>()?))
+    };
+    relations.map(one).collect()
 }
 
 /// The record key of a relation's events. A field that some upcast makes is not what the record is keyed by.

@@ -15,6 +15,7 @@ use crate::commit::window::Window;
 use crate::generation::control::{self, ControlError};
 use crate::generation::role::Role;
 use crate::names::{GenerationId, quote};
+use crate::proof;
 use crate::sqlstate::Sqlstate;
 
 /// How long a revoked partition waits for the transaction that moves it.
@@ -33,6 +34,8 @@ pub(crate) struct Claims {
     pub duplicate_window: u32,
     pub group_prefix: String,
     pub board: Board,
+    /// Whether records are to prove that a key lives in one partition.
+    proves: bool,
     /// Read by each worker while it writes.
     pub writing: tokio::sync::RwLock<()>,
     /// The windows of the newest claims, with their epochs.
@@ -46,6 +49,7 @@ impl Claims {
         duplicate_window: u32,
         group_prefix: String,
         board: Board,
+        proves: bool,
     ) -> Self {
         Self {
             pool,
@@ -56,6 +60,7 @@ impl Claims {
             duplicate_window,
             group_prefix,
             board,
+            proves,
             writing: tokio::sync::RwLock::default(),
             windows: Mutex::default(),
         }
@@ -113,6 +118,9 @@ impl Claims {
             let window = self.window(&mut transaction, found, claim).await?;
             windows.push(((found.topic.clone(), found.partition), (claim.epoch, window)));
             claims.push(claim);
+        }
+        if let Some(Found { topic, partitions, .. }) = found.first().filter(|_| self.proves) {
+            proof::store::begin(&mut transaction, topic, *partitions).await?;
         }
         transaction.commit().await?;
         self.windows.lock().unwrap_or_else(PoisonError::into_inner).extend(windows);

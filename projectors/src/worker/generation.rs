@@ -18,6 +18,7 @@ use crate::fault::Fault;
 use crate::generation::role::Role;
 use crate::generation::stored::Generation;
 use crate::names::GenerationId;
+use crate::proof::{self, Proof};
 use crate::rules::Rules;
 use crate::session;
 use crate::settings::ModelSettings;
@@ -72,7 +73,8 @@ impl Service {
         }
     }
 
-    /// The rules for each writer: one, or as many as the settings say where the model may be written in parallel.
+    /// The rules for each writer: one, or as many as the settings say where the model may be written in parallel, as far
+    /// as its records have proven by now.
     async fn rules(
         &self,
         settings: &ModelSettings,
@@ -82,8 +84,10 @@ impl Service {
         let connected = session::writer(&self.postgres, &schema, 0, settings.timeout).await;
         let mut connection = connected?;
         let rules = Rules::new(&mut connection, &generation.definition, &schema).await?;
+        let kept = proof::store::read(&mut connection).await?;
         let _ = connection.close().await;
-        let writers = if rules.parallel { settings.concurrency } else { 1 };
+        let several = rules.told.is_some() && kept != Some(Proof::Failed);
+        let writers = if several { settings.concurrency } else { 1 };
         Ok(vec![rules; writers])
     }
 
@@ -97,6 +101,7 @@ impl Service {
             Err(Fault::World { reason, .. }) => return End::World(reason),
             Err(other) => return End::Stop(other.to_string()),
         };
+        let proves = rules.iter().any(|rules| rules.told.is_some());
         let lanes = rules.into_iter().map(|rules| {
             let rules = (rules, definition.layouts.clone());
             let writer = Writer::new(
@@ -130,6 +135,7 @@ impl Service {
             window,
             self.group_prefix.clone(),
             board.clone(),
+            proves,
         );
         shared.begin();
         lanes::consume(subscription, Arc::new(claims), board.clone(), shared.clone(), lanes, stop)

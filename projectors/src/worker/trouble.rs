@@ -121,7 +121,6 @@ impl Worker {
             batch.spans.iter().map(|span| ((span.topic.clone(), span.partition), span.epoch));
         let claims = claims.filter(|(partition, _)| partitions.contains(partition)).collect();
         Backoff::new(Duration::from_millis(500), Duration::from_millis(500)).wait().await;
-        self.writer.queues.start_over();
         self.give_up(claims);
         self.drop_foreign(batch);
     }
