@@ -22,7 +22,7 @@ async fn a_clean_set_says_how_each_rule_runs() {
     assert_eq!(
         writes,
         format!(
-            "in parallel by the record key of {}",
+            "in parallel by the record key of {}, as far as its records prove that a key lives in one partition",
             answer["models"][0]["parallel"].as_str().unwrap()
         )
     );

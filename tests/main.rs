@@ -11,6 +11,7 @@ mod generations;
 mod hostile_records;
 mod operators;
 mod parking;
+mod placing;
 mod reference;
 mod stops;
 mod support;

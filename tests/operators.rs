@@ -184,9 +184,14 @@ async fn parked_records_are_listed_shown_retried_in_order_and_discarded() {
     }
     assert_eq!(auctions.parked().len(), 6);
     auctions.set_rate(2).await;
+    let before = vitrina.get("/v1/views/auction").await.headers;
     // It waits behind the first: the whole queue is applied, in its order.
     let retried = auctions.folder.run(&["parked", "auction", "retry", &waiting]);
     assert_eq!(retried.status, Some(0), "{retried:?}");
+    // Rows have changed, and no position: the tag must say so.
+    let after = vitrina.get("/v1/views/auction").await.headers;
+    assert_eq!(after["projection-position"], before["projection-position"]);
+    assert_ne!(after["etag"], before["etag"]);
     assert_eq!(
         auctions.rows().await,
         json!([{"id": "A", "bids": "1 2"}, {"id": "B", "bids": "1 2 3"}])

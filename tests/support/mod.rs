@@ -23,6 +23,6 @@ pub use producer::{Message, Producer, Writer};
 pub use proxy::{Proxy, Trap, Weather};
 pub use server::Server;
 pub use stack::{Stack, unique};
-pub use topics::{admin, create_topic, delete_topic, kafka_tool};
+pub use topics::{admin, create_topic, delete_topic, grow_topic, kafka_tool};
 pub use vitrina::{Answer, Vitrina};
 pub use waiting::{PATIENCE, eventually};

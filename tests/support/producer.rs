@@ -88,9 +88,14 @@ pub struct Producer(FutureProducer);
 
 impl Producer {
     pub fn new() -> Self {
+        Self::placing_by("murmur2_random")
+    }
+
+    /// One that places keys by another of librdkafka's partitioners.
+    pub fn placing_by(partitioner: &str) -> Self {
         let producer = ClientConfig::new()
             .set("bootstrap.servers", &Stack::get().kafka)
-            .set("partitioner", "murmur2_random")
+            .set("partitioner", partitioner)
             .set("enable.idempotence", "true")
             .set("queue.buffering.max.messages", "1000000")
             .create();

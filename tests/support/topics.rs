@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 
 use super::Stack;
@@ -11,6 +11,14 @@ use super::Stack;
 pub async fn create_topic(name: &str, partitions: i32) {
     let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
     for result in admin().create_topics(&[topic], &AdminOptions::new()).await.unwrap() {
+        result.unwrap();
+    }
+}
+
+/// Adds partitions, up to so many.
+pub async fn grow_topic(name: &str, partitions: usize) {
+    let grown = NewPartitions::new(name, partitions);
+    for result in admin().create_partitions(&[grown], &AdminOptions::new()).await.unwrap() {
         result.unwrap();
     }
 }
