@@ -32,6 +32,8 @@ pub struct Batch {
     records: Vec<Stored>,
     headers: Vec<HeaderPlace>,
     pub spans: Vec<Span>,
+    /// Held as long as the batch is: whoever fills the next one sees by it that this one is not written yet.
+    pub(crate) under_way: Option<Arc<()>>,
 }
 
 #[derive(Debug)]

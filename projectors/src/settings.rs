@@ -10,7 +10,7 @@ pub struct ModelSettings {
     pub max_events: usize,
     /// Bytes of a batch.
     pub max_bytes: usize,
-    /// From a batch's first event to its end.
+    /// From a batch's first event to its end, while the one before is being written; no batch waits for nothing.
     pub linger: Duration,
     /// In offsets of a partition; 0: no look for duplicates.
     pub duplicate_window: u32,

@@ -2,6 +2,7 @@
 //! records are never in two takers' hands.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::mpsc;
@@ -18,17 +19,33 @@ pub(super) struct Lane {
     pub(super) changes: u64,
     /// Since when the taker has been behind.
     pub(super) blocked: Option<Instant>,
+    /// Shared with the batches that were sent and are not written yet.
+    under_way: Arc<()>,
 }
 
 impl Lane {
     pub(super) fn new(out: mpsc::Sender<Batch>) -> Self {
-        Self { out, batch: Batch::default(), opened: None, changes: 0, blocked: None }
+        Self {
+            out,
+            batch: Batch::default(),
+            opened: None,
+            changes: 0,
+            blocked: None,
+            under_way: Arc::default(),
+        }
     }
 
     /// Takes the batch out, to be sent.
     pub(super) fn close(&mut self) -> Batch {
         (self.opened, self.blocked) = (None, None);
-        std::mem::take(&mut self.batch)
+        let mut batch = std::mem::take(&mut self.batch);
+        batch.under_way = Some(self.under_way.clone());
+        batch
+    }
+
+    /// Whether there are records, and nothing for their taker to do meanwhile: then waiting for more saves nothing.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.opened.is_some() && Arc::strong_count(&self.under_way) == 1
     }
 }
 
@@ -57,9 +74,21 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
+
+    #[test]
+    fn a_batch_is_waited_for_until_one_is_under_way() {
+        let (out, _taker) = mpsc::channel(1);
+        let mut lane = Lane::new(out);
+        assert!(!lane.is_waited_for(), "nothing is there yet");
+        lane.opened = Some(Instant::now());
+        assert!(lane.is_waited_for());
+        let sent = lane.close();
+        lane.opened = Some(Instant::now());
+        assert!(!lane.is_waited_for(), "the one before is being written");
+        drop(sent);
+        assert!(lane.is_waited_for());
+    }
 
     #[test]
     fn partitions_spread_over_the_lanes_and_stay() {

@@ -30,7 +30,7 @@ use crate::positions::{Positions, TopicPartition};
 const BROKER_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest that the thread waits in one poll, and so the delay of a command.
 const TICK: Duration = Duration::from_millis(50);
-/// How long to wait for more records when a batch is due and its taker is busy.
+/// How soon it is looked whether the taker of a batch has become free.
 const TAKER_BUSY: Duration = Duration::from_millis(1);
 /// How long the taker of batches may be behind before the partitions are paused.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -54,6 +54,8 @@ pub(super) struct Poll {
     commands: mpsc::Receiver<Command>,
     runtime: Handle,
     paused: bool,
+    /// The last poll brought nothing.
+    drained: bool,
     mirror: Mirror,
     mirrored: Instant,
     idled: Instant,
@@ -83,6 +85,7 @@ impl Poll {
             commands,
             runtime,
             paused: false,
+            drained: true,
             mirror: Mirror::default(),
             mirrored: now,
             idled: now,
@@ -149,12 +152,11 @@ impl Poll {
     }
 
     fn poll_once(&mut self) -> Result<(), End> {
-        let opened = self.lanes.iter().filter_map(|lane| lane.opened).min();
-        let wait = match opened {
-            Some(opened) if !self.paused => {
-                self.subscription.linger.saturating_sub(opened.elapsed()).clamp(TAKER_BUSY, TICK)
-            }
-            _ => TICK,
+        let filling = !self.paused && self.lanes.iter().any(|lane| lane.opened.is_some());
+        let wait = match filling {
+            true if self.lanes.iter().any(Lane::is_waited_for) => Duration::ZERO,
+            true => TAKER_BUSY,
+            false => TICK,
         };
         // A full batch polls on for rebalances only while nothing can be delivered.
         if self.any_is_full() && !self.paused {
@@ -163,7 +165,9 @@ impl Poll {
         // `self` cannot be borrowed for the message and changed by it, so the lanes are taken out for the moment.
         let (mut lanes, mut lines) =
             (std::mem::take(&mut self.lanes), std::mem::take(&mut self.lines));
-        let polled = match self.consumer.poll(wait) {
+        let polled = self.consumer.poll(wait);
+        self.drained = polled.is_none();
+        let polled = match polled {
             Some(Ok(message)) => {
                 self.take(&mut lanes, &mut lines, &message);
                 self.watchdog.moved();
@@ -303,7 +307,8 @@ impl Poll {
         let lingered =
             lane.opened.is_some_and(|opened| opened.elapsed() >= self.subscription.linger);
         let changed = lane.changes != self.consumer.context().changes();
-        self.is_full(lane) || lingered || (changed && !lane.batch.is_empty())
+        let waited_for = self.drained && lane.is_waited_for();
+        self.is_full(lane) || lingered || waited_for || (changed && !lane.batch.is_empty())
     }
 
     /// Sends each batch that is due, if its taker is ready. Where none is, a full one waits a little; a taker that stays

@@ -20,7 +20,7 @@ pub struct Subscription {
     pub max_events: usize,
     /// … or at this many bytes of keys, values and headers …
     pub max_bytes: usize,
-    /// … or this long after its first record.
+    /// … or this long after its first record; at once where nothing is being written and no more has come.
     pub linger: Duration,
     /// Takers of batches, each with partitions of its own; at least 1.
     pub lanes: usize,
