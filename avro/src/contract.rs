@@ -21,10 +21,11 @@ use crate::schema::node::{Field, RecordType};
 use crate::value::column::{Column, ColumnType};
 
 /// What the transport knows of an event: columns that every event relation has besides its fields.
-pub const METADATA: [(&str, ColumnType); 9] = [
+pub const METADATA: [(&str, ColumnType); 10] = [
     ("_event_id", ColumnType::Text),
     ("_time", ColumnType::Timestamptz),
     ("_key", ColumnType::Text),
+    ("_key_bytes", ColumnType::Bytea),
     ("_topic", ColumnType::Text),
     ("_partition", ColumnType::Int4),
     ("_offset", ColumnType::Int8),

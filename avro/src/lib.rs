@@ -11,12 +11,12 @@ mod write;
 
 pub use contract::publish::{encode_json, key_text};
 pub use contract::{Context, Contract, Contracts, METADATA, Origin, Version};
-pub use read::decoder::{DecodedRecord, Decoder, EventId};
+pub use read::decoder::{DecodedRecord, Decoder, Defaulted, EventId};
 pub use read::error::RecordError;
 pub use read::frame::{Framed, HeaderPlace, Headers, Record, SchemaRef};
 pub use read::layout::{Layout, ORDINAL, VersionLayout};
 pub use read::rows::Rows;
 pub use registry::{Registry, RegistryError, RegistrySettings};
-pub use schema::{Schema, SchemaError};
+pub use schema::{Schema, SchemaError, parse_json};
 pub use value::column::{Column, ColumnType, Values};
 pub use write::error::EncodeError;

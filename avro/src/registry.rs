@@ -1,10 +1,11 @@
 //! The schema registry. What it says for good (a schema) is remembered; what may change (unknown, away, refused) is
-//! asked again, so a schema that is registered later is found by the next try.
+//! asked again, so a schema that is registered later is found by the next try. What it says of one schema is held against
+//! a record only where it says something sensible of others.
 
 mod client;
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::read::frame::SchemaRef;
 use crate::schema::Schema;
@@ -17,6 +18,9 @@ pub enum RegistryError {
     /// It knows no such schema; one registered later will be found.
     #[error("the registry knows no schema {0}")]
     Unknown(String),
+    /// It serves others, but this one it does not give, for whatever reason: an error of the record, in the end.
+    #[error("the registry serves others, but not this schema: {0}")]
+    Unserved(String),
     /// What it has under this id is not a schema that can be read: an error of the record.
     #[error("the registry's schema cannot be used: {0}")]
     Unusable(String),
@@ -26,17 +30,18 @@ pub enum RegistryError {
     /// It was asked too often (429): try again later, and less often.
     #[error("the registry is away: {0}")]
     RateLimited(String),
-    /// It says no: credentials, rights, compatibility, settings.
+    /// Nothing that it was asked for came, so the address, the credentials or the registry itself is wrong: try again
+    /// until somebody has mended it.
+    #[error("the registry gives nothing: {0}")]
+    Useless(String),
+    /// It says no to somebody who waits for the answer: credentials, rights, compatibility, settings.
     #[error("the registry refuses: {0}")]
     Refused(String),
 }
 
-/// What a call is for: a record that cannot be decoded without it, or somebody at hand who waits for the answer.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Purpose {
-    Decoding,
-    AtHand,
-}
+/// How many schemas that it once gave are asked for anew, before the registry is taken to give nothing any more: one or
+/// two may be gone for good.
+const WITNESSES: usize = 3;
 
 /// A client with a cache that lasts as long as it does.
 pub struct Registry {
@@ -51,33 +56,35 @@ impl Registry {
     /// Settings of which no client can be made.
     pub fn new(settings: &RegistrySettings) -> Result<Self, RegistryError> {
         let client = Client::new(settings);
-        let client = client.map_err(|failure| failure.means("client", Purpose::AtHand))?;
+        let client = client.map_err(Failure::at_hand)?;
         Ok(Self { client, schemas: Mutex::default() })
     }
 
     /// The schema, with all that it refers to.
     ///
     /// # Errors
-    /// [`RegistryError`] tells what to do: park the record, try again, or stop.
+    /// [`RegistryError`] tells what to do: park the record, or try again.
     pub async fn schema(&self, reference: &SchemaRef) -> Result<Arc<Schema>, RegistryError> {
-        let known =
-            self.schemas.lock().unwrap_or_else(PoisonError::into_inner).get(reference).cloned();
+        let known = self.known().get(reference).cloned();
         if let Some(schema) = known {
             return Ok(schema);
         }
         let schema = Arc::new(self.fetch(reference).await?);
-        self.schemas
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(*reference, Arc::clone(&schema));
+        self.known().insert(*reference, Arc::clone(&schema));
         Ok(schema)
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<SchemaRef, Arc<Schema>>> {
+        self.schemas.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The names are resolved here and not by the client, which knows only some of the forms that references take.
     async fn fetch(&self, reference: &SchemaRef) -> Result<Schema, RegistryError> {
-        let registered = self.client.schema(reference).await;
-        let registered = registered
-            .map_err(|failure| failure.means(&reference.to_string(), Purpose::Decoding))?;
+        let what = reference.to_string();
+        let registered = match self.client.schema(reference).await {
+            Ok(registered) => registered,
+            Err(failure) => return Err(self.judge(failure, what).await),
+        };
         let mut texts = Vec::new();
         let mut seen = BTreeSet::new();
         let mut open = registered.references;
@@ -87,14 +94,70 @@ impl Registry {
                     "{} version {}, which {reference} refers to",
                     next.subject, next.version
                 );
-                let found = self.client.referenced(&next).await;
-                let found = found.map_err(|failure| failure.means(&what, Purpose::Decoding))?;
+                let found = match self.client.referenced(&next).await {
+                    Ok(found) => found,
+                    Err(failure) => return Err(self.judge(failure, what).await),
+                };
                 open.extend(found.references);
                 texts.push(found.schema);
             }
         }
-        Schema::parse_with(&registered.schema, &texts)
-            .map_err(|error| RegistryError::Unusable(error.to_string()))
+        match Schema::of_writer(&registered.schema, &texts) {
+            Ok(schema) => Ok(schema),
+            Err(error) => {
+                let failure = Failure::Unusable { reason: error.to_string() };
+                Err(self.judge(failure, what).await)
+            }
+        }
+    }
+
+    /// What is to be done about a failed call for a record's schema, which was `what`.
+    async fn judge(&self, failure: Failure, what: String) -> RegistryError {
+        let failure = match failure {
+            Failure::Status { status: 429, reason, .. } => {
+                return RegistryError::RateLimited(reason);
+            }
+            Failure::NoAnswer { reason } | Failure::Status { status: 408 | 500.., reason, .. } => {
+                return RegistryError::Away(reason);
+            }
+            // Nobody says of one schema that he does not know who asks.
+            Failure::Status { status: 401, reason, .. } => return RegistryError::Useless(reason),
+            about_one => about_one,
+        };
+        if let Err(nothing) = self.serves_others(&failure).await {
+            return RegistryError::Useless(format!("{}; {nothing}", failure.reason()));
+        }
+        match failure {
+            Failure::Status { status: 404, .. } => RegistryError::Unknown(what),
+            Failure::Unusable { reason } => RegistryError::Unusable(reason),
+            other => RegistryError::Unserved(other.reason()),
+        }
+    }
+
+    /// Whether it gives anything: a schema that it gave before, or else, as long as there is none, the list of subjects.
+    ///
+    /// # Errors
+    /// What else it was asked for, and what it said.
+    async fn serves_others(&self, failure: &Failure) -> Result<(), String> {
+        let known: Vec<SchemaRef> = self.known().keys().take(WITNESSES).copied().collect();
+        let mut said = String::new();
+        for schema in &known {
+            match self.client.schema(schema).await {
+                Ok(_) => return Ok(()),
+                Err(other) => {
+                    said = format!("of schema {schema}, which it gave before: {}", other.reason());
+                }
+            }
+        }
+        if !known.is_empty() {
+            return Err(said);
+        }
+        // This code nobody but a registry says.
+        if matches!(failure, Failure::Status { status: 404, code: Some(40403), .. }) {
+            return Ok(());
+        }
+        let subjects = self.client.ping().await;
+        subjects.map_err(|other| format!("of its subjects: {}", other.reason()))
     }
 
     /// Whether it answers.
@@ -102,8 +165,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`] says why not.
     pub async fn ping(&self) -> Result<(), RegistryError> {
-        let answer = self.client.ping().await;
-        answer.map_err(|failure| failure.means("subjects", Purpose::AtHand))
+        self.client.ping().await.map_err(Failure::at_hand)
     }
 
     /// Registers a schema under a subject, or finds it there, and gives its id.
@@ -111,31 +173,33 @@ impl Registry {
     /// # Errors
     /// [`RegistryError::Refused`] where it is not compatible with the subject's others.
     pub async fn register(&self, subject: &str, json: &str) -> Result<u32, RegistryError> {
-        let id = self.client.register(subject, json).await;
-        id.map_err(|failure| failure.means(subject, Purpose::AtHand))
+        self.client.register(subject, json).await.map_err(Failure::at_hand)
     }
 }
 
 impl Failure {
-    /// What is to be done about it; `what` was asked for.
-    fn means(self, what: &str, purpose: Purpose) -> RegistryError {
-        let at_hand = purpose == Purpose::AtHand;
+    /// What it means to somebody who waits for the answer.
+    fn at_hand(self) -> RegistryError {
         match self {
             Self::Status { status: 429, reason, .. } => RegistryError::RateLimited(reason),
             Self::Status { status: 408 | 500.., reason, .. } | Self::NoAnswer { reason } => {
                 RegistryError::Away(reason)
             }
-            Self::Status { status: 404, code: None, reason } => {
-                let nothing = format!(
+            Self::Status { status: 404, code: None | Some(404), reason } => {
+                RegistryError::Refused(format!(
                     "nothing is there ({reason}); the url may be another service's, or lack a path"
-                );
-                // Something in between may say so for a while; whoever only asks at hand wants to know at once.
-                if at_hand { RegistryError::Refused(nothing) } else { RegistryError::Away(nothing) }
+                ))
             }
-            Self::Status { status: 404, .. } if !at_hand => RegistryError::Unknown(what.to_owned()),
-            Self::Unusable { reason } if !at_hand => RegistryError::Unusable(reason),
             Self::Status { reason, .. } | Self::Unusable { reason } => {
                 RegistryError::Refused(reason)
+            }
+        }
+    }
+
+    fn reason(self) -> String {
+        match self {
+            Self::Status { reason, .. } | Self::NoAnswer { reason } | Self::Unusable { reason } => {
+                reason
             }
         }
     }

@@ -4,13 +4,15 @@
 mod arena;
 pub(crate) mod canonical;
 pub(crate) mod node;
+mod spelling;
+mod text;
 
 use apache_avro::Schema as Parsed;
-use serde_json::Value as Json;
 
 use crate::value::column::{Column, ColumnType};
 pub use arena::SchemaError;
 use node::{Field, Node, NodeId, RecordType, TypeName};
+pub use text::parse_json;
 
 /// A schema whose names are resolved.
 #[derive(Debug, Clone)]
@@ -22,27 +24,33 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// Reads an `.avsc` text.
+    /// Reads the text of a contract's `.avsc`.
     ///
     /// # Errors
     /// What is not JSON or not Avro, with the line where that is known.
     pub fn parse(text: &str) -> Result<Self, SchemaError> {
-        let json: Json = serde_json::from_str(text).map_err(|error| SchemaError {
-            what: format!("not JSON: {error}"),
-            line: Some(error.line()),
-        })?;
-        let parsed = Parsed::parse(&json)
-            .map_err(|error| SchemaError { what: format!("not Avro: {error}"), line: None })?;
+        spelling::teach();
+        let json = parse_json(text).map_err(not_json)?;
+        let parsed = Parsed::parse(&json).map_err(not_avro)?;
         Self::resolve(&parsed, &[])
     }
 
-    /// Reads a schema that refers to types which `others` define.
+    /// Reads the schema that a record was written with; it may refer to types which `others` define. Only what the bytes
+    /// hang on is looked at.
     ///
     /// # Errors
-    /// As for [`Schema::parse`], and a name that none of them defines.
-    pub fn parse_with(text: &str, others: &[String]) -> Result<Self, SchemaError> {
-        let (parsed, others) = Parsed::parse_str_with_list(text, others)
-            .map_err(|error| SchemaError { what: format!("not Avro: {error}"), line: None })?;
+    /// What is not JSON or not Avro, and a name that none of them defines.
+    pub fn of_writer(text: &str, others: &[String]) -> Result<Self, SchemaError> {
+        spelling::teach();
+        let written = |text: &str| {
+            let mut json = serde_json::from_str(text::without_mark(text)).map_err(not_json)?;
+            text::keep_what_was_written(&mut json);
+            Ok(json)
+        };
+        let others: Result<Vec<String>, SchemaError> =
+            others.iter().map(|other| Ok(text::unwrapped(written(other)?).to_string())).collect();
+        let (parsed, others) =
+            Parsed::parse_str_with_list(&written(text)?.to_string(), others?).map_err(not_avro)?;
         Self::resolve(&parsed, &others)
     }
 
@@ -150,4 +158,14 @@ impl Schema {
             _ => 1,
         }
     }
+}
+
+fn not_json(error: serde_json::Error) -> SchemaError {
+    let what =
+        error.to_string().replace("recursion limit exceeded", "values nest deeper than 127 levels");
+    SchemaError { what: format!("not JSON: {what}"), line: Some(error.line()) }
+}
+
+fn not_avro(error: apache_avro::Error) -> SchemaError {
+    SchemaError { what: format!("not Avro: {error}"), line: None }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::schema::Schema;
 use crate::schema::node::{Field, NodeId};
 use crate::value::Value;
-use crate::value::column::ColumnType;
+use crate::value::column::{ColumnType, Values};
 use crate::walk::budget::Budget;
 use crate::walk::compile::Compiler;
 use crate::walk::cursor::Cursor;
@@ -38,6 +38,24 @@ pub(crate) fn sql(schema: &Arc<Schema>, field: &Field) -> Result<String, String>
 pub(crate) fn json_default(schema: &Arc<Schema>, field: &Field) -> Result<String, String> {
     let datum = default(schema, field)?;
     Ok(json(schema, field.node, &datum)?.unwrap_or_else(|| "null".into()))
+}
+
+/// A field's default as Postgres reads it, the binary form of its column; `None` for null.
+///
+/// # Errors
+/// What is wrong with the default, or that there is none.
+pub(crate) fn binary(schema: &Arc<Schema>, field: &Field) -> Result<Option<Vec<u8>>, String> {
+    let column = schema.column(field);
+    let datum = default(schema, field)?;
+    if column.ty == ColumnType::Jsonb {
+        let text = json(schema, field.node, &datum)?;
+        return Ok(text.map(|text| [&[1], text.as_bytes()].concat()));
+    }
+    let (shapes, id) = itself(schema, field.node)?;
+    let mut values = Values::new(column.ty);
+    let mut cursor = Cursor::new(&datum);
+    shapes.scalar(id, &mut cursor, &mut values).map_err(|fault| fault.what)?;
+    Ok(values.get(0).map(<[u8]>::to_vec))
 }
 
 /// The text of a scalar datum, as a cast to text writes it; `None` for null.

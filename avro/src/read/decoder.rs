@@ -1,7 +1,7 @@
 //! All that one model decodes with. Bytes of a record go in, a row of one version's columns comes out, or the reason
 //! why not; a record whose type no layout names is ignored by name, never in silence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::contract::Contracts;
@@ -15,7 +15,6 @@ use crate::read::reader::RecordReader;
 use crate::read::rows::Rows;
 use crate::schema::Schema;
 use crate::schema::node::{Node, NodeId};
-use crate::value::calendar;
 use crate::walk::cursor::Cursor;
 
 /// Decodes the records of one model's topics.
@@ -25,6 +24,8 @@ pub struct Decoder {
     writers: BTreeMap<SchemaRef, WriterSchema>,
     /// The layouts of tombstones: what their records are, of whatever topic.
     tombstones: Branch,
+    /// The records' full names that some contract knows, by topic.
+    known: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// A layout, and where its context's events come from.
@@ -47,6 +48,20 @@ struct Branch {
     name: String,
     /// For each layout that names the record: its index, and the reader, or why there is none.
     readers: Vec<(usize, Result<RecordReader, RecordError>)>,
+    /// The topics of which some contract knows the name, whether a layout wants it or not.
+    known_on: Vec<String>,
+}
+
+/// A writer's record that is read with a version's defaults for what it lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Defaulted {
+    /// Its full name.
+    pub record: String,
+    /// The event relation, and the number of the version.
+    pub relation: String,
+    pub version: u32,
+    /// The paths of the fields that it lacks.
+    pub fields: Vec<String>,
 }
 
 /// What became of a record.
@@ -60,11 +75,9 @@ pub enum DecodedRecord<'o> {
         row: u32,
         /// By which duplicates are known; none where the event has no id.
         identity: Option<EventId<'o>>,
-        /// Microseconds since 1970 UTC; none where neither the event nor the record has a time.
-        time_micros: Option<i64>,
     },
-    /// No layout of its topic names this type.
-    Ignored { name: &'o str },
+    /// No layout of its topic names this type; `known`: but a contract does.
+    Ignored { name: &'o str, known: bool },
 }
 
 /// What, with the record's key, tells whether two events are one.
@@ -72,7 +85,7 @@ pub enum DecodedRecord<'o> {
 pub struct EventId<'o> {
     /// Full name of the writer's record.
     pub record: &'o str,
-    /// The event's id as text.
+    /// The event's id: bytes, which need not be a text.
     pub id: &'o [u8],
 }
 
@@ -91,8 +104,14 @@ impl Decoder {
             layouts.iter().enumerate().filter(|(_, target)| target.layout.contract.is_tombstone());
         let readers =
             tombstones.map(|(index, target)| (index, target.tombstone_reader())).collect();
-        let tombstones = Branch { name: TOMBSTONE.to_owned(), readers };
-        Self { layouts, writers: BTreeMap::new(), tombstones }
+        let mut known: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for context in contracts.contexts.values() {
+            let names = context.events.values().flat_map(|event| event.full_names.iter().cloned());
+            known.entry(context.topic.clone()).or_default().extend(names);
+        }
+        let known_on = known.keys().cloned().collect();
+        let tombstones = Branch { name: TOMBSTONE.to_owned(), readers, known_on };
+        Self { layouts, writers: BTreeMap::new(), tombstones, known }
     }
 
     /// Which schema wrote the record, and its datum.
@@ -108,27 +127,51 @@ impl Decoder {
         self.writers.contains_key(schema)
     }
 
-    /// Finds the version and makes the reader for each record that the schema writes.
-    pub fn add_schema(&mut self, reference: SchemaRef, schema: &Arc<Schema>) {
+    /// The full name of a record that a contract of the topic knows, where one is near this name.
+    pub fn nearest(&self, topic: &str, name: &str) -> Option<&str> {
+        let known = self.known.get(topic)?;
+        vitrina_sql::nearest(name, known.iter().map(String::as_str))
+    }
+
+    /// Finds the version and makes the reader for each record that the schema writes; those that lack what a default
+    /// stands for come back.
+    pub fn add_schema(&mut self, reference: SchemaRef, schema: &Arc<Schema>) -> Vec<Defaulted> {
         let union = matches!(schema.node(schema.root()), Node::Union(_));
-        let branches = schema
+        let branches: Vec<Branch> = schema
             .branches(schema.root())
             .into_iter()
             .map(|node| self.branch(schema, node))
             .collect();
+        let defaulted = branches.iter().flat_map(|branch| self.defaulted(branch)).collect();
         self.writers.insert(reference, WriterSchema { union, branches });
+        defaulted
+    }
+
+    fn defaulted(&self, branch: &Branch) -> impl Iterator<Item = Defaulted> {
+        let readers = branch.readers.iter();
+        let readers = readers.filter_map(|(index, reader)| Some((index, reader.as_ref().ok()?)));
+        let filled = readers.filter(|(_, reader)| !reader.filled.is_empty());
+        filled.map(|(index, reader)| Defaulted {
+            record: branch.name.clone(),
+            relation: self.layouts[*index].layout.contract.relation(),
+            version: reader.version as u32 + 1,
+            fields: reader.filled.clone(),
+        })
     }
 
     fn branch(&self, schema: &Arc<Schema>, node: NodeId) -> Branch {
         let Some(record) = schema.record(node) else {
-            return Branch { name: schema.node(node).describe(), readers: Vec::new() };
+            let name = schema.node(node).describe();
+            return Branch { name, readers: Vec::new(), known_on: Vec::new() };
         };
         let name = record.name.full.clone();
         let named =
             |(_, target): &(usize, &Target)| target.layout.contract.full_names.contains(&name);
         let targets = self.layouts.iter().enumerate().filter(named);
         let readers = targets.map(|(index, target)| (index, target.reader(schema, node))).collect();
-        Branch { name, readers }
+        let known = self.known.iter().filter(|(_, names)| names.contains(&name));
+        let known_on = known.map(|(topic, _)| topic.clone()).collect();
+        Branch { name, readers, known_on }
     }
 
     /// Empty rows, as `decode` fills them: by layout, then by version.
@@ -178,22 +221,20 @@ impl Decoder {
         let reader =
             branch.readers.iter().find(|(layout, _)| self.layouts[*layout].topic == record.topic);
         let Some((layout, reader)) = reader else {
-            return Ok(DecodedRecord::Ignored { name: &branch.name });
+            let known = branch.known_on.iter().any(|topic| topic == record.topic);
+            return Ok(DecodedRecord::Ignored { name: &branch.name, known });
         };
         let reader = reader.as_ref().map_err(Clone::clone)?;
         let ordinal = 1 + out[*layout].iter().map(Rows::len).sum::<usize>() as i64;
         let rows = &mut out[*layout][reader.version];
         let row = rows.len();
-        let time = reader
-            .decode(record, &mut cursor, ordinal, rows)
-            .inspect_err(|_| rows.truncate(row))?;
+        reader.decode(record, &mut cursor, ordinal, rows).inspect_err(|_| rows.truncate(row))?;
         let identity = rows.identities.get(row).map(|id| EventId { record: &branch.name, id });
         Ok(DecodedRecord::Event {
             layout: *layout,
             version: reader.version,
             row: row as u32,
             identity,
-            time_micros: time.map(calendar::unix_micros),
         })
     }
 }

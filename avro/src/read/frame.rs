@@ -99,9 +99,7 @@ impl<'a> Framed<'a> {
         }
         match value {
             [] => Err(framing("the value is empty")),
-            [0, a, b, c, d, payload @ ..] => {
-                Ok(Self { schema: SchemaRef::Id(u32::from_be_bytes([*a, *b, *c, *d])), payload })
-            }
+            [0, a, b, c, d, payload @ ..] => Ok(Self { schema: id([*a, *b, *c, *d])?, payload }),
             [0, ..] => Err(framing(format!(
                 "the value has {} bytes, its schema id alone takes 5",
                 value.len()
@@ -118,17 +116,29 @@ impl<'a> Framed<'a> {
     }
 }
 
+/// Registries count their schemas in Java's int; no question about another number has an answer.
+fn id(bytes: [u8; 4]) -> Result<SchemaRef, RecordError> {
+    let id = u32::from_be_bytes(bytes);
+    if i32::try_from(id).is_err() {
+        return Err(framing(format!(
+            "no registry has a schema {id}: their ids end at {}",
+            i32::MAX
+        )));
+    }
+    Ok(SchemaRef::Id(id))
+}
+
 fn header_schema(header: &[u8]) -> Result<SchemaRef, RecordError> {
     match header {
-        [0, id @ ..] => id.try_into().ok().map(|id| SchemaRef::Id(u32::from_be_bytes(id))),
-        [1, guid @ ..] => Uuid::from_slice(guid).ok().map(SchemaRef::Guid),
+        [0, bytes @ ..] => bytes.try_into().ok().map(id),
+        [1, guid @ ..] => Uuid::from_slice(guid).ok().map(|guid| Ok(SchemaRef::Guid(guid))),
         _ => None,
     }
-    .ok_or_else(|| {
-        framing(format!(
+    .unwrap_or_else(|| {
+        Err(framing(format!(
             "the header {SCHEMA_ID} has {} bytes: 0 and a 4-byte id, or 1 and a 16-byte guid, are known",
             header.len()
-        ))
+        )))
     })
 }
 
@@ -169,6 +179,8 @@ mod tests {
         assert_eq!(frame(Some(&[0, 0, 0, 1, 2, 9]), None), Ok((SchemaRef::Id(258), vec![9])));
         assert_eq!(frame(Some(&Framed::write(258, &[9])), None), Ok((SchemaRef::Id(258), vec![9])));
         assert_eq!(frame(Some(&[0, 0, 0, 0, 1]), None), Ok((SchemaRef::Id(1), vec![])));
+        let last = SchemaRef::Id(0x7fff_ffff);
+        assert_eq!(frame(Some(&[0, 0x7f, 0xff, 0xff, 0xff]), None), Ok((last, vec![])));
         assert_eq!(frame(Some(&[9]), Some(&[0, 0, 0, 0, 3])), Ok((SchemaRef::Id(3), vec![9])));
         assert_eq!(
             frame(Some(&[]), Some(&[&[1], &guid.as_bytes()[..]].concat())),
@@ -187,6 +199,9 @@ mod tests {
             (Some(&[9][..]), Some(&[0, 0, 3][..]), "has 3 bytes"),
             (Some(&[9][..]), Some(&[1, 0, 0, 0, 3][..]), "has 5 bytes"),
             (Some(&[9][..]), Some(&[][..]), "has 0 bytes"),
+            (Some(&[0, 0xff, 0xff, 0xff, 0xff, 2, 0x61][..]), None, "no registry has a schema"),
+            (Some(&[0, 0x80, 0, 0, 0][..]), None, "no registry has a schema 2147483648"),
+            (Some(&[9][..]), Some(&[0, 0x80, 0, 0, 7][..]), "no registry has a schema"),
         ] {
             let error =
                 frame(value, header).map(drop).map_or_else(|error| error, |()| String::new());

@@ -1,15 +1,17 @@
 //! Which version did a writer use? The one that its schema is; else the newest that it holds wholly, unless it also
-//! holds what only a newer one knows, because then it is neither. Never the nearest: what fits no version is parked.
+//! holds what only a newer one knows, because then it is neither; else, as Avro's own readers have it, the newest of which
+//! it lacks nothing but what has a default. Never the nearest: what fits no version is parked.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::contract::literal;
 use crate::contract::{Contract, Version};
 use crate::read::error::RecordError;
 use crate::schema::Schema;
 use crate::schema::canonical::{self, Detail};
-use crate::schema::node::{Node, NodeId, RecordType};
-use crate::walk::pairing::Pairing;
+use crate::schema::node::{Field, Node, NodeId, RecordType};
+use crate::walk::pairing::{self, Differences, Pairing};
 use crate::walk::shape::{ShapeId, Shapes};
 
 /// The version that a writer's record is, and how to read it.
@@ -19,6 +21,10 @@ pub(crate) struct Fit {
     /// For each field of the writer: the version's field that it is, and its shape.
     pub(crate) fields: Vec<Option<(usize, ShapeId)>>,
     pub(crate) shapes: Shapes,
+    /// The version's fields that the writer does not have, and the values that stand for them, as they are bound.
+    pub(crate) defaults: Vec<(usize, Option<Vec<u8>>)>,
+    /// The paths of all fields, nested ones too, for which a default stands.
+    pub(crate) filled: Vec<String>,
 }
 
 /// Finds the version of a writer's record.
@@ -39,34 +45,49 @@ pub(crate) fn fit(
         canonical::text(&version.schema, version.schema.root(), Detail::Wire) == wire
     };
     if let Some(equal) = contract.versions.iter().rev().find(is_equal) {
-        return read(equal, writer, record)
+        return read(equal, writer, record, false)
             .map(|(fit, _)| fit)
             .map_err(|way| no_version(contract, &record.name.full, vec![way]));
     }
-    let mut reasons = Vec::new();
-    for version in contract.versions.iter().rev() {
-        let newer = &contract.versions[version.number as usize..];
-        match read(version, writer, record)
-            .and_then(|(fit, further)| half_way(version, newer, &further).map(|()| fit))
-        {
-            Ok(fit) => return Ok(fit),
-            Err(way) => reasons.push(format!("v{}: {way}", version.number)),
+    let newest = |defaults: bool| {
+        let mut reasons = Vec::new();
+        for version in contract.versions.iter().rev() {
+            let newer = &contract.versions[version.number as usize..];
+            match read(version, writer, record, defaults)
+                .and_then(|(fit, further)| half_way(version, newer, &further).map(|()| fit))
+            {
+                Ok(fit) => return Ok(fit),
+                Err(way) => reasons.push(format!("v{}: {way}", version.number)),
+            }
         }
-    }
-    Err(no_version(contract, &record.name.full, reasons))
+        Err(no_version(contract, &record.name.full, reasons))
+    };
+    newest(false).or_else(|without| newest(true).map_err(|_| without))
 }
 
-/// How the version reads the writer's record, and the paths of the fields that only the writer has.
+/// How the version reads the writer's record, with its `defaults` for what the writer lacks or without; and the paths of
+/// the fields that only the writer has.
 fn read(
     version: &Version,
     writer: &Arc<Schema>,
     record: &RecordType,
+    defaults: bool,
 ) -> Result<(Fit, Vec<String>), String> {
     let Some(wanted) = version.record() else { return Err("it is not a record".into()) };
-    let mut pairing = Pairing::new(writer, &version.schema);
+    let default = |field: &Field| literal::json_default(&version.schema, field).ok();
+    let mut pairing = match defaults {
+        true => Pairing::with_defaults(writer, &version.schema, &default),
+        false => Pairing::new(writer, &version.schema),
+    };
     let fields = pairing.record(record, wanted).map_err(|mismatch| mismatch.to_string())?;
-    let (shapes, further) = pairing.finish(Arc::clone(writer));
-    Ok((Fit { version: version.number as usize - 1, fields, shapes }, further))
+    let (shapes, Differences { further, filled }) = pairing.finish(Arc::clone(writer));
+    let missing = wanted.fields.iter().enumerate();
+    let missing = missing.filter(|(place, _)| !pairing::has(&fields, *place));
+    let defaults: Result<_, String> = missing
+        .map(|(place, field)| Ok((place, literal::binary(&version.schema, field)?)))
+        .collect();
+    let version = version.number as usize - 1;
+    Ok((Fit { version, fields, shapes, defaults: defaults?, filled }, further))
 }
 
 /// Refuses a writer that has a part of a newer version's fields.

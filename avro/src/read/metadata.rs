@@ -1,5 +1,6 @@
 //! What a record says besides its payload: id, time, key, headers. Each comes from the first of its sources that has
-//! it, and an id that is missing or empty is no id: such an event is never a duplicate.
+//! it, and an id that is missing or empty is no id: such an event is never a duplicate. An id is its bytes, whatever they
+//! are; a text made of it is for those who read.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,11 +16,13 @@ use crate::value::digits;
 use crate::value::json;
 
 /// Their places among the four.
-pub(crate) const EVENT_ID: usize = 0;
-pub(crate) const TIME: usize = 1;
+const EVENT_ID: usize = 0;
+const TIME: usize = 1;
 const CORRELATION_ID: usize = 2;
 const CAUSATION_ID: usize = 3;
 const CLOUD_EVENTS: [&str; FACTS] = ["ce_id", "ce_time", "ce_correlationid", "ce_causationid"];
+/// The columns of [`METADATA`] that they are.
+const COLUMNS: [&str; FACTS] = ["_event_id", "_time", "_correlation_id", "_causation_id"];
 
 /// Where a context's four facts are found.
 #[derive(Debug, Clone, Default)]
@@ -39,16 +42,26 @@ impl Envelope {
     pub(crate) fn new(context: &Context, contract: &Contract) -> Self {
         Self { origins: context.origins(contract) }
     }
+
+    /// The facts that a field holds, of those that somebody asks for: the id always, the others where they are among the
+    /// `bound` columns of [`METADATA`].
+    pub(crate) fn wanted(&self, bound: &[usize], is_field: impl Fn(&str) -> bool) -> [bool; FACTS] {
+        let is_bound = |fact: usize| bound.iter().any(|&place| METADATA[place].0 == COLUMNS[fact]);
+        std::array::from_fn(|fact| {
+            let held = matches!(&self.origins[fact], Origin::Field(name) if is_field(name));
+            held && (fact == EVENT_ID || is_bound(fact))
+        })
+    }
 }
 
 impl Facts<'_> {
-    /// Appends the event's id, or null.
+    /// Appends the event's id, byte by byte, or null.
     pub(crate) fn write_identity(&self, identities: &mut Values) {
-        self.write_fact(EVENT_ID, identities);
+        push_unless_empty(identities, |out| self.write_fact(EVENT_ID, out));
     }
 
     /// The event's time in microseconds since 2000-01-01 UTC; none where neither the event nor the record has one.
-    pub(crate) fn time(&self) -> Result<Option<i64>, RecordError> {
+    fn time(&self) -> Result<Option<i64>, RecordError> {
         let configured = match &self.envelope.origins[TIME] {
             Origin::Default => None,
             Origin::Header(name) => self.header_time(name)?,
@@ -87,56 +100,73 @@ impl Facts<'_> {
         &self,
         place: usize,
         identity: Option<&[u8]>,
-        time: Option<i64>,
         values: &mut Values,
     ) -> Result<(), RecordError> {
         let Record { topic, partition, offset, key, headers, .. } = *self.record;
         match METADATA[place].0 {
-            "_event_id" => match identity {
-                Some(id) => values.push_bytes(id),
-                None => values.append(|out| write_coordinates(self.record, out)),
-            },
-            "_time" => time.map_or(Value::Null, Value::Timestamptz).push(values),
-            "_key" => match key {
-                None => values.push_null(),
-                Some(key) if std::str::from_utf8(key).is_ok() => values.push_bytes(key),
-                Some(_) => {
-                    return Err(RecordError::Metadata("the record's key is not UTF-8".into()));
+            "_event_id" => values.append(|out| match identity {
+                Some(id) => {
+                    out.extend_from_slice(id);
+                    make_readable(out, id.len());
                 }
-            },
+                None => write_coordinates(self.record, out),
+            }),
+            "_time" => self.time()?.map_or(Value::Null, Value::Timestamptz).push(values),
+            "_key" => key.and_then(as_text).map_or(Value::Null, Value::Text).push(values),
+            "_key_bytes" => key.map_or(Value::Null, Value::Bytea).push(values),
             "_topic" => values.push_bytes(topic.as_bytes()),
             "_partition" => Value::Int4(partition).push(values),
             "_offset" => Value::Int8(offset).push(values),
             "_headers" => values.append(|out| write_headers(headers, out)),
-            "_correlation_id" => self.write_fact(CORRELATION_ID, values),
-            _ => self.write_fact(CAUSATION_ID, values),
+            "_correlation_id" => self.write_readable(CORRELATION_ID, values),
+            _ => self.write_readable(CAUSATION_ID, values),
         }
         Ok(())
     }
 
-    /// Appends a fact's text, or null where it is missing or empty.
-    fn write_fact(&self, fact: usize, values: &mut Values) {
-        let header = match &self.envelope.origins[fact] {
-            Origin::Field(_) => None,
-            Origin::Header(name) => Some(name.as_str()),
-            Origin::Default => Some(CLOUD_EVENTS[fact]),
-        };
-        match header.map(|name| self.record.headers.last(name).unwrap_or_default()) {
-            Some([]) => values.push_null(),
-            Some(value) => values.push_bytes(String::from_utf8_lossy(value).as_bytes()),
-            None => self.write_field(fact, values),
-        }
+    /// Appends a fact as text, or null where it is missing or empty.
+    fn write_readable(&self, fact: usize, values: &mut Values) {
+        push_unless_empty(values, |out| {
+            let start = out.len();
+            self.write_fact(fact, out);
+            make_readable(out, out.len() - start);
+        });
     }
 
-    fn write_field(&self, fact: usize, values: &mut Values) {
-        let written = values.push(|out| {
-            let start = out.len();
-            self.fields[fact].write_text(out);
-            if out.len() > start { Ok(()) } else { Err(()) }
-        });
-        if written.is_err() {
-            values.push_null();
-        }
+    /// A fact's bytes; none where it is missing.
+    fn write_fact(&self, fact: usize, out: &mut Vec<u8>) {
+        let header = match &self.envelope.origins[fact] {
+            Origin::Field(_) => return self.fields[fact].write_text(out),
+            Origin::Header(name) => name.as_str(),
+            Origin::Default => CLOUD_EVENTS[fact],
+        };
+        out.extend_from_slice(self.record.headers.last(header).unwrap_or_default());
+    }
+}
+
+/// Appends what `write` writes; null where that is nothing.
+fn push_unless_empty(values: &mut Values, write: impl FnOnce(&mut Vec<u8>)) {
+    let written = values.push(|out| {
+        let start = out.len();
+        write(out);
+        if out.len() > start { Ok(()) } else { Err(()) }
+    });
+    if written.is_err() {
+        values.push_null();
+    }
+}
+
+/// The bytes as a text that Postgres can hold.
+fn as_text(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok().filter(|text| !text.contains('\0'))
+}
+
+/// The last `length` bytes, where they are no text, as Postgres shows a `bytea`: other bytes, another text.
+fn make_readable(out: &mut Vec<u8>, length: usize) {
+    let start = out.len() - length;
+    if as_text(&out[start..]).is_none() {
+        let bytes = out.split_off(start);
+        Value::Bytea(&bytes).write_text(out);
     }
 }
 

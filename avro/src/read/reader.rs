@@ -1,7 +1,7 @@
 //! How one writer's record becomes rows of one version: made once for each writer's schema, then followed for every
 //! record. The bytes are walked once, what is wanted is written where it will be bound from, the rest is passed over.
 
-use crate::contract::{Contract, FACTS, Origin, Version};
+use crate::contract::{Contract, FACTS};
 use crate::read::error::RecordError;
 use crate::read::frame::Record;
 use crate::read::layout::VersionLayout;
@@ -22,10 +22,15 @@ use crate::walk::shape::{ShapeId, Shapes};
 pub(crate) struct RecordReader {
     /// Index of the version.
     pub(crate) version: usize,
+    /// The paths of the fields that the writer lacks, and defaults stand for.
+    pub(crate) filled: Vec<String>,
     shapes: Shapes,
     program: Program,
     /// In the order of the writer's fields.
     takes: Vec<Take>,
+    /// Columns that the writer has nothing for, and what stands there. No fact of the envelope is ever made of a default:
+    /// events that all had the same id would be duplicates.
+    defaults: Vec<(usize, Option<Vec<u8>>)>,
     envelope: Envelope,
     /// Places in `METADATA` of what is bound after the payload's columns.
     metadata: Vec<usize>,
@@ -71,7 +76,10 @@ impl RecordReader {
         for (field, read) in written.iter().zip(&fit.fields) {
             let wanted = read.and_then(|(place, shape)| {
                 let column = layout.fields.iter().position(|&wanted| wanted == place);
-                Take::wanted(&field.name, shape, column, version, place, &envelope, &mut compiler)
+                let facts =
+                    envelope.wanted(&layout.metadata, |name| version.place(name) == Some(place));
+                let json = version.columns[place].ty == ColumnType::Jsonb;
+                Take::wanted(&field.name, (shape, json), column, facts, &mut compiler)
             });
             match (wanted, takes.last_mut()) {
                 (Some(take), _) => takes.push(take),
@@ -83,9 +91,13 @@ impl RecordReader {
                 }
             }
         }
+        let place_of = |field: usize| layout.fields.iter().position(|&wanted| wanted == field);
+        let defaults = fit.defaults.into_iter();
         Self {
             version: fit.version,
+            filled: fit.filled,
             takes,
+            defaults: defaults.filter_map(|(at, value)| Some((place_of(at)?, value))).collect(),
             program: compiler.finish(),
             shapes: fit.shapes,
             envelope,
@@ -94,30 +106,35 @@ impl RecordReader {
         }
     }
 
-    /// Decodes one event into the next row, with `ordinal` as its place; gives its time in microseconds since 2000.
-    /// On an error some columns may be longer than others: the caller takes the row back.
+    /// Decodes one event into the next row, with `ordinal` as its place. On an error some columns may be longer than
+    /// others: the caller takes the row back.
     pub(crate) fn decode<'a>(
         &'a self,
         record: &'a Record<'a>,
         cursor: &mut Cursor<'a>,
         ordinal: i64,
         rows: &mut Rows,
-    ) -> Result<Option<i64>, RecordError> {
+    ) -> Result<(), RecordError> {
         let mut facts = Facts { envelope: &self.envelope, record, fields: [Value::Null; FACTS] };
         let mut budget = Budget::new(cursor.left());
         for take in &self.takes {
             self.take(take, cursor, &mut budget, rows, &mut facts.fields)?;
         }
         cursor.end()?;
+        for (column, value) in &self.defaults {
+            match value {
+                Some(value) => rows.values[*column].push_bytes(value),
+                None => rows.values[*column].push_null(),
+            }
+        }
         let row = rows.len();
         facts.write_identity(&mut rows.identities);
         let identity = rows.identities.get(row);
-        let time = facts.time()?;
         for (&place, values) in self.metadata.iter().zip(&mut rows.values[self.payload..]) {
-            facts.write(place, identity, time, values)?;
+            facts.write(place, identity, values)?;
         }
         Value::Int8(ordinal).push(&mut rows.values[self.payload + self.metadata.len()]);
-        Ok(time)
+        Ok(())
     }
 
     fn take<'a>(
@@ -172,26 +189,22 @@ impl RecordReader {
 }
 
 impl Take {
-    /// Takes a field that is the version's field at `place`, to its column or for the envelope, if either wants it.
+    /// Takes a field to its column or as these facts, if either wants it; `shape` with whether it is shown as JSON.
     fn wanted(
         field: &str,
-        shape: ShapeId,
+        (shape, json): (ShapeId, bool),
         column: Option<usize>,
-        version: &Version,
-        place: usize,
-        envelope: &Envelope,
+        facts: [bool; FACTS],
         compiler: &mut Compiler<'_>,
     ) -> Option<Self> {
         let field = field.to_owned();
-        if version.columns[place].ty == ColumnType::Jsonb {
+        if json {
             return column.map(|column| {
                 let mut steps = Vec::new();
                 compiler.show(shape, &field, &mut steps);
                 Self::Json { steps, column }
             });
         }
-        let holds = |origin: &Origin| matches!(origin, Origin::Field(name) if version.place(name) == Some(place));
-        let facts = std::array::from_fn(|fact| holds(&envelope.origins[fact]));
         match column {
             _ if facts != [false; FACTS] => Some(Self::Fact { field, shape, column, facts }),
             Some(column) => Some(Self::Scalar { field, shape, column }),

@@ -7,7 +7,7 @@ use crate::value::column::{Column, ColumnType, Values};
 #[derive(Debug, Clone)]
 pub struct Rows {
     pub values: Vec<Values>,
-    /// The ids by which duplicates are known, as text; null where an event has none.
+    /// The ids by which duplicates are known, as bytes; null where an event has none.
     pub(crate) identities: Values,
 }
 
@@ -15,7 +15,7 @@ impl Rows {
     pub fn new(columns: &[Column]) -> Self {
         Self {
             values: columns.iter().map(|column| Values::new(column.ty)).collect(),
-            identities: Values::new(ColumnType::Text),
+            identities: Values::new(ColumnType::Bytea),
         }
     }
 

@@ -3,8 +3,8 @@
 use crate::walk::cursor::Cursor;
 use crate::walk::fault::{Parse, PayloadFault};
 
-/// How deep a value may nest.
-const MAX_DEPTH: u32 = 64;
+/// How deep records, arrays and maps may nest within an event.
+pub(crate) const MAX_DEPTH: u32 = 64;
 /// Values that take no bytes cost work all the same: so many are free, and so many more a byte.
 const FREE_WORK: usize = 4096;
 const WORK_PER_BYTE: usize = 16;

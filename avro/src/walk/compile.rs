@@ -128,6 +128,13 @@ impl<'a> Compiler<'a> {
                     self.show(*shape, name, &mut steps);
                     label = vec![b','];
                 }
+                Member::Default { name, json } => {
+                    json::write_string(&mut label, name);
+                    label.push(b':');
+                    label.extend_from_slice(json.as_bytes());
+                    write(&label, &mut steps);
+                    label = vec![b','];
+                }
             }
         }
         write(if label == b"{" { b"{}" } else { b"}" }, &mut steps);

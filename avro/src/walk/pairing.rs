@@ -1,5 +1,6 @@
-//! Whether one type's values may stand for another's, and the shapes to read them by. Nothing is made up on the way:
-//! no defaults, no guesses; a pair either promotes in all its parts or is refused by the first that does not.
+//! Whether one type's values may stand for another's, and the shapes to read them by. Nothing is made up on the way: a
+//! pair either promotes in all its parts or is refused by the first that does not; defaults fill what is missing only
+//! where the caller brings them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,6 +24,9 @@ impl std::fmt::Display for Mismatch {
     }
 }
 
+/// A field's default as JSON text; none where it has none.
+pub(crate) type Defaults<'a> = &'a dyn Fn(&Field) -> Option<String>;
+
 /// Pairs the types of a writer's schema with those of a version's.
 pub(crate) struct Pairing<'a> {
     writer: &'a Schema,
@@ -33,13 +37,36 @@ pub(crate) struct Pairing<'a> {
     path: Vec<String>,
     /// Paths of the writer's fields that the version does not know.
     further: Vec<String>,
+    /// What stands for the version's fields that the writer does not have.
+    defaults: Defaults<'a>,
+    /// Paths of the version's fields that it stands for.
+    filled: Vec<String>,
+}
+
+/// What was found on the way, besides the shapes.
+#[derive(Debug, Default)]
+pub(crate) struct Differences {
+    /// Paths of the fields that only the writer has.
+    pub(crate) further: Vec<String>,
+    /// Paths of the fields that it lacks, and whose defaults are read instead.
+    pub(crate) filled: Vec<String>,
 }
 
 impl<'a> Pairing<'a> {
     pub(crate) fn new(writer: &'a Schema, version: &'a Schema) -> Self {
+        Self::with_defaults(writer, version, &|_| None)
+    }
+
+    pub(crate) fn with_defaults(
+        writer: &'a Schema,
+        version: &'a Schema,
+        defaults: Defaults<'a>,
+    ) -> Self {
         Self {
             writer,
             version,
+            defaults,
+            filled: Vec::new(),
             shapes: Vec::new(),
             seen: HashMap::new(),
             path: Vec::new(),
@@ -47,9 +74,10 @@ impl<'a> Pairing<'a> {
         }
     }
 
-    /// The shapes made so far, to walk the writer's values with, and the paths of fields that only the writer has.
-    pub(crate) fn finish(self, writer: Arc<Schema>) -> (Shapes, Vec<String>) {
-        (Shapes { writer, shapes: self.shapes }, self.further)
+    /// The shapes made so far, to walk the writer's values with, and in what its type differs.
+    pub(crate) fn finish(self, writer: Arc<Schema>) -> (Shapes, Differences) {
+        let differences = Differences { further: self.further, filled: self.filled };
+        (Shapes { writer, shapes: self.shapes }, differences)
     }
 
     /// The shape of a pair.
@@ -103,12 +131,14 @@ impl<'a> Pairing<'a> {
         candidates.sort_by_key(|&branch| self.version.node(branch).describe() != written);
         let mut first = None;
         for branch in candidates {
-            let (shapes, further, depth) = (self.shapes.len(), self.further.len(), self.path.len());
+            let (shapes, depth) = (self.shapes.len(), self.path.len());
+            let (further, filled) = (self.further.len(), self.filled.len());
             match self.shape(writer, branch) {
                 Ok(shape) => return Ok(shape),
                 Err(mismatch) => {
                     self.shapes.truncate(shapes);
                     self.further.truncate(further);
+                    self.filled.truncate(filled);
                     self.path.truncate(depth);
                     self.seen.retain(|_, id| *id < shapes);
                     first.get_or_insert(mismatch);
@@ -132,10 +162,16 @@ impl<'a> Pairing<'a> {
             Some((place, shape)) => Member::Read { name: wanted.fields[place].name.clone(), shape },
             None => Member::Skipped { name: field.name.clone(), node: field.node },
         };
-        Ok(written.fields.iter().zip(read).map(member).collect())
+        let missing = wanted.fields.iter().enumerate().filter(|(place, _)| !has(&read, *place));
+        let missing = missing.filter_map(|(_, field)| {
+            Some(Member::Default { name: field.name.clone(), json: (self.defaults)(field)? })
+        });
+        let missing: Vec<Member> = missing.collect();
+        Ok(written.fields.iter().zip(read).map(member).chain(missing).collect())
     }
 
-    /// For each field of the writer's record: the place of the version's field that it is, and their shape.
+    /// For each field of the writer's record: the place of the version's field that it is, and their shape. A field of the
+    /// version that is none of them has a default.
     pub(crate) fn record(
         &mut self,
         written: &'a RecordType,
@@ -145,8 +181,13 @@ impl<'a> Pairing<'a> {
         for (place, field) in wanted.fields.iter().enumerate() {
             self.path.push(field.name.clone());
             let from = source(written, wanted, field).filter(|&from| read[from].is_none());
-            let from = from.ok_or_else(|| self.mismatch("is missing".into()))?;
-            read[from] = Some((place, self.pair(written.fields[from].node, field.node)?));
+            match from {
+                Some(from) => {
+                    read[from] = Some((place, self.pair(written.fields[from].node, field.node)?));
+                }
+                None if (self.defaults)(field).is_some() => self.filled.push(self.path.join(".")),
+                None => return Err(self.mismatch("is missing".into())),
+            }
             self.path.pop();
         }
         for (field, _) in written.fields.iter().zip(&read).filter(|(_, read)| read.is_none()) {
@@ -160,6 +201,11 @@ impl<'a> Pairing<'a> {
     fn mismatch(&self, what: String) -> Mismatch {
         Mismatch { field: self.path.join("."), what }
     }
+}
+
+/// Whether one of the writer's fields is the version's at `place`.
+pub(crate) fn has(read: &[Option<(usize, ShapeId)>], place: usize) -> bool {
+    read.iter().flatten().any(|(known, _)| *known == place)
 }
 
 fn does_not_become(written: &str, wanted: &str) -> String {

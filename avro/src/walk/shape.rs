@@ -39,6 +39,8 @@ pub(crate) enum Member {
     Read { name: String, shape: ShapeId },
     /// The writer's name for it.
     Skipped { name: String, node: NodeId },
+    /// The writer has no such field: the contract's default as JSON text.
+    Default { name: String, json: String },
 }
 
 /// The shapes of one writer's schema.

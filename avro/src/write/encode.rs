@@ -7,11 +7,9 @@ use serde_json::{Map, Value as Json};
 use crate::hint::hint;
 use crate::schema::Schema;
 use crate::schema::node::{Field, Node, NodeId, RecordType};
+use crate::walk::budget::MAX_DEPTH;
 use crate::write::dialect::{Dialect, bytes, long};
 use crate::write::error::{EncodeError, Encoded, found, wrong};
-
-/// Defaults that hold themselves would never end.
-const MAX_DEPTH: usize = 128;
 
 /// Encodes a value of one node.
 pub(crate) fn encode(
@@ -31,11 +29,12 @@ struct Encoder<'a> {
 }
 
 impl Encoder<'_> {
-    fn value(&self, id: NodeId, json: &Json, out: &mut Vec<u8>, depth: usize) -> Encoded {
-        if depth > MAX_DEPTH {
-            return Err(wrong(format!("values nest deeper than {MAX_DEPTH} levels")));
-        }
+    fn value(&self, id: NodeId, json: &Json, out: &mut Vec<u8>, depth: u32) -> Encoded {
         match (self.schema.node(id), json) {
+            // What is deeper nobody could read. A default may hold itself: it ends here, too.
+            (Node::Record(_) | Node::Array(_) | Node::Map(_), _) if depth > MAX_DEPTH => {
+                Err(wrong(format!("values nest deeper than {MAX_DEPTH} levels")))
+            }
             (Node::Union(branches), _) => self.union(branches, json, out, depth),
             (Node::Record(record), Json::Object(members)) => {
                 self.record(record, members, out, depth)
@@ -72,7 +71,7 @@ impl Encoder<'_> {
         record: &RecordType,
         members: &Map<String, Json>,
         out: &mut Vec<u8>,
-        depth: usize,
+        depth: u32,
     ) -> Encoded {
         if let Some(unknown) =
             members.keys().find(|key| !record.fields.iter().any(|field| field.name == **key))
@@ -90,13 +89,7 @@ impl Encoder<'_> {
         Ok(())
     }
 
-    fn field(
-        &self,
-        field: &Field,
-        json: Option<&Json>,
-        out: &mut Vec<u8>,
-        depth: usize,
-    ) -> Encoded {
+    fn field(&self, field: &Field, json: Option<&Json>, out: &mut Vec<u8>, depth: u32) -> Encoded {
         match (json, &field.default) {
             (Some(json), _) => self.value(field.node, json, out, depth + 1),
             (None, Some(json)) => Encoder { schema: self.schema, dialect: Dialect::Default }.value(
@@ -113,12 +106,12 @@ impl Encoder<'_> {
     }
 
     /// The first branch that takes the value.
-    fn union(&self, branches: &[NodeId], json: &Json, out: &mut Vec<u8>, depth: usize) -> Encoded {
+    fn union(&self, branches: &[NodeId], json: &Json, out: &mut Vec<u8>, depth: u32) -> Encoded {
         let start = out.len();
         let mut errors = Vec::new();
         for (index, &branch) in branches.iter().enumerate() {
             long(out, index as i64);
-            match self.value(branch, json, out, depth + 1) {
+            match self.value(branch, json, out, depth) {
                 Ok(()) => return Ok(()),
                 Err(error) => {
                     out.truncate(start);

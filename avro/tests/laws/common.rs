@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use vitrina_avro::{
-    Contracts, DecodedRecord, Decoder, HeaderPlace, Headers, Layout, Record, RecordError, Rows,
-    Schema, SchemaRef,
+    Contracts, DecodedRecord, Decoder, Defaulted, HeaderPlace, Headers, Layout, Record,
+    RecordError, Rows, Schema, SchemaRef,
 };
 use vitrina_sql::{Files, Finding};
 
@@ -74,8 +74,8 @@ pub struct Bench {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
     pub version: usize,
-    pub identity: Option<(String, String)>,
-    pub time_micros: Option<i64>,
+    /// The record's name, and the id's bytes.
+    pub identity: Option<(String, Vec<u8>)>,
     /// The columns' bytes by name; `None` is NULL.
     pub columns: BTreeMap<String, Option<Vec<u8>>>,
 }
@@ -83,6 +83,12 @@ pub struct Row {
 impl Row {
     pub fn text(&self, column: &str) -> Option<String> {
         self.columns[column].clone().map(|bytes| String::from_utf8(bytes).unwrap())
+    }
+
+    /// `_time` in microseconds since 1970.
+    pub fn time_micros(&self) -> Option<i64> {
+        let bytes = self.columns["_time"].clone()?;
+        Some(i64::from_be_bytes(bytes.try_into().unwrap()) + 946_684_800_000_000)
     }
 
     /// Of a `jsonb` column.
@@ -115,8 +121,9 @@ impl Bench {
         Self::new(&contracts(&borrowed(&versions(schemas, upcasts))))
     }
 
-    pub fn writer(&mut self, schema: &str) {
-        self.decoder.add_schema(SchemaRef::Id(1), &Arc::new(Schema::parse(schema).unwrap()));
+    pub fn writer(&mut self, schema: &str) -> Vec<Defaulted> {
+        let schema = Schema::of_writer(schema, &[]).unwrap();
+        self.decoder.add_schema(SchemaRef::Id(1), &Arc::new(schema))
     }
 
     /// Decodes a datum of the schema that was given last; `Ok(None)` is ignored.
@@ -157,12 +164,11 @@ impl Bench {
             Some(_) => self.decoder.decode(&record, &Decoder::frame(&record)?, &mut self.rows),
             None => self.decoder.tombstone(&record, &mut self.rows),
         };
-        let (layout, version, row, identity, time_micros) = match decoded {
-            Ok(DecodedRecord::Event { layout, version, row, identity, time_micros }) => {
-                let identity = identity.map(|identity| {
-                    (identity.record.to_owned(), String::from_utf8(identity.id.to_vec()).unwrap())
-                });
-                (layout, version, row as usize, identity, time_micros)
+        let (layout, version, row, identity) = match decoded {
+            Ok(DecodedRecord::Event { layout, version, row, identity }) => {
+                let identity =
+                    identity.map(|identity| (identity.record.to_owned(), identity.id.to_vec()));
+                (layout, version, row as usize, identity)
             }
             Ok(DecodedRecord::Ignored { .. }) => return Ok(None),
             Err(error) => {
@@ -177,7 +183,7 @@ impl Bench {
             assert_eq!(values.len(), row + 1);
             (column.name.clone(), values.get(row).map(<[u8]>::to_vec))
         });
-        Ok(Some(Row { version, identity, time_micros, columns: columns.collect() }))
+        Ok(Some(Row { version, identity, columns: columns.collect() }))
     }
 }
 

@@ -58,7 +58,7 @@ fn a_context_loads_with_its_types() {
     );
     assert_eq!(contracts.names(), ["shop.placed", "shop.tombstone"]);
     let columns = contracts.columns("shop", "placed").unwrap();
-    assert_eq!((&columns[1][..], &columns[7][..], columns.len()), ("amount", "_event_id", 16));
+    assert_eq!((&columns[1][..], &columns[7][..], columns.len()), ("amount", "_event_id", 17));
     assert_eq!(contracts.columns("shop", "shipped"), None);
 }
 

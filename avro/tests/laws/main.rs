@@ -11,3 +11,4 @@ mod publish;
 mod registry;
 mod relation;
 mod tombstones;
+mod writers;

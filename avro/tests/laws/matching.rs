@@ -1,6 +1,6 @@
 //! Which version did a writer use? A table of writers against one contract, and what promotes to what.
 
-use crate::common::{Bench, long, placed, string};
+use crate::common::{Bench, borrowed, contracts, long, placed, string, versions};
 
 const V1: &str = r#"{"name":"total","type":"int"},{"name":"lines","type":{"type":"array","items":{"type":"record","name":"Line","fields":[{"name":"sku","type":"string"}]}}}"#;
 const V2: &str = r#"{"name":"amount","type":"long","aliases":["sum"]},{"name":"lines","type":{"type":"array","items":{"type":"record","name":"Line","fields":[{"name":"sku","type":"string"},{"name":"unit","type":"string","default":"kg"}]}}},{"name":"note","type":["null","string"],"default":null}"#;
@@ -86,8 +86,8 @@ fn the_newest_that_the_writer_holds_wholly() {
                 r#"{{"name":"total","type":"int"}},{},{{"name":"sum","type":"int"}}"#,
                 line(sku)
             ),
-            vec![],
-            Err("v2: the field lines.unit is missing; v1: the writer's field sum belongs to v2"),
+            [long(5), vec![0], long(7)].concat(),
+            Ok(2),
         ),
         (
             format!(r#"{{"name":"total","type":"long"}},{}"#, line(sku)),
@@ -289,4 +289,65 @@ fn types_that_hold_themselves_are_paired() {
         Ok(Some(b"\x01{\"v\":1,\"next\":{\"v\":2,\"next\":null}}".to_vec()))
     );
     assert!(promoted(&wanted, list, &datum).is_err());
+}
+
+/// A contract whose third version has fields with defaults, and one without.
+fn defaults() -> Bench {
+    let v1 = r#"{"name":"total","type":"int"}"#;
+    let v2 = format!(r#"{v1},{{"name":"note","type":"string"}}"#);
+    let decimal = r#"{"type":"bytes","logicalType":"decimal","precision":9,"scale":2}"#;
+    let place = r#"{"type":"record","name":"Place","fields":[{"name":"town","type":"string"},{"name":"zip","type":["null","string"],"default":null},{"name":"floor","type":"int","default":1}]}"#;
+    let v3 = format!(
+        r#"{v2},{{"name":"branch","type":"string","default":"main"}},{{"name":"rate","type":{decimal},"default":"\u0001\u0000"}},{{"name":"tags","type":{{"type":"array","items":"string"}},"default":[]}},{{"name":"at","type":["null",{place}],"default":null}},{{"name":"eid","type":"string","default":"none"}}"#
+    );
+    let v3 = placed(&v3);
+    let upcasts = ["SELECT '' AS note FROM v1", "SELECT 0.00 AS rate FROM v2"];
+    let mut texts = versions(&[&placed(v1), &placed(&v2), &v3], &upcasts);
+    texts[0].1.push_str("event_id = \"eid\"\n");
+    Bench::new(&contracts(&borrowed(&texts)))
+}
+
+#[test]
+fn a_default_is_the_last_resort() {
+    let mut bench = defaults();
+    let (total, note) = (r#"{"name":"total","type":"int"}"#, r#"{"name":"note","type":"string"}"#);
+    let town = |zip: &str| {
+        format!(
+            r#"{{"name":"at","type":{{"type":"record","name":"Place","fields":[{{"name":"town","type":"string"}}{zip}]}}}}"#
+        )
+    };
+    let head = [string("a"), long(5)].concat();
+    // Held wholly, so no default is needed.
+    assert_eq!(bench.writer(&placed(&format!("{total},{note}"))), []);
+    assert_eq!(bench.decode(&[head.clone(), string("n")].concat()).unwrap().unwrap().version, 1);
+    // What only version 3 knows is there, and what it lacks has defaults.
+    let writer = placed(&format!("{total},{note},{}", town(r#",{"name":"floor","type":"int"}"#)));
+    let told = bench.writer(&writer);
+    assert_eq!(told.len(), 1);
+    assert_eq!((told[0].relation.as_str(), told[0].version), ("shop.placed", 3));
+    assert_eq!(told[0].record, "shop.Placed");
+    assert_eq!(told[0].fields, ["branch", "rate", "tags", "at.zip", "eid"]);
+    let datum = [&head[..], &string("n"), &string("X"), &long(4)].concat();
+    let row = bench.decode(&datum).unwrap().unwrap();
+    assert_eq!(row.version, 2);
+    assert_eq!(row.text("branch").as_deref(), Some("main"));
+    // 2.56: two groups of four digits, weight 0, sign +, scale 2.
+    let rate: Vec<u8> = [2u16, 0, 0, 2, 2, 5600].into_iter().flat_map(u16::to_be_bytes).collect();
+    assert_eq!(row.columns["rate"], Some(rate));
+    assert_eq!(row.json("tags").as_deref(), Some("[]"));
+    assert_eq!(row.json("at").as_deref(), Some(r#"{"town":"X","floor":4,"zip":null}"#));
+    assert_eq!(row.identity, None, "a default is nobody's id");
+    // Nothing is guessed: a field without a default is missed, and a half-way writer is told so.
+    for (writer, why) in [
+        (placed(&format!("{note},{}", town(""))), "v3: the field total is missing"),
+        (placed(&format!("{total},{}", town(""))), "v3: the field note is missing"),
+        (
+            placed(&format!("{total},{note},{{\"name\":\"branch\",\"type\":\"int\"}}")),
+            "v3: the field branch is written as int",
+        ),
+    ] {
+        assert_eq!(bench.writer(&writer), []);
+        let error = bench.decode(&datum).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
 }

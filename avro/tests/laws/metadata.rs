@@ -1,5 +1,7 @@
 //! Ids, times, keys and headers: where each comes from, and what a missing or broken one means.
 
+use std::collections::BTreeSet;
+
 use crate::common::{Bench, CONTEXT, Envelope, contracts, long, placed, string};
 
 const TS: &str = r#"{"type":"long","logicalType":"timestamp-millis"}"#;
@@ -41,7 +43,9 @@ fn an_id_comes_from_its_field_or_header_and_nowhere_else() {
     let with = |settings: &str, datum: &[u8]| {
         let row = run(settings, datum, &envelope).unwrap();
         (
-            row.identity.clone().map(|(record, id)| format!("{record}/{id}")),
+            row.identity
+                .clone()
+                .map(|(record, id)| format!("{record}/{}", String::from_utf8(id).unwrap())),
             row.text("_event_id").unwrap(),
         )
     };
@@ -72,7 +76,7 @@ fn a_time_comes_from_the_first_source_that_has_one() {
     ];
     let time = |settings: &str, datum: &[u8], headers, timestamp_ms| {
         run(settings, datum, &Envelope { headers, timestamp_ms, key: None })
-            .map(|row| row.time_micros)
+            .map(|row| row.time_micros())
     };
     let seconds = |seconds: i64| Ok(Some(seconds * 1_000_000));
     let full = datum(None, Some(1000), "1970-01-01T00:00:04.000Z");
@@ -141,8 +145,77 @@ fn the_record_itself() {
         (bare.text("_correlation_id").as_deref(), bare.text("_causation_id").as_deref()),
         (Some("o-1"), Some("42"))
     );
-    let key = Envelope { key: Some(b"\xff"), ..Envelope::default() };
-    assert_eq!(run("", &datum(None, None, ""), &key), Err("the record's key is not UTF-8".into()));
+    assert_eq!(row.columns["_key_bytes"].as_deref(), Some(&b"o-1"[..]));
+    assert_eq!(bare.columns["_key_bytes"], None);
+}
+
+/// An id is its bytes: no two of them are one, and what is made of them for reading is a text that Postgres can hold.
+#[test]
+fn ids_of_other_bytes_are_other_ids() {
+    let ids: Vec<Vec<u8>> = (0..300u64)
+        .map(|id| id.to_be_bytes().to_vec())
+        .chain((0..=255).map(|byte| vec![b'a', byte]))
+        .chain((128..=255).map(|byte| vec![byte, 0xff, byte]))
+        .chain([
+            b"\xed\xa0\x80".to_vec(),
+            b"\xc0\x80".to_vec(),
+            "\u{fffd}".into(),
+            "\u{feff}".into(),
+        ])
+        .collect();
+    for settings in ["", "event_id = \"header:ce_id\""] {
+        let (mut seen, mut read) = (BTreeSet::new(), BTreeSet::new());
+        for id in &ids {
+            let header: [(&str, Option<&[u8]>); 2] =
+                [("ce_id", Some(id)), ("ce_correlationid", Some(id))];
+            let envelope = Envelope { headers: &header, ..Envelope::default() };
+            let row = run(settings, &datum(None, None, ""), &envelope).unwrap();
+            assert_eq!(row.identity, Some(("shop.Placed".into(), id.clone())));
+            assert!(seen.insert(row.identity.clone()), "{id:?}");
+            let text = row.text("_event_id").unwrap();
+            assert_eq!(row.text("_correlation_id").as_ref(), Some(&text));
+            assert!(!text.contains('\0') && read.insert(text.clone()), "{id:?}: {text}");
+        }
+    }
+    let long: [(&str, Option<&[u8]>); 1] = [("ce_id", Some(&[0, 0, 0, 0, 0, 0, 0, 128]))];
+    let envelope = Envelope { headers: &long, ..Envelope::default() };
+    let row = run("", &datum(None, None, ""), &envelope).unwrap();
+    assert_eq!(row.text("_event_id").as_deref(), Some("\\x0000000000000080"));
+    let field = run("event_id = \"eid\"", &datum(Some("a\0"), None, ""), &envelope).unwrap();
+    assert_eq!(field.identity, Some(("shop.Placed".into(), b"a\0".to_vec())));
+    assert_eq!(field.text("_event_id").as_deref(), Some("\\x6100"));
+}
+
+/// A time that nobody can read, or that Postgres cannot hold, is none of a model's business that does not ask for it.
+#[test]
+fn a_time_matters_to_who_uses_it() {
+    let settings = ["", "time = \"at\"", "time = \"iso\"", "time = \"header:ce_time\""];
+    let noon: &[(&str, Option<&[u8]>)] = &[("ce_time", Some(b"noon"))];
+    let far: &[(&str, Option<&[u8]>)] = &[("ce_time", Some(b"999999-01-01T00:00:00Z"))];
+    for (settings, headers, timestamp_ms) in settings
+        .into_iter()
+        .flat_map(|settings| [(settings, noon, Some(0)), (settings, far, None)])
+        .chain([("", &[][..], Some(i64::MAX)), ("", &[][..], Some(i64::MIN))])
+    {
+        let toml = format!("{CONTEXT}{settings}");
+        let fields = format!(
+            r#"{{"name":"eid","type":["null","string"]}},{{"name":"n","type":"long"}},{{"name":"at","type":["null",{TS}]}},{{"name":"iso","type":"string"}}"#
+        );
+        let schema = placed(&fields);
+        let contracts =
+            contracts(&[("shop/context.toml", &toml), ("shop/placed/v1.avsc", &schema)]);
+        let contract = contracts.contract("shop", "placed").unwrap();
+        let decoded = |columns: &[&str]| {
+            let columns = columns.iter().map(|column| (*column).to_owned()).collect();
+            let layout = vitrina_avro::Layout::new(contract, Some(&columns));
+            let mut bench = Bench::with(&contracts, vec![layout]);
+            bench.writer(&schema);
+            let envelope = Envelope { headers, timestamp_ms, key: None };
+            bench.decode_with(&datum(Some("e"), Some(i64::MAX), "soon"), &envelope)
+        };
+        assert!(decoded(&["id", "_key", "_event_id"]).is_ok(), "{settings} {headers:?}");
+        assert!(decoded(&["id", "_time"]).is_err(), "{settings} {headers:?}");
+    }
 }
 
 #[test]

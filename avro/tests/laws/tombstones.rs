@@ -28,7 +28,7 @@ fn row(settings: &str, envelope: &Envelope<'_>) -> Result<Row, String> {
 fn its_columns_are_the_metadata_and_it_is_no_contract() {
     let contracts = shop("");
     let columns = contracts.columns("shop", "tombstone").unwrap();
-    assert_eq!((&columns[0][..], &columns[2][..], columns.len()), ("_event_id", "_key", 9));
+    assert_eq!((&columns[0][..], &columns[2][..], columns.len()), ("_event_id", "_key", 10));
     assert_eq!(contracts.columns("shops", "tombstone"), None);
     assert!(contracts.contract("shop", "tombstone").is_none());
     let key = ["_key".to_owned()].into();
@@ -46,11 +46,11 @@ fn what_would_be_in_a_field_comes_from_headers_and_the_record() {
         ("x", Some(b"x-1")),
     ];
     let envelope = Envelope { key: Some(b"o-1"), timestamp_ms: Some(9000), headers };
-    let known = |id: &str| Some(("tombstone".to_owned(), id.to_owned()));
+    let known = |id: &str| Some(("tombstone".to_owned(), id.as_bytes().to_vec()));
     for settings in ["", FIELDS] {
         let row = row(settings, &envelope).unwrap();
         assert_eq!(
-            (row.version, &row.identity, row.time_micros),
+            (row.version, &row.identity, row.time_micros()),
             (0, &known("t-1"), Some(2_000_000)),
             "{settings}"
         );
@@ -66,15 +66,19 @@ fn what_would_be_in_a_field_comes_from_headers_and_the_record() {
     let bare = Envelope { headers: &[], ..envelope };
     let bare = row(FIELDS, &bare).unwrap();
     assert_eq!(
-        (bare.identity.clone(), bare.time_micros),
+        (bare.identity.clone(), bare.time_micros()),
         (None, Some(9_000_000)),
         "never a duplicate"
     );
     assert_eq!(bare.text("_event_id").as_deref(), Some("shop.events/3/1842"));
     let keyless = row("", &Envelope::default()).unwrap();
     assert_eq!(keyless.text("_key"), None);
-    let key = Envelope { key: Some(b"\xff"), ..Envelope::default() };
-    assert_eq!(row("", &key), Err("the record's key is not UTF-8".into()));
+    // Avro-framed, binary, and empty ones.
+    for (key, text) in [(&b"\0\0\0\0\x07\x02a"[..], None), (b"\xff\0", None), (b"", Some(""))] {
+        let row = row("", &Envelope { key: Some(key), ..Envelope::default() }).unwrap();
+        assert_eq!(row.text("_key").as_deref(), text);
+        assert_eq!(row.columns["_key_bytes"].as_deref(), Some(key));
+    }
 }
 
 #[test]

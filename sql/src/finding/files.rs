@@ -62,7 +62,7 @@ impl Files {
 
 /// The file's text; a finding under the path `shown` where there is none.
 fn text(path: &Path, shown: &str) -> Result<String, Finding> {
-    let bytes = fs::read(path).map_err(|error| {
+    let mut bytes = fs::read(path).map_err(|error| {
         Finding::error(
             shown,
             1,
@@ -70,6 +70,10 @@ fn text(path: &Path, shown: &str) -> Result<String, Finding> {
             "let the user that runs Vitrina read it",
         )
     })?;
+    // Some editors put a byte order mark first.
+    if bytes.starts_with("\u{feff}".as_bytes()) {
+        bytes.drain(.."\u{feff}".len());
+    }
     String::from_utf8(bytes).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -87,7 +91,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("vitrina-files-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("a.sql"), b"SELECT 1;\n'\xff'").unwrap();
-        fs::write(folder.join("b.sql"), "SELECT 2;").unwrap();
+        fs::write(folder.join("b.sql"), "\u{feff}SELECT 2;").unwrap();
         let mut files = Files::default();
         let findings = files.add(&folder, "models", &[".sql"]).unwrap();
         let refused = Files::read(&folder, "models", &[".sql"]);
