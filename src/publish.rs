@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use vitrina_avro::{Context, Contract, Registry, Version, encode_json, key_text};
+use vitrina_avro::{Context, Contract, Registry, Version, encode_json, key_text, parse_json};
 use vitrina_ingest::{Outgoing, PublishError, Publisher, complete};
 
 use crate::config::Config;
@@ -141,7 +141,7 @@ fn encode_lines(
 }
 
 fn encode_line(line: &str, context: &Context, version: &Version) -> Result<Encoded, String> {
-    let json = serde_json::from_str(line).map_err(|error| {
+    let json = parse_json(line).map_err(|error| {
         let text = error.to_string();
         // serde_json counts lines, too, but within this one.
         let what = text.split_once(" at line ").map_or(text.as_str(), |(what, _)| what);

@@ -52,6 +52,7 @@ fn hostile(writer: &Writer, topic: &str) -> Vec<(Message, &'static str)> {
         (raw("json", b"{\"probe_id\":1}"), "0x7b"),
         (raw("short", &[0, 0, 1]), "schema id"),
         (with_id("unknown", 999_999_999), "999999999"),
+        (with_id("impossible", u32::MAX), "no registry has a schema 4294967295"),
         (writer.bytes("cut", &sound("cut")[..6]), "byte"),
         (writer.bytes("more", &[sound("more"), vec![1, 2, 3]].concat()), "byte"),
         (writer.bytes("utf", &datum("utf", Some(&[0xc3, 0x28]), 1.5, 0, &[0])), "note"),
@@ -68,7 +69,7 @@ fn hostile(writer: &Writer, topic: &str) -> Vec<(Message, &'static str)> {
         (writer.bytes("nan", &datum("nan", None, f64::INFINITY, 0, &[0])), "numeric"),
         (writer.bytes("large", &datum("large", None, 1e9, 0, &[0])), "numeric field overflow"),
         (writer.bytes("early", &datum("early", None, 1.5, i64::MIN, &[0])), "taken_at"),
-        (not_text, "UTF-8"),
+        (not_text, "record_key"),
     ]
 }
 

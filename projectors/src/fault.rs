@@ -181,23 +181,27 @@ impl Fault {
         Self::World { trouble, reason: format!("Postgres (postgres.url): {said}") }
     }
 
-    /// Judges the registry's answer. That it knows no such schema is the record's fault in the end, but not at once: a
-    /// follower may be behind its leader.
+    /// Judges the registry's answer. That it does not give one schema is the record's fault in the end, but not at once: a
+    /// follower may be behind its leader. What it says to everything is never a record's.
     pub(crate) fn of_registry(error: &RegistryError) -> Self {
         let reason = error.to_string();
-        let blame = |error_type, reason| Blame { error_type, reason, sqlstate: None, rule: None };
+        let refused = |error_type, reason| {
+            let blame = Blame { error_type, reason, sqlstate: None, rule: None };
+            Self::Record { event: None, blame, row: None }
+        };
         match error {
-            RegistryError::Unknown(_) => {
-                Self::Record { event: None, blame: blame(ErrorType::NotFound, reason), row: None }
+            RegistryError::Unknown(_) | RegistryError::Unserved(_) => {
+                refused(ErrorType::NotFound, reason)
             }
-            RegistryError::Unusable(_) => {
-                Self::Record { event: None, blame: blame(ErrorType::Validation, reason), row: None }
-            }
+            RegistryError::Unusable(_) => refused(ErrorType::Validation, reason),
             RegistryError::Away(_) => Self::World { trouble: Trouble::Transient, reason },
             RegistryError::RateLimited(_) => Self::World { trouble: Trouble::RateLimit, reason },
-            RegistryError::Refused(_) => {
-                Self::Stop(format!("{reason} (registry.url, username, password, token)"))
-            }
+            RegistryError::Useless(_) | RegistryError::Refused(_) => Self::World {
+                trouble: Trouble::Transient,
+                reason: format!(
+                    "{reason}; see registry.url, registry.username, registry.password and registry.token"
+                ),
+            },
         }
     }
 }

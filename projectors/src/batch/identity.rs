@@ -16,11 +16,13 @@ pub(crate) struct Identity {
 
 impl Identity {
     pub(crate) fn new(writer: &str, key: Option<&[u8]>, id: &[u8], value: &[u8]) -> Self {
-        let key = key.unwrap_or_default();
-        let mut bytes = Vec::with_capacity(writer.len() + key.len() + id.len() + 16);
-        for part in [writer.as_bytes(), key, id] {
-            bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
-            bytes.extend_from_slice(part);
+        let mut bytes =
+            Vec::with_capacity(writer.len() + key.map_or(0, <[u8]>::len) + id.len() + 24);
+        for part in [Some(writer.as_bytes()), key, Some(id)] {
+            // No part is as long as this: a record without a key is another one than a record with an empty key.
+            let length = part.map_or(u64::MAX, |part| part.len() as u64);
+            bytes.extend_from_slice(&length.to_le_bytes());
+            bytes.extend_from_slice(part.unwrap_or_default());
         }
         Self { hash: xxh3_128(&bytes), content: xxh3_64(value) }
     }
@@ -80,5 +82,16 @@ mod tests {
         assert_ne!(one.hash, Identity::new("a.B", Some(b"ki"), b"d", b"v").hash);
         assert_ne!(one.hash, Identity::new("a.C", Some(b"k"), b"id", b"v").hash);
         assert_eq!(one.hash, Identity::new("a.B", Some(b"k"), b"id", b"w").hash);
+    }
+
+    #[test]
+    fn no_two_of_these_are_one() {
+        let keys: [Option<&[u8]>; 5] =
+            [None, Some(b""), Some(b"\0"), Some(b"id"), Some(b"\xff\xff")];
+        let ids: [&[u8]; 6] = [b"id", b"\0", b"\0\0", &[0x80], &[0x81], "\u{fffd}".as_bytes()];
+        let mut seen = std::collections::HashSet::new();
+        for (key, id) in keys.into_iter().flat_map(|key| ids.map(|id| (key, id))) {
+            assert!(seen.insert(Identity::new("a.B", key, id, b"").hash), "{key:?} {id:?}");
+        }
     }
 }

@@ -108,7 +108,7 @@ impl Stage {
             };
             match Fault::of_registry(&error) {
                 Fault::Record { .. }
-                    if matches!(error, RegistryError::Unknown(_))
+                    if matches!(error, RegistryError::Unknown(_) | RegistryError::Unserved(_))
                         && questions < UNKNOWN_ATTEMPTS =>
                 {
                     questions += 1;
