@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sqlx::{ConnectOptions as _, Connection as _};
-use vitrina_projectors::{ModelStatus, PartitionStatus, Sqlstate, Status, session};
+use vitrina_projectors::{IgnoredName, ModelStatus, PartitionStatus, Sqlstate, Status, session};
 
 use crate::config::Config;
 use crate::failure::Failure;
@@ -68,7 +68,11 @@ fn lines(status: &Status) -> String {
 
 fn model_lines(model: &ModelStatus) -> Vec<String> {
     let generation = model.generation.map(|number| format!("@{number}")).unwrap_or_default();
-    let mut lines = vec![format!("{}{generation}: {}", model.model, model.state)];
+    let nothing = match model.only_ignored {
+        true => ", but nothing has come except records of names that no contract knows",
+        false => "",
+    };
+    let mut lines = vec![format!("{}{generation}: {}{nothing}", model.model, model.state)];
     for (title, text) in [("reason", &model.reason), ("last error", &model.last_error)] {
         lines.extend(text.as_ref().map(|text| format!("  {title}: {text}")));
     }
@@ -81,8 +85,16 @@ fn model_lines(model: &ModelStatus) -> Vec<String> {
             model.parked, model.model
         ));
     }
+    lines.extend(model.ignored.iter().map(ignored_line));
     lines.extend(model.partitions.iter().map(partition_line));
     lines
+}
+
+fn ignored_line(ignored: &IgnoredName) -> String {
+    let IgnoredName { topic, name, count, nearest, .. } = ignored;
+    let meant =
+        nearest.as_ref().map(|known| format!("; did you mean {known}?")).unwrap_or_default();
+    format!("  ignored: {count} of {name} on {topic}, which no contract knows{meant}")
 }
 
 fn partition_line(partition: &PartitionStatus) -> String {

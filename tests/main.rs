@@ -10,6 +10,7 @@ mod faults;
 mod generations;
 mod hostile_records;
 mod identities;
+mod ignored;
 mod operators;
 mod parking;
 mod placing;

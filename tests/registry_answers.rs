@@ -71,6 +71,50 @@ async fn schemas_that_apicurio_does_not_have() {
     assert!(vitrina.terminate().await.success());
 }
 
+/// The registry's word on one schema is waited for by the records behind it, and by nobody else; what it said is
+/// remembered, so that later ones do not wait again.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_schema_holds_its_partition_alone() {
+    let database = Database::create().await;
+    let (folder, topic) = bank(&database, &Stack::get().registry, 4).await;
+    let writer = Writer::register(&topic, MOVED).await;
+    let unknown = |place: u32| Message {
+        value: Some([&[0][..], &(0x7000_0000 + place).to_be_bytes(), &[2]].concat()),
+        ..Message::tombstone(&topic, "unknown").partition(0)
+    };
+    let in_partition = |partition: i32, seq: u64| {
+        moved(&writer, &format!("p{partition}"), seq, 5).partition(partition)
+    };
+    let mut messages = vec![in_partition(0, 1)];
+    for place in 0..20 {
+        messages.push(unknown(place % 2));
+        messages.push(in_partition(0, u64::from(place) + 2));
+        messages.extend((1..4).map(|partition| in_partition(partition, u64::from(place))));
+    }
+    Producer::new().send_all(&messages).await;
+    let vitrina = folder.serve();
+    let others = "SELECT count(*)::int AS done FROM balance.balance WHERE account_id <> 'p0' AND events = 20";
+    database.eventually(others, &json!([{"done": 3}])).await;
+    let parked = "SELECT count(*)::int AS parked FROM vitrina.parked";
+    let waits = database.rows(parked).await;
+    assert_eq!(
+        waits,
+        json!([{"parked": 0}]),
+        "the others did not wait for the registry's last word"
+    );
+    let began = std::time::Instant::now();
+    database.eventually(parked, &json!([{"parked": 20}])).await;
+    let all = "SELECT events FROM balance.balance WHERE account_id = 'p0'";
+    database.eventually(all, &json!([{"events": 21}])).await;
+    // Two schemas are asked for one after the other; twenty records would take ten times as long.
+    assert!(began.elapsed() < std::time::Duration::from_secs(45), "{:?}", began.elapsed());
+    // Its order was kept: the chain over the sequence numbers tells.
+    let chain = (1..=21u64).fold(0, |chain, seq| (chain * 31 + seq) % 1_000_000_007);
+    let chained = "SELECT chain FROM balance.balance WHERE account_id = 'p0'";
+    assert_eq!(database.rows(chained).await, json!([{ "chain": chain }]));
+    assert!(vitrina.terminate().await.success());
+}
+
 /// An address that lacks its path: Apicurio says 404 to everything, in JSON, with a code.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_without_its_path_parks_nothing() {

@@ -65,6 +65,11 @@ impl Batch {
         self.records.iter().map(|stored| (stored.span as usize, self.record(stored)))
     }
 
+    /// The index of the span of the record at a place in [`Self::records`].
+    pub fn span_at(&self, index: usize) -> Option<usize> {
+        Some(self.records.get(index)?.span as usize)
+    }
+
     /// The timestamp of the record at a place in [`Self::records`], as [`Span::last_timestamp`] has it.
     pub fn timestamp(&self, index: usize) -> Option<i64> {
         self.records.get(index)?.timestamp.filter(|millis| *millis <= YEAR_9999)

@@ -1,7 +1,7 @@
 //! A definition: a model's text with those of the contracts that it uses, read and checked as far as that goes without
 //! Postgres. What it means, not how it is written, decides whether a generation made from it may go on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -101,12 +101,23 @@ impl Definition {
         let used = model.relations();
         let named = used.iter().filter_map(|(context, event)| contracts.relation(context, event));
         let layouts: Vec<Layout> = named.map(|contract| layout(&model, contract)).collect();
+        // With all contexts of their topics, for of a record that no contract there knows it is said so.
+        let topic_of =
+            |context: &str| contracts.contexts.get(context).map(|context| &context.topic);
+        let topics: Vec<&String> =
+            used.iter().filter_map(|(context, _)| topic_of(context)).collect();
+        let beside = contracts.contexts.values().filter(|context| topics.contains(&&context.topic));
+        let contexts: BTreeSet<&str> = used
+            .iter()
+            .map(|(context, _)| context.as_str())
+            .chain(beside.map(|context| context.name.as_str()))
+            .collect();
         let contract_root = roots.contracts.trim_end_matches('/');
         let belongs = |path: &str| {
             path == model.file
-                || used
+                || contexts
                     .iter()
-                    .any(|(context, _)| path.starts_with(&format!("{contract_root}/{context}/")))
+                    .any(|context| path.starts_with(&format!("{contract_root}/{context}/")))
         };
         let own = files
             .0

@@ -26,7 +26,8 @@ mod worker;
 
 pub use backoff::Backoff;
 pub use board::{
-    Board, GenerationStatus, ModelStatus, Orders, PartitionStatus, Standing, State, Status,
+    Board, GenerationStatus, IgnoredName, ModelStatus, Orders, PartitionStatus, Standing, State,
+    Status,
 };
 pub use definition::{Definition, Definitions, Roots};
 pub use desk::{Desk, Retried};

@@ -48,8 +48,17 @@ struct Branch {
     name: String,
     /// For each layout that names the record: its index, and the reader, or why there is none.
     readers: Vec<(usize, Result<RecordReader, RecordError>)>,
-    /// The topics of which some contract knows the name, whether a layout wants it or not.
-    known_on: Vec<String>,
+    /// The topics none of whose contracts knows the name.
+    unknown_on: Vec<Arc<UnknownName>>,
+}
+
+/// A record's full name that no contract of its topic knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownName {
+    pub topic: String,
+    pub name: String,
+    /// The name that was probably meant.
+    pub nearest: Option<String>,
 }
 
 /// A writer's record that is read with a version's defaults for what it lacks.
@@ -76,8 +85,8 @@ pub enum DecodedRecord<'o> {
         /// By which duplicates are known; none where the event has no id.
         identity: Option<EventId<'o>>,
     },
-    /// No layout of its topic names this type; `known`: but a contract does.
-    Ignored { name: &'o str, known: bool },
+    /// No layout of its topic names this type, and perhaps no contract either.
+    Ignored { unknown: Option<&'o Arc<UnknownName>> },
 }
 
 /// What, with the record's key, tells whether two events are one.
@@ -109,8 +118,7 @@ impl Decoder {
             let names = context.events.values().flat_map(|event| event.full_names.iter().cloned());
             known.entry(context.topic.clone()).or_default().extend(names);
         }
-        let known_on = known.keys().cloned().collect();
-        let tombstones = Branch { name: TOMBSTONE.to_owned(), readers, known_on };
+        let tombstones = Branch { name: TOMBSTONE.to_owned(), readers, unknown_on: Vec::new() };
         Self { layouts, writers: BTreeMap::new(), tombstones, known }
     }
 
@@ -125,12 +133,6 @@ impl Decoder {
     /// Whether the schema has been added.
     pub fn knows(&self, schema: &SchemaRef) -> bool {
         self.writers.contains_key(schema)
-    }
-
-    /// The full name of a record that a contract of the topic knows, where one is near this name.
-    pub fn nearest(&self, topic: &str, name: &str) -> Option<&str> {
-        let known = self.known.get(topic)?;
-        vitrina_sql::nearest(name, known.iter().map(String::as_str))
     }
 
     /// Finds the version and makes the reader for each record that the schema writes; those that lack what a default
@@ -162,16 +164,25 @@ impl Decoder {
     fn branch(&self, schema: &Arc<Schema>, node: NodeId) -> Branch {
         let Some(record) = schema.record(node) else {
             let name = schema.node(node).describe();
-            return Branch { name, readers: Vec::new(), known_on: Vec::new() };
+            let unknown_on = self.unknown_on(&name);
+            return Branch { name, readers: Vec::new(), unknown_on };
         };
         let name = record.name.full.clone();
         let named =
             |(_, target): &(usize, &Target)| target.layout.contract.full_names.contains(&name);
         let targets = self.layouts.iter().enumerate().filter(named);
         let readers = targets.map(|(index, target)| (index, target.reader(schema, node))).collect();
-        let known = self.known.iter().filter(|(_, names)| names.contains(&name));
-        let known_on = known.map(|(topic, _)| topic.clone()).collect();
-        Branch { name, readers, known_on }
+        let unknown_on = self.unknown_on(&name);
+        Branch { name, readers, unknown_on }
+    }
+
+    fn unknown_on(&self, name: &str) -> Vec<Arc<UnknownName>> {
+        let unknown = self.known.iter().filter(|(_, known)| !known.contains(name));
+        let unknown = unknown.map(|(topic, known)| {
+            let nearest = nearest(name, known).map(str::to_owned);
+            Arc::new(UnknownName { topic: topic.clone(), name: name.to_owned(), nearest })
+        });
+        unknown.collect()
     }
 
     /// Empty rows, as `decode` fills them: by layout, then by version.
@@ -221,8 +232,8 @@ impl Decoder {
         let reader =
             branch.readers.iter().find(|(layout, _)| self.layouts[*layout].topic == record.topic);
         let Some((layout, reader)) = reader else {
-            let known = branch.known_on.iter().any(|topic| topic == record.topic);
-            return Ok(DecodedRecord::Ignored { name: &branch.name, known });
+            let unknown = branch.unknown_on.iter().find(|unknown| unknown.topic == record.topic);
+            return Ok(DecodedRecord::Ignored { unknown });
         };
         let reader = reader.as_ref().map_err(Clone::clone)?;
         let ordinal = 1 + out[*layout].iter().map(Rows::len).sum::<usize>() as i64;
@@ -251,4 +262,15 @@ impl Target {
         let schema = &self.layout.contract.newest().schema;
         self.reader(schema, schema.root())
     }
+}
+
+/// The known name that was probably meant: of another namespace, else one with a slip of the pen in it.
+fn nearest<'a>(name: &str, known: &'a BTreeSet<String>) -> Option<&'a str> {
+    let short = |name: &'_ str| name.rsplit('.').next().unwrap_or_default().to_lowercase();
+    let own = short(name);
+    let known = || known.iter().map(String::as_str);
+    let namesake = known().find(|known| short(known) == own);
+    namesake.or_else(|| vitrina_sql::nearest(name, known())).or_else(|| {
+        known().find(|known| vitrina_sql::nearest(&own, [short(known).as_str()]).is_some())
+    })
 }

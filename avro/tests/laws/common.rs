@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use vitrina_avro::{
     Contracts, DecodedRecord, Decoder, Defaulted, HeaderPlace, Headers, Layout, Record,
-    RecordError, Rows, Schema, SchemaRef,
+    RecordError, Rows, Schema, SchemaRef, UnknownName,
 };
 use vitrina_sql::{Files, Finding};
 
@@ -68,6 +68,8 @@ pub struct Bench {
     pub decoder: Decoder,
     pub rows: Vec<Vec<Rows>>,
     pub layouts: Vec<Layout>,
+    /// The name of the last record that was ignored, where no contract knows it.
+    pub unknown: Option<UnknownName>,
 }
 
 /// What one decoded event is.
@@ -113,7 +115,7 @@ impl Bench {
 
     pub fn with(contracts: &Contracts, layouts: Vec<Layout>) -> Self {
         let decoder = Decoder::new(contracts, layouts.clone());
-        Self { rows: decoder.rows(), decoder, layouts }
+        Self { rows: decoder.rows(), decoder, layouts, unknown: None }
     }
 
     /// Of `shop.placed`, these versions.
@@ -170,7 +172,10 @@ impl Bench {
                     identity.map(|identity| (identity.record.to_owned(), identity.id.to_vec()));
                 (layout, version, row as usize, identity)
             }
-            Ok(DecodedRecord::Ignored { .. }) => return Ok(None),
+            Ok(DecodedRecord::Ignored { unknown }) => {
+                self.unknown = unknown.map(|unknown| (**unknown).clone());
+                return Ok(None);
+            }
             Err(error) => {
                 assert_eq!(lengths(&self.rows), before, "an event is in all columns or in none");
                 return Err(error);

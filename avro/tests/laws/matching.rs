@@ -1,6 +1,8 @@
 //! Which version did a writer use? A table of writers against one contract, and what promotes to what.
 
-use crate::common::{Bench, borrowed, contracts, long, placed, string, versions};
+use crate::common::{
+    Bench, CONTEXT, Envelope, borrowed, contracts, long, placed, record, string, versions,
+};
 
 const V1: &str = r#"{"name":"total","type":"int"},{"name":"lines","type":{"type":"array","items":{"type":"record","name":"Line","fields":[{"name":"sku","type":"string"}]}}}"#;
 const V2: &str = r#"{"name":"amount","type":"long","aliases":["sum"]},{"name":"lines","type":{"type":"array","items":{"type":"record","name":"Line","fields":[{"name":"sku","type":"string"},{"name":"unit","type":"string","default":"kg"}]}}},{"name":"note","type":["null","string"],"default":null}"#;
@@ -125,6 +127,48 @@ fn names_decide_what_an_event_is() {
     let mut bench = Bench::of(&[&aliased], &[]);
     bench.writer(&placed(""));
     assert!(bench.decode(&string("a")).unwrap().is_some(), "an alias of the record counts");
+}
+
+/// A name that no contract of the topic knows is told from one that no rule wants, with the name that was probably meant.
+#[test]
+fn unknown_names_are_told_with_the_nearest_known_one() {
+    let other = record("OrderShipped", r#"{"name":"id","type":"string"}"#);
+    let contracts = contracts(&[
+        ("shop/context.toml", CONTEXT),
+        ("shop/placed/v1.avsc", &placed("")),
+        ("shop/shipped/v1.avsc", &other),
+    ]);
+    let layout = vitrina_avro::Layout::new(contracts.contract("shop", "placed").unwrap(), None);
+    let mut bench = Bench::with(&contracts, vec![layout]);
+    let mut unknown = |schema: &str| {
+        bench.writer(schema);
+        bench.decode(&string("a")).unwrap();
+        bench.unknown.take()
+    };
+    let named = |name: &str| {
+        other.replace("\"OrderShipped\",\"namespace\":\"shop\"", &format!("\"{name}\""))
+    };
+    assert_eq!(unknown(&other), None, "no rule wants it, and that is all");
+    assert_eq!(unknown(&placed("")), None);
+    for (schema, name, nearest) in [
+        (
+            named("com.acme.prod.OrderShipped"),
+            "com.acme.prod.OrderShipped",
+            Some("shop.OrderShipped"),
+        ),
+        (named("OrderShipped"), "OrderShipped", Some("shop.OrderShipped")),
+        (named("shop.OrderShiped"), "shop.OrderShiped", Some("shop.OrderShipped")),
+        (named("com.acme.PLACED"), "com.acme.PLACED", Some("shop.Placed")),
+        (named("com.acme.Plased"), "com.acme.Plased", Some("shop.Placed")),
+        (named("payments.RefundIssued"), "payments.RefundIssued", None),
+        ("\"string\"".into(), "string", None),
+    ] {
+        let told = unknown(&schema).unwrap();
+        assert_eq!((told.topic.as_str(), told.name.as_str()), ("shop.events", name));
+        assert_eq!(told.nearest.as_deref(), nearest, "{name}");
+    }
+    assert_eq!(bench.tombstone(&Envelope::default()), Ok(None));
+    assert_eq!(bench.unknown, None, "a record without a value has no name");
 }
 
 #[test]

@@ -7,8 +7,9 @@ mod reader;
 
 use std::collections::HashSet;
 use std::ops::Range;
+use std::sync::Arc;
 
-use vitrina_avro::Rows;
+use vitrina_avro::{Rows, UnknownName};
 use vitrina_ingest::{Batch, Offset, Span, TopicPartition};
 
 use crate::fault::Blame;
@@ -78,10 +79,12 @@ pub(crate) struct EventBatch {
     pub rows: Columns,
     /// Records that no rule wants, which were passed over by name.
     pub ignored: u64,
+    /// Those of them whose name no contract knows, each with the index of its span.
+    pub unknown: Vec<(usize, Offset, Arc<UnknownName>)>,
     /// Why events are refused.
     pub blames: Vec<Blame>,
     /// The records as they came, for those that are parked.
-    pub records: Batch,
+    pub records: Arc<Batch>,
     /// Events that were committed, or parked.
     pub done: usize,
 }
@@ -119,6 +122,13 @@ impl EventBatch {
         spans
     }
 
+    /// Ends a span before the record at `index`, at `to`.
+    pub(crate) fn end_span(&mut self, span: usize, to: Offset, index: usize) {
+        let before = (0..index).rev().find(|&before| self.records.span_at(before) == Some(span));
+        self.spans[span].to = to;
+        self.spans[span].last_timestamp = before.and_then(|before| self.records.timestamp(before));
+    }
+
     /// The part is committed: what is left begins behind it.
     pub(crate) fn advance(&mut self, part: &Part) {
         self.done = part.range.end;
@@ -152,6 +162,11 @@ impl EventBatch {
             event.span = places[event.span];
             keep
         });
+        self.unknown.retain_mut(|(span, ..)| {
+            let keep = kept[*span];
+            *span = places[*span];
+            keep
+        });
         let mut kept = kept.into_iter();
         self.spans.retain(|_| kept.next().unwrap_or(false));
     }
@@ -159,8 +174,9 @@ impl EventBatch {
     /// Adds what was read of a record: the one at `record` among [`Self::records`], of that span.
     pub(crate) fn add(&mut self, span: usize, record: usize, offset: Offset, reading: Reading) {
         let (content, identity) = match reading {
-            Reading::Ignored => {
+            Reading::Ignored(unknown) => {
                 self.ignored += 1;
+                self.unknown.extend(unknown.map(|unknown| (span, offset, unknown)));
                 return;
             }
             Reading::Event(row, identity) => (Content::Row(row), identity),

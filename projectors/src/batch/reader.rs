@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use vitrina_avro::{
-    DecodedRecord, Decoder, Framed, Record, RecordError, Registry, RegistryError, Rows, Schema,
-    SchemaRef,
+    DecodedRecord, Decoder, Defaulted, Framed, Record, RecordError, Registry, RegistryError, Rows,
+    Schema, SchemaRef, UnknownName,
 };
 
 use crate::batch::{Columns, Identity, Row};
@@ -28,8 +28,8 @@ pub(crate) struct RecordReader {
 pub(crate) enum Reading {
     /// Its values are in the rows; by the identity duplicates are known, where it has one.
     Event(Row, Option<Identity>),
-    /// No rule names its type.
-    Ignored,
+    /// No rule names its type, and perhaps no contract.
+    Ignored(Option<Arc<UnknownName>>),
     Refused(Blame),
 }
 
@@ -53,9 +53,14 @@ impl RecordReader {
         self.decoder.rows()
     }
 
-    pub(crate) fn add_schema(&mut self, reference: SchemaRef, schema: &Arc<Schema>) {
-        self.decoder.add_schema(reference, schema);
+    /// Takes a schema; the records that it writes and that lack what a default stands for come back.
+    pub(crate) fn add_schema(
+        &mut self,
+        reference: SchemaRef,
+        schema: &Arc<Schema>,
+    ) -> Vec<Defaulted> {
         self.refused.remove(&reference);
+        self.decoder.add_schema(reference, schema)
     }
 
     /// Reads a record; what it holds is the next row of its layout and version.
@@ -110,10 +115,14 @@ impl RecordReader {
         &mut self,
         registry: &Registry,
         schema: SchemaRef,
-    ) -> Result<(), RegistryError> {
+    ) -> Result<Vec<Defaulted>, RegistryError> {
         let fetched = registry.schema(&schema).await?;
-        self.add_schema(schema, &fetched);
-        Ok(())
+        Ok(self.add_schema(schema, &fetched))
+    }
+
+    /// Whether the schema could not be had before, so that its records need not wait for another round of questions.
+    pub(crate) fn was_refused(&self, schema: SchemaRef) -> bool {
+        self.refused.contains_key(&schema)
     }
 
     /// The schema cannot be had: for a while its records are refused without a question.
@@ -122,14 +131,15 @@ impl RecordReader {
     }
 
     /// Asks anew for what could not be had.
-    pub(crate) fn forget_refused(&mut self) {
-        self.refused.clear();
+    pub(crate) fn ask_refused_anew(&mut self) {
+        let now = Instant::now();
+        self.refused.values_mut().for_each(|(until, _)| *until = now);
     }
 }
 
 fn of(record: &Record<'_>, decoded: DecodedRecord<'_>) -> Reading {
     match decoded {
-        DecodedRecord::Ignored { .. } => Reading::Ignored,
+        DecodedRecord::Ignored { unknown } => Reading::Ignored(unknown.cloned()),
         DecodedRecord::Event { layout, version, row, identity, .. } => {
             let value = record.value.unwrap_or_default();
             let identity = identity.map(|one| Identity::new(one.record, record.key, one.id, value));

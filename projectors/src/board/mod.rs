@@ -4,14 +4,15 @@ mod recent;
 mod report;
 mod status;
 
-pub use status::{GenerationStatus, ModelStatus, PartitionStatus, Status};
+pub use status::{GenerationStatus, IgnoredName, ModelStatus, PartitionStatus, Status};
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use tokio::sync::watch;
+use vitrina_avro::{Defaulted, SchemaRef, UnknownName};
 use vitrina_ingest::{Offset, Ownership, Span, TopicPartition};
 
 use crate::board::recent::Recent;
@@ -110,6 +111,8 @@ struct Entry {
     last_error: Option<String>,
     error: Option<ErrorType>,
     parked: Option<(u64, ErrorType, String)>,
+    /// Topics and names that were told of.
+    unknown: BTreeSet<(String, String)>,
     recent: Recent,
     ownership: Ownership,
     progress: HashMap<TopicPartition, Progress>,
@@ -212,6 +215,37 @@ impl Board {
         if let Some(entry) = self.lock().get_mut(model) {
             entry.error = Some(error);
             entry.recent.add(Instant::now(), 0, 1);
+        }
+    }
+
+    /// A record came whose name no contract of its topic knows: said once for each name.
+    pub(crate) fn unknown(&self, model: &str, unknown: &UnknownName) {
+        let mut entries = self.lock();
+        let Some(entry) = entries.get_mut(model) else { return };
+        let UnknownName { topic, name, nearest } = unknown;
+        if entry.unknown.insert((topic.clone(), name.clone())) {
+            let meant = nearest
+                .as_ref()
+                .map(|known| format!("; did you mean {known}?"))
+                .unwrap_or_default();
+            tracing::warn!(
+                model,
+                topic,
+                "ignores {name}, which no contract of the topic knows{meant}"
+            );
+        }
+    }
+
+    /// Records of a schema lack fields of the contract, for which defaults stand: said once.
+    pub(crate) fn defaulted(&self, model: &str, schema: SchemaRef, defaulted: &Defaulted) {
+        let Defaulted { record, relation, version, fields } = defaulted;
+        let fields = fields.join(", ");
+        let told = format!(
+            "schema {schema}: {record} lacks {fields}, so it is read as {relation} v{version} with their defaults"
+        );
+        tracing::warn!(model, "{told}");
+        if let Some(entry) = self.lock().get_mut(model) {
+            entry.last_error = Some(told);
         }
     }
 
@@ -346,6 +380,7 @@ impl Entry {
             last_error: None,
             error: None,
             parked: None,
+            unknown: BTreeSet::new(),
             recent: Recent::default(),
             ownership: Ownership::default(),
             progress: HashMap::new(),

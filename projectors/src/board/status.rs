@@ -35,6 +35,24 @@ pub struct ModelStatus {
     pub one_writer: Option<OneWriter>,
     /// Those that have a schema, the newest first.
     pub generations: Vec<GenerationStatus>,
+    pub ignored: Vec<IgnoredName>,
+    /// Nothing has come but those.
+    pub only_ignored: bool,
+}
+
+/// Records whose full name no contract of their topic knows.
+#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+pub struct IgnoredName {
+    #[serde(skip)]
+    model: String,
+    pub topic: String,
+    pub name: String,
+    pub count: i64,
+    /// The known name that was probably meant.
+    pub nearest: Option<String>,
+    /// Whether the generation has events besides.
+    #[serde(skip)]
+    has_events: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -136,6 +154,17 @@ fn positions(live: &[Live]) -> Option<String> {
     ))
 }
 
+/// The names that no contract knows, of all live generations.
+fn ignored(live: &[Live]) -> Option<String> {
+    let ignored = Live::union(live, |model, schema| {
+        format!(
+            r#"SELECT {model} AS model, topic, name, count, nearest, has_events
+            FROM {schema}."@ignored", {schema}."@generation""#
+        )
+    })?;
+    Some(format!("{ignored} ORDER BY 1, 2, 4 DESC, 3"))
+}
+
 impl From<&GenerationRow> for GenerationStatus {
     fn from(row: &GenerationRow) -> Self {
         let GenerationRow { generation, state, began, because, .. } = row;
@@ -166,6 +195,7 @@ struct Rows {
     parked: BTreeMap<String, i64>,
     one_writers: Vec<OneWriter>,
     generations: Vec<GenerationRow>,
+    ignored: Vec<IgnoredName>,
 }
 
 impl Rows {
@@ -174,8 +204,9 @@ impl Rows {
         let generations = sqlx::query_as(GENERATIONS).fetch_all(&mut *connection).await?;
         let positions = over_live(&mut *connection, positions).await?;
         let one_writers = over_live(&mut *connection, one_writers).await?;
+        let ignored = over_live(&mut *connection, ignored).await?;
         let parked = parked::count(connection).await?.into_iter().collect();
-        Ok(Self { models, positions, parked, one_writers, generations })
+        Ok(Self { models, positions, parked, one_writers, generations, ignored })
     }
 }
 
@@ -214,6 +245,8 @@ fn status(row: &ModelRow, rows: &Rows, ends: &BTreeMap<(String, i32), i64>) -> M
         })
         .collect();
     let generations = rows.generations.iter().filter(|generation| generation.model == row.model);
+    let ignored = rows.ignored.iter().filter(|name| name.model == row.model);
+    let ignored: Vec<IgnoredName> = ignored.cloned().collect();
     ModelStatus {
         model: row.model.clone(),
         generation: row.generation,
@@ -224,5 +257,7 @@ fn status(row: &ModelRow, rows: &Rows, ends: &BTreeMap<(String, i32), i64>) -> M
         last_error: row.last_error.clone(),
         one_writer: rows.one_writers.iter().find(|one| one.model == row.model).cloned(),
         generations: generations.map(GenerationStatus::from).collect(),
+        only_ignored: !ignored.is_empty() && !ignored.iter().any(|name| name.has_events),
+        ignored,
     }
 }

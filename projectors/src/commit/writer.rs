@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor};
 use vitrina_avro::{Layout, Rows};
 
 use crate::batch::{EventBatch, Part, Row};
+use crate::commit::ignored;
 use crate::commit::positions;
 use crate::commit::window;
 use crate::fault::{Fault, Otherwise};
@@ -36,6 +37,8 @@ pub(crate) struct Writer {
     pub queues: Queues,
     /// Where keys live, as of the same; none where it is not known, or the rules do not ask.
     proof: Option<Proof>,
+    /// It has written an event, so the generation is known to have some.
+    has_events: bool,
     connection: Option<PgConnection>,
     /// A COMMIT was sent and its answer never came.
     doubtful: bool,
@@ -61,6 +64,7 @@ impl Writer {
             layouts,
             queues,
             proof: None,
+            has_events: false,
             connection: None,
             doubtful: false,
         }
@@ -136,7 +140,7 @@ impl Writer {
         let (timeout, patience) = (self.timeout, patience(self.timeout));
         self.connect().await?;
         let step = self.step(batch, part);
-        let Self { id, role, rules, layouts, queues, proof, connection, .. } = self;
+        let Self { id, role, rules, layouts, queues, proof, has_events, connection, .. } = self;
         let connection =
             connection.as_mut().ok_or_else(|| Fault::world("Postgres: no connection"))?;
         // Whoever changes what all know is alone; writers whose events are proven never to meet need not be.
@@ -169,7 +173,10 @@ impl Writer {
         };
         let stored = window::store(connection, self.duplicate_window, batch, part);
         within(patience, stored).await?;
+        let first = !*has_events && !part.range.is_empty();
+        within(patience, ignored::count(connection, batch, part, first)).await?;
         self.commit(part, raised, change).await?;
+        self.has_events |= first;
         if let Some(step) = step {
             self.take(step);
         }

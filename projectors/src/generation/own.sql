@@ -13,6 +13,7 @@ CREATE TABLE "@generation" (
     definition       jsonb   NOT NULL,           -- as in vitrina.generation, which a dump of this schema leaves behind
     meaning          bytea   NOT NULL,
     used             text[]  NOT NULL,
+    has_events       boolean NOT NULL DEFAULT false, -- whether any event has come that a rule wants
     swapped_at       timestamptz                 -- when readers first saw it
 );
 
@@ -42,6 +43,14 @@ CREATE TABLE "@proof" (
     partitioners   text[]  NOT NULL DEFAULT '{murmur2,consistent,fnv1a}',
     one_writer_at  timestamptz,                    -- since when the proof does not hold: one writer at a time, for good
     one_writer_why text
+
+-- Records whose full name no contract of their topic knows, as many as the positions have passed.
+CREATE TABLE "@ignored" (
+    topic   text   NOT NULL,
+    name    text   NOT NULL,
+    nearest text,                                -- the known name that was probably meant
+    count   bigint NOT NULL,
+    PRIMARY KEY (topic, name)
 );
 
 -- The duplicates' window: one row a batch and partition, 32 bytes an event (8 offset, 16 identity, 8 content).

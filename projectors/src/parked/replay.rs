@@ -105,7 +105,7 @@ impl Workbench {
             let mut rows = self.reader.rows();
             let Ok(reading) = self.reader.read(&record, &mut rows) else { return Ok(None) };
             let verdict = match reading {
-                Reading::Ignored => Verdict::Leaves("ignored", None),
+                Reading::Ignored(_) => Verdict::Leaves("ignored", None),
                 Reading::Refused(blame) => Verdict::Fails(blame),
                 Reading::Event(row, identity) => {
                     let late = identity.filter(|_| !stored.decoded);

@@ -8,6 +8,7 @@ pub(crate) mod claims;
 mod decoding;
 mod doubt;
 mod generation;
+mod held;
 mod lanes;
 mod model;
 mod permission;
