@@ -52,7 +52,7 @@ async fn ids_and_keys_are_told_apart_by_their_bytes() {
             {"id": "framed", "record_key": null, "bytes": "00000000070261"},
         ])
     );
-    let parked = database.rows("SELECT reason FROM vitrina.parked").await;
+    let parked = database.rows("SELECT reason FROM \"event@1\".\"@parked\"").await;
     assert_eq!(parked, json!([]));
     assert!(vitrina.terminate().await.success());
 }

@@ -62,7 +62,7 @@ async fn schemas_that_apicurio_does_not_have() {
     Producer::new().send_all(&messages).await;
     let vitrina = folder.serve();
     database.eventually(EVENTS, &json!([{"events": 3}])).await;
-    let keys = "SELECT convert_from(key, 'UTF8') AS key FROM vitrina.parked ORDER BY id";
+    let keys = "SELECT convert_from(key, 'UTF8') AS key FROM \"balance@1\".\"@parked\" ORDER BY id";
     let keys = database.rows(keys).await;
     assert_eq!(
         keys,
@@ -95,7 +95,7 @@ async fn an_unknown_schema_holds_its_partition_alone() {
     let vitrina = folder.serve();
     let others = "SELECT count(*)::int AS done FROM balance.balance WHERE account_id <> 'p0' AND events = 20";
     database.eventually(others, &json!([{"done": 3}])).await;
-    let parked = "SELECT count(*)::int AS parked FROM vitrina.parked";
+    let parked = "SELECT count(*)::int AS parked FROM \"balance@1\".\"@parked\"";
     let waits = database.rows(parked).await;
     assert_eq!(
         waits,
@@ -133,7 +133,7 @@ async fn an_address_without_its_path_parks_nothing() {
     let folder = folder.write("vitrina.toml", &mended);
     let vitrina = folder.serve();
     database.eventually(EVENTS, &json!([{"events": 10}])).await;
-    assert_eq!(database.rows("SELECT 1 FROM vitrina.parked").await, json!([]));
+    assert_eq!(database.rows("SELECT 1 FROM \"balance@1\".\"@parked\"").await, json!([]));
     assert!(vitrina.terminate().await.success());
 }
 
@@ -168,7 +168,7 @@ async fn what_is_said_to_everything_parks_nothing_and_goes_on_when_mended() {
         proxy.set(Weather::Fair);
         database.eventually(EVENTS, &json!([{"events": 10 * (round + 1)}])).await;
     }
-    assert_eq!(database.rows("SELECT 1 FROM vitrina.parked").await, json!([]));
+    assert_eq!(database.rows("SELECT 1 FROM \"balance@1\".\"@parked\"").await, json!([]));
     assert!(vitrina.terminate().await.success());
 }
 
