@@ -173,7 +173,7 @@ impl Writer {
         };
         let stored = window::store(connection, self.duplicate_window, batch, part);
         within(patience, stored).await?;
-        let first = !*has_events && !part.range.is_empty();
+        let first = !*has_events && !part.range.is_empty() && !part.spans.is_empty();
         within(patience, ignored::count(connection, batch, part, first)).await?;
         self.commit(part, raised, change).await?;
         self.has_events |= first;

@@ -43,6 +43,7 @@ CREATE TABLE "@proof" (
     partitioners   text[]  NOT NULL DEFAULT '{murmur2,consistent,fnv1a}',
     one_writer_at  timestamptz,                    -- since when the proof does not hold: one writer at a time, for good
     one_writer_why text
+);
 
 -- Records whose full name no contract of their topic knows, as many as the positions have passed.
 CREATE TABLE "@ignored" (
