@@ -5,7 +5,7 @@ use std::ops::Range;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use vitrina_avro::{Decoder, Framed, Headers, Record, SchemaRef, encode_json};
-use vitrina_ingest::{Epoch, Offset, Span};
+use vitrina_ingest::{Batch, Epoch, Offset, Span};
 use vitrina_sql::waves::Waves;
 
 use super::events::{Event, RELATIONS};
@@ -272,9 +272,10 @@ impl World {
         partition: Option<i32>,
     ) -> EventBatch {
         let mut batch = EventBatch { rows: self.reader.rows(), ..EventBatch::default() };
+        let mut records = Batch::default();
         let topic = events.first().map_or("", |event| RELATIONS[event.relation].0);
         let (from, partition_number) = (self.next_offset, partition.unwrap_or_default());
-        batch.records.spans.push(Span {
+        records.spans.push(Span {
             topic: topic.into(),
             partition: partition_number,
             epoch: self.epoch,
@@ -306,13 +307,14 @@ impl World {
                 }
             };
             assert!(!matches!(reading, Reading::Refused(_)), "{reading:?}");
-            batch.add(0, batch.records.len(), Offset(event.offset), reading);
-            batch.records.add(0, &record);
+            batch.add(0, records.len(), Offset(event.offset), reading);
+            records.add(0, &record);
         }
         if partition.is_some() {
-            batch.spans.clone_from(&batch.records.spans);
+            batch.spans.clone_from(&records.spans);
             self.next_offset = batch.spans[0].to;
         }
+        batch.records = records.into();
         batch
     }
 

@@ -176,7 +176,7 @@ mod tests {
 
     use proptest::prelude::*;
     use vitrina_avro::Headers;
-    use vitrina_ingest::{Epoch, Span};
+    use vitrina_ingest::{Batch, Epoch, Span};
 
     use super::*;
     use crate::batch::{Content, Row};
@@ -189,7 +189,7 @@ mod tests {
 
     /// A batch of one event a record: key and partition.
     fn batch(records: &[(Option<&[u8]>, i32)]) -> (EventBatch, Part) {
-        let mut batch = EventBatch::default();
+        let (mut batch, mut log) = (EventBatch::default(), Batch::default());
         for (index, (key, partition)) in records.iter().enumerate() {
             let span = Span {
                 topic: "t".into(),
@@ -199,7 +199,7 @@ mod tests {
                 to: Offset(index as i64),
                 last_timestamp: None,
             };
-            batch.records.spans.push(span);
+            log.spans.push(span);
             let record = Record {
                 topic: "t",
                 partition: *partition,
@@ -209,7 +209,7 @@ mod tests {
                 value: None,
                 headers: Headers::default(),
             };
-            batch.records.add(index, &record);
+            log.add(index, &record);
             batch.events.push(Event {
                 span: index,
                 offset: Offset(index as i64),
@@ -219,7 +219,8 @@ mod tests {
                 duplicate: false,
             });
         }
-        batch.spans.clone_from(&batch.records.spans);
+        batch.spans.clone_from(&log.spans);
+        batch.records = log.into();
         let apply = (0..records.len() as u32).collect();
         let part =
             Part { range: 0..records.len(), spans: batch.spans.clone(), apply, ..Part::default() };
