@@ -22,8 +22,12 @@ SELECT json_build_object(
             'textual', t.typcategory = 'S',
             -- A domain has its base type's category; of an array or a range, it is the element that counts.
             'temporal', t.typcategory = 'D' OR format_type(a.atttypid, -1) ~ '^(date|time|ts).*(range|\[\])$',
+            -- Values that its order takes for equal are the same text; 1.0 and 1.00, or 0 and -0, would not be.
+            'exact', t.typtype = 'e' OR t.typnamespace = 'pg_catalog'::regnamespace AND (
+                t.typname IN ('bool', 'int2', 'int4', 'int8', 'date', 'time', 'timestamp', 'timestamptz', 'uuid', 'bytea')
+                OR t.typname IN ('text', 'varchar') AND coalesce(l.collisdeterministic, true)),
             'comment', col_description(c.oid, a.attnum)) ORDER BY a.attnum), '[]')
-        FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+        FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_collation l ON l.oid = a.attcollation
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
     'indexes', (
         SELECT coalesce(json_agg(json_build_object('primary', i.indisprimary, 'columns', k.columns)

@@ -17,6 +17,8 @@ pub(crate) struct Column {
     pub(crate) textual: bool,
     /// Whether its values may be read by the clock: dates, times, and arrays and ranges of them.
     pub(crate) temporal: bool,
+    /// Whether values that its type's order takes for equal are the same in every way.
+    pub(crate) exact: bool,
     pub(crate) comment: Option<String>,
 }
 

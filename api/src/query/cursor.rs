@@ -23,6 +23,17 @@ pub(crate) struct Cursor {
     serial: i64,
     query: String,
     last: Vec<Option<String>>,
+    /// How many rows that are the same as the last one were given already; of a SQL view, where more of them follow.
+    same: u64,
+}
+
+/// Where the page after a cursor begins.
+#[derive(Debug)]
+pub(crate) struct After {
+    pub(crate) last: Vec<Option<String>>,
+    /// Rows equal to it in all that is ordered by, to be passed over before those that are given; none where there are
+    /// no more of them.
+    pub(crate) same: Option<u64>,
 }
 
 impl Cursor {
@@ -31,13 +42,14 @@ impl Cursor {
         terms: &[Term<'_>],
         filters: &[Filter<'_>],
         last: Vec<Option<String>>,
+        same: u64,
     ) -> Self {
-        let order = terms.iter().map(Term::sql);
+        let order = terms.iter().map(Term::order_by);
         let mut tests: Vec<_> = filters.iter().map(Filter::canonical).collect();
         tests.sort_unstable();
         let query: Vec<_> = order.chain(["where".to_owned()]).chain(tests).collect();
         let query = fingerprint(query.iter().map(String::as_str));
-        Self { version: VERSION, view: view.name.clone(), serial: view.serial, query, last }
+        Self { version: VERSION, view: view.name.clone(), serial: view.serial, query, last, same }
     }
 
     /// The text that the caller gets.
@@ -45,13 +57,13 @@ impl Cursor {
         Ok(URL_SAFE_NO_PAD.encode(json(self)?))
     }
 
-    /// The values to go on after, if `text` is a cursor of this very query.
+    /// Where to go on, if `text` is a cursor of this very query.
     pub(crate) fn resume(
         text: &str,
         view: &View,
         terms: &[Term<'_>],
         filters: &[Filter<'_>],
-    ) -> Result<Vec<Option<String>>, Problem> {
+    ) -> Result<After, Problem> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok();
         let cursor: Option<Self> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let nul = |value: &Option<String>| value.as_ref().is_some_and(|value| value.contains('\0'));
@@ -61,10 +73,15 @@ impl Cursor {
             return Err(changed(view));
         }
         let last = std::mem::take(&mut cursor.last);
-        if cursor != Self::new(view, terms, filters, Vec::new()) || last.len() != terms.len() {
+        let same = std::mem::take(&mut cursor.same);
+        let no_offset = same > 0 && (!view.is_view || i64::try_from(same).is_err());
+        if cursor != Self::new(view, terms, filters, Vec::new(), 0)
+            || last.len() != terms.len()
+            || no_offset
+        {
             return Err(mismatch());
         }
-        Ok(last)
+        Ok(After { last, same: (same > 0).then_some(same) })
     }
 }
 

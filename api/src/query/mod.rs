@@ -11,7 +11,7 @@ mod parameter;
 pub(crate) mod path;
 
 pub(crate) use column::selected;
-pub(crate) use cursor::{Cursor, mismatch};
+pub(crate) use cursor::mismatch;
 pub(crate) use filter::Filter;
 pub(crate) use order::{create_index, spelled};
 pub(crate) use page::{Page, row_json};

@@ -1,5 +1,6 @@
 //! In which order rows come. Invariant: a table is only ever read in an order that one of its indexes walks, and the
-//! order is total: the key ends it.
+//! order is total: the key ends it, or of a SQL view, which has none, all of its columns do. Rows of a view that are equal
+//! in this order are the same in every column.
 
 use crate::catalogue::{Column, Index, Indexed, View};
 use crate::problem::{Kind, Problem};
@@ -16,12 +17,14 @@ pub(crate) struct Term<'v> {
     pub(crate) column: &'v Column,
     pub(crate) descending: bool,
     pub(crate) nulls_first: bool,
+    /// Whether the column is compared by its text: its type has no order, or one that takes different values for equal.
+    by_text: bool,
 }
 
 impl<'v> Term<'v> {
     /// In a direction, NULLs where Postgres puts them: last, or first when descending.
     fn new(column: &'v Column, descending: bool) -> Self {
-        Self { column, descending, nulls_first: descending }
+        Self { column, descending, nulls_first: descending, by_text: false }
     }
 
     fn parse(view: &'v View, name: &str, ways: &str) -> Result<Self, Problem> {
@@ -44,18 +47,38 @@ impl<'v> Term<'v> {
                 ));
             }
         };
-        Ok(Self { column, descending, nulls_first })
+        Ok(Self { column, descending, nulls_first, by_text: false })
     }
 
-    /// As `ORDER BY` and `CREATE INDEX` write it.
+    /// As `CREATE INDEX` writes it.
     pub(crate) fn sql(&self) -> String {
+        format!("{}{}", self.column.quoted, self.way())
+    }
+
+    /// As `ORDER BY` over a relation named `t` writes it.
+    pub(crate) fn order_by(&self) -> String {
+        format!("{}{}", self.value(), self.way())
+    }
+
+    /// What is compared, of a relation named `t`.
+    pub(crate) fn value(&self) -> String {
+        let text = if self.by_text { "::text COLLATE \"C\"" } else { "" };
+        format!("t.{}{text}", self.column.quoted)
+    }
+
+    /// The type of what is compared.
+    pub(crate) fn cast(&self) -> &'v str {
+        if self.by_text { "text" } else { &self.column.cast }
+    }
+
+    fn way(&self) -> String {
         let direction = if self.descending { " DESC" } else { "" };
         let nulls = match (self.nulls_first, self.descending) {
             (true, false) => " NULLS FIRST",
             (false, true) => " NULLS LAST",
             _ => "",
         };
-        format!("{}{direction}{nulls}", self.column.quoted)
+        format!("{direction}{nulls}")
     }
 }
 
@@ -103,6 +126,17 @@ pub(crate) fn plan<'v>(
         }
     }
     Ok(terms)
+}
+
+/// A planned order, of a SQL view followed by every column that it does not settle, so that only rows that are the same are
+/// equal in it.
+pub(crate) fn total<'v>(view: &'v View, planned: &[Term<'v>]) -> Vec<Term<'v>> {
+    let is_settled = |column: &Column| {
+        column.exact && planned.iter().any(|term| term.column.name == column.name)
+    };
+    let others = view.columns.iter().filter(|column| view.is_view && !is_settled(column));
+    let others = others.map(|column| Term { by_text: !column.exact, ..Term::new(column, false) });
+    planned.iter().copied().chain(others).collect()
 }
 
 /// The terms as `index` walks them forwards or backwards, if it does, once the constant columns are behind it.

@@ -5,7 +5,7 @@ use crate::database::{Binds, Statement};
 use crate::problem::{Kind, Problem};
 
 use super::column::selected;
-use super::cursor::Cursor;
+use super::cursor::{After, Cursor};
 use super::filter::Filter;
 use super::order::{self, Term};
 use super::parameter::Parameters;
@@ -18,11 +18,14 @@ const MAX_LIMIT: u32 = 500;
 pub(crate) struct Page<'v> {
     pub(crate) view: &'v View,
     pub(crate) filters: Vec<Filter<'v>>,
+    /// What an index is to walk.
     pub(crate) order: Vec<Term<'v>>,
     pub(crate) limit: u32,
+    /// The order with all that makes it total.
+    total: Vec<Term<'v>>,
     select: Vec<&'v Column>,
     /// The last row of the page before.
-    after: Option<Vec<Option<String>>>,
+    after: Option<After>,
 }
 
 impl<'v> Page<'v> {
@@ -31,21 +34,10 @@ impl<'v> Page<'v> {
         let select = selected(view, parameters.get("select"))?;
         let order = order::plan(view, parameters.get("order"), &constant(&filters))?;
         let limit = parameters.get("limit").map_or(Ok(DEFAULT_LIMIT), limit)?;
-        let after = match parameters.get("cursor") {
-            Some(_) if view.is_view => {
-                let detail =
-                    format!("`{}` has no key and so no cursor: ask with `limit` alone.", view.name);
-                return Err(Problem::of(
-                    Kind::UnknownParameter,
-                    "cursor",
-                    detail,
-                    ["select", "order", "limit"],
-                ));
-            }
-            Some(cursor) => Some(Cursor::resume(cursor, view, &order, &filters)?),
-            None => None,
-        };
-        Ok(Self { view, filters, order, limit, select, after })
+        let total = order::total(view, &order);
+        let resume = |cursor| Cursor::resume(cursor, view, &total, &filters);
+        let after = parameters.get("cursor").map(resume).transpose()?;
+        Ok(Self { view, filters, order, limit, total, select, after })
     }
 
     /// The columns that all rows of the list have one value in.
@@ -57,78 +49,145 @@ impl<'v> Page<'v> {
         self.after.is_some()
     }
 
-    /// `rows`: the JSON texts of one row more than the page holds; `last`: the order's values of the page's last row.
+    /// The cursor after a row of the page: `last`, the order's values of its last row, and how many of the page's rows
+    /// are the same as that one, where the next page begins with another.
+    pub(crate) fn cursor(&self, last: Vec<Option<String>>, same: u64) -> Cursor {
+        let before = self.after.as_ref().filter(|after| same > 0 && after.last == last);
+        let same = same.saturating_add(before.and_then(|after| after.same).unwrap_or(0));
+        Cursor::new(self.view, &self.total, &self.filters, last, same)
+    }
+
+    /// `rows`: the JSON texts of one row more than the page holds; `last`: the order's values of the page's last row;
+    /// `same`: how many of the page's rows are equal to the last one in them, 0 where the row after is not.
     pub(crate) fn statement(&self) -> Statement {
         let mut binds = Binds::default();
         let filters: Vec<_> =
             self.filters.iter().map(|filter| filter.condition(&mut binds)).collect();
         let end = format!("{} LIMIT {}", self.order_by(), self.limit + 1);
-        let range = |range: &Range| {
-            let conditions: Vec<_> = filters.iter().chain(range).map(String::as_str).collect();
+        let range = |Range { conditions, offset }: &Range| {
+            let conditions: Vec<_> = filters.iter().chain(conditions).map(String::as_str).collect();
             let conditions =
                 if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") };
-            format!("(SELECT t.* FROM {} t WHERE {conditions}{end})", self.view.relation)
+            let offset = offset.map(|rows| format!(" OFFSET {rows}")).unwrap_or_default();
+            format!("(SELECT t.* FROM {} t WHERE {conditions}{end}{offset})", self.view.relation)
         };
         let ranges: Vec<_> = self.ranges(&mut binds).iter().map(range).collect();
-        // A SQL view has no next page, and may be ordered by more columns than a function takes arguments.
-        let terms = if self.view.is_view { &[] } else { self.order.as_slice() };
-        let keys: Vec<_> =
-            terms.iter().map(|term| format!("t.{}::text", term.column.quoted)).collect();
+        let values: Vec<_> =
+            self.total.iter().map(|term| format!("{}::text", term.value())).collect();
+        // An array, because a SQL view may be ordered by more columns than a function takes arguments.
         let page = format!(
-            " CROSS JOIN (SELECT array_agg(data) AS rows, (array_agg(key))[{}] AS last FROM (SELECT {} AS data, json_build_array({}) AS key FROM ({}) t{end}) t) page",
-            self.limit,
-            row_json(&self.select),
-            keys.join(", "),
-            ranges.join(" UNION ALL "),
+            " CROSS JOIN (SELECT rows, keys[{limit}] AS last,
+                CASE WHEN keys[{limit}] = keys[{limit} + 1] THEN (SELECT count(*) FROM unnest(keys[:{limit}]) k WHERE k = keys[{limit}]) ELSE 0 END AS same
+              FROM (SELECT array_agg(data) AS rows, array_agg(key) AS keys
+                FROM (SELECT {data} AS data, to_json(ARRAY[{values}]::text[])::text AS key FROM ({ranges}) t{end}) t) page) page",
+            limit = self.limit,
+            data = row_json(&self.select),
+            values = values.join(", "),
+            ranges = ranges.join(" UNION ALL "),
         );
-        let text = Freshness::select(self.view, ", page.rows, page.last::text", &page, &mut binds);
+        let columns = ", page.rows, page.last, page.same";
+        let text = Freshness::select(self.view, columns, &page, &mut binds);
         Statement::free(text, binds)
     }
 
     fn order_by(&self) -> String {
-        let terms: Vec<_> = self.order.iter().map(|term| format!("t.{}", term.sql())).collect();
+        let terms: Vec<_> = self.total.iter().map(Term::order_by).collect();
         if terms.is_empty() { String::new() } else { format!(" ORDER BY {}", terms.join(", ")) }
     }
 
-    /// The rows after the cursor, cut where one index range ends and the next begins: those equal to it in all but the
-    /// last column, then in all but the last two, … So each range is found by the index, at any depth of the list,
-    /// in mixed directions and among NULLs, which no single row comparison can do.
+    /// The rows after the cursor.
     fn ranges(&self, binds: &mut Binds) -> Vec<Range> {
-        let Some(after) = &self.after else { return vec![Range::new()] };
-        let mut equal = Range::new();
-        let mut ranges = Vec::new();
-        for (term, last) in self.order.iter().zip(after) {
-            let Column { quoted, cast, nullable, .. } = term.column;
-            let (here, mut beyond) = match last {
-                Some(last) => {
-                    let value = binds.add(last, cast);
-                    let comparison = if term.descending { "<" } else { ">" };
-                    (
-                        format!("t.{quoted} = {value}"),
-                        vec![format!("t.{quoted} {comparison} {value}")],
-                    )
-                }
-                None => (format!("t.{quoted} IS NULL"), Vec::new()),
-            };
-            if *nullable && last.is_some() && !term.nulls_first {
-                beyond.push(format!("t.{quoted} IS NULL"));
-            }
-            if last.is_none() && term.nulls_first {
-                beyond.push(format!("t.{quoted} IS NOT NULL"));
-            }
-            ranges.extend(beyond.into_iter().map(|beyond| [equal.clone(), vec![beyond]].concat()));
-            equal.push(here);
+        let Some(after) = &self.after else { return vec![Range::default()] };
+        let mut bounds = Vec::new();
+        for (term, last) in self.total.iter().zip(&after.last) {
+            bounds.push(Bound::new(term, last.as_deref(), binds));
         }
+        let mut ranges =
+            if self.view.is_view { of_view(&bounds, after.same) } else { of_table(&bounds) };
         if ranges.is_empty() {
-            ranges.push(vec!["false".to_owned()]);
+            ranges.push(Range::of(vec!["false".to_owned()]));
         }
-        ranges.reverse();
         ranges
     }
 }
 
-/// Conditions that hold together.
-type Range = Vec<String>;
+/// Conditions that hold together, and rows that are passed over.
+#[derive(Debug, Default)]
+struct Range {
+    conditions: Vec<String>,
+    offset: Option<u64>,
+}
+
+impl Range {
+    fn of(conditions: Vec<String>) -> Self {
+        Self { conditions, offset: None }
+    }
+}
+
+/// What one column of the order says of rows, beside the last row of the page before.
+struct Bound {
+    here: String,
+    /// After it in this column; each condition is one range of an index.
+    beyond: Vec<String>,
+    /// Here or after it, in ranges of an index likewise.
+    from_here: Vec<String>,
+}
+
+impl Bound {
+    fn new(term: &Term<'_>, last: Option<&str>, binds: &mut Binds) -> Self {
+        let value = term.value();
+        let null = format!("{value} IS NULL");
+        let Some(last) = last else {
+            let beyond: Vec<_> =
+                term.nulls_first.then(|| format!("{value} IS NOT NULL")).into_iter().collect();
+            let from_here = [vec![null.clone()], beyond.clone()].concat();
+            return Self { here: null, beyond, from_here };
+        };
+        let bound = binds.add(last, term.cast());
+        let comparison = if term.descending { "<" } else { ">" };
+        let nulls: Vec<_> =
+            (term.column.nullable && !term.nulls_first).then_some(null).into_iter().collect();
+        let with_nulls = |condition| [vec![condition], nulls.clone()].concat();
+        Self {
+            here: format!("{value} = {bound}"),
+            beyond: with_nulls(format!("{value} {comparison} {bound}")),
+            from_here: with_nulls(format!("{value} {comparison}= {bound}")),
+        }
+    }
+}
+
+/// Cut where one index range ends and the next begins: those equal to the last row in all but the last column, then in all
+/// but the last two, … So each range is found by the index, at any depth of the list, in mixed directions and among NULLs,
+/// which no single row comparison can do.
+fn of_table(bounds: &[Bound]) -> Vec<Range> {
+    let mut equal: Vec<String> = Vec::new();
+    let mut ranges = Vec::new();
+    for Bound { here, beyond, .. } in bounds {
+        let range = |beyond: &String| Range::of([equal.clone(), vec![beyond.clone()]].concat());
+        ranges.extend(beyond.iter().map(range));
+        equal.push(here.clone());
+    }
+    ranges.reverse();
+    ranges
+}
+
+/// A view is computed once for each range, and has as many columns in its order as it has at all: so one range, or two where
+/// the first column, which an index below the view may be walked by, has NULLs after its values. Rows that are the same as
+/// the last one are a range of their own, where there are more of them than were given.
+fn of_view(bounds: &[Bound], same: Option<u64>) -> Vec<Range> {
+    let mut after = "false".to_owned();
+    for Bound { here, beyond, .. } in bounds.iter().rev() {
+        let beyond: Vec<_> = beyond.iter().map(|beyond| format!("{beyond} OR ")).collect();
+        after = format!("({}{here} AND {after})", beyond.concat());
+    }
+    let first = bounds.iter().take(1).flat_map(|first| &first.from_here);
+    let ranges = first.map(|first| Range::of(vec![first.clone(), after.clone()]));
+    let equal = same.map(|same| Range {
+        conditions: bounds.iter().map(|bound| bound.here.clone()).collect(),
+        offset: Some(same),
+    });
+    ranges.chain(equal).collect()
+}
 
 /// An expression that makes the JSON text of a row of `t`: the columns in the order asked, each as `to_jsonb` writes it.
 pub(crate) fn row_json(columns: &[&Column]) -> String {

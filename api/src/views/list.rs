@@ -14,7 +14,7 @@ use crate::database::{DatabaseError, get};
 use crate::json::json;
 use crate::problem::Problem;
 use crate::query::path;
-use crate::query::{Cursor, Page, Parameters};
+use crate::query::{Page, Parameters};
 
 pub(crate) async fn list(
     State(api): State<Api>,
@@ -44,8 +44,8 @@ async fn read(
     };
     let freshness = Freshness::of(Some(&row), &view)?;
     let rows = get::<Option<Vec<String>>>(&row, "rows")?.unwrap_or_default();
-    let next = match rows.len() > page.limit as usize && !view.is_view {
-        true => Some(next(&page, uri, parameters, get(&row, "last")?)?),
+    let next = match rows.len() > page.limit as usize {
+        true => Some(next(&page, uri, parameters, get(&row, "last")?, get(&row, "same")?)?),
         false => None,
     };
     let rows = &rows[..rows.len().min(page.limit as usize)];
@@ -59,15 +59,16 @@ async fn read(
     Ok(answer::found(body, &view, &freshness, headers, &query))
 }
 
-/// The address of the page after the row whose order values are `last`, a JSON array.
+/// The address of the page after the row whose order values are `last`, a JSON array; `same` as [`Page::cursor`] has it.
 fn next(
     page: &Page<'_>,
     uri: &Uri,
     parameters: &Parameters,
     last: &str,
+    same: i64,
 ) -> Result<String, Failure> {
     let last =
         serde_json::from_str(last).map_err(|error| DatabaseError::Other(error.to_string()))?;
-    let cursor = Cursor::new(page.view, &page.order, &page.filters, last).encode()?;
+    let cursor = page.cursor(last, same.unsigned_abs()).encode()?;
     Ok(format!("{}?{}", uri.path(), parameters.with_cursor(&cursor)))
 }

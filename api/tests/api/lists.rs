@@ -210,10 +210,10 @@ async fn the_index_that_a_problem_names_is_the_one_that_helps() {
 async fn a_sql_view_is_filtered_and_ordered_freely() {
     let stage = Stage::flight().await;
     let list =
-        stage.get("/v1/views/flight.late?order=hours.desc,delay&carrier=in.(KL,BA)&limit=1").await;
+        stage.get("/v1/views/flight.late?order=hours.desc,delay&carrier=in.(KL,BA)&limit=5").await;
     golden("sql-view", &list.json());
     assert!(!list.headers.contains_key("etag"));
-    stage.problem("/v1/views/flight.late?cursor=x", 400, "unknown-parameter").await;
+    stage.problem("/v1/views/flight.late?cursor=x", 400, "cursor-mismatch").await;
     stage.problem("/v1/views/flight.late/F1", 404, "not-found").await;
 }
 
