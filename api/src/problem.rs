@@ -23,6 +23,7 @@ pub(crate) enum Kind {
     GenerationChanged,
     TooExpensive,
     MethodNotAllowed,
+    NotImplemented,
     UriTooLong,
     HeadersTooLarge,
     Internal,
@@ -66,6 +67,9 @@ impl Kind {
             Self::TooExpensive => (S::BAD_REQUEST, "too-expensive", "The query takes too long"),
             Self::MethodNotAllowed => {
                 (S::METHOD_NOT_ALLOWED, "method-not-allowed", "This method is not possible here")
+            }
+            Self::NotImplemented => {
+                (S::NOT_IMPLEMENTED, "not-implemented", "This method is not known")
             }
             Self::UriTooLong => (S::URI_TOO_LONG, "uri-too-long", "The address is too long"),
             Self::HeadersTooLarge => (

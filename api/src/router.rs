@@ -43,12 +43,13 @@ impl Api {
     }
 
     fn furnish(&self, routes: Router<Self>) -> Router {
-        routes
-            .method_not_allowed_fallback(guard::method_not_allowed)
+        let routes = routes
             .layer(from_fn(guard::bounds))
             .layer(CatchPanicLayer::custom(guard::panicked))
             .layer(from_fn(guard::traced))
             .layer(from_fn(measure::measure))
-            .with_state(self.clone())
+            .with_state(self.clone());
+        // Only from outside of the routes can be seen which methods they have.
+        Router::new().fallback_service(routes).layer(from_fn(guard::methods))
     }
 }

@@ -8,7 +8,7 @@ use sqlx::Row;
 
 use super::view::View;
 use crate::database::{Binds, Database, DatabaseError, Statement};
-use crate::problem::{Kind, Problem, suggestion};
+use crate::problem::{Kind, Problem};
 
 /// All views at one moment.
 #[derive(Debug)]
@@ -34,11 +34,39 @@ impl Catalogue {
 
     pub(crate) fn view(&self, name: &str) -> Result<Arc<View>, Problem> {
         self.views.get(name).cloned().ok_or_else(|| {
-            let near = suggestion(name, self.views.keys().map(String::as_str));
+            let near = self.near(name);
             Problem::new(
                 Kind::UnknownView,
                 format!("There is no view `{name}`.{near} GET /v1/views lists all of them."),
             )
         })
+    }
+
+    /// ` Did you mean …?`: a table's name without its model's means that table, a model's all of its tables; else what is
+    /// close.
+    fn near(&self, name: &str) -> String {
+        let is_table = |view: &View| {
+            let whole = format!("{}.{}", view.model, view.table_name());
+            [view.table_name(), &whole].iter().any(|known| name.eq_ignore_ascii_case(known))
+        };
+        let is_model = |view: &View| name.eq_ignore_ascii_case(&view.model);
+        let means = |meant: &dyn Fn(&View) -> bool| -> Vec<&str> {
+            self.views.values().filter(|view| meant(view)).map(|view| &*view.name).collect()
+        };
+        let mut meant = means(&is_table);
+        if meant.is_empty() {
+            meant = means(&is_model);
+        }
+        if meant.is_empty() {
+            let tables = self.views.values().map(|view| (view.table_name(), &*view.name));
+            let names: BTreeMap<&str, &str> =
+                tables.chain(self.views.keys().map(|name| (&**name, &**name))).collect();
+            let near = vitrina_sql::nearest(name, names.keys().copied());
+            meant.extend(near.map(|near| names[near]));
+        }
+        match meant.is_empty() {
+            true => String::new(),
+            false => format!(" Did you mean `{}`?", meant.join("` or `")),
+        }
     }
 }

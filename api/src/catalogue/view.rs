@@ -66,6 +66,12 @@ impl View {
         self.columns.iter().map(|column| column.name.as_str())
     }
 
+    /// The table's name without its model's.
+    pub(crate) fn table_name(&self) -> &str {
+        let table = self.name.strip_prefix(&*self.model).and_then(|rest| rest.strip_prefix('.'));
+        table.unwrap_or(&self.name)
+    }
+
     /// The primary key's columns in its order; none for a SQL view.
     pub(crate) fn key(&self) -> Vec<&Column> {
         let primary = self.indexes.iter().find(|index| index.primary);

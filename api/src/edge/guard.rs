@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{Method, Response as HttpResponse, Uri};
+use axum::http::{HeaderValue, Method, Response as HttpResponse, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
@@ -53,6 +53,46 @@ pub(crate) async fn bounds(request: Request, next: Next) -> Result<Response, Pro
     Ok(next.run(request).await)
 }
 
+/// What HTTP itself knows.
+const METHODS: [Method; 9] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::DELETE,
+    Method::PATCH,
+    Method::OPTIONS,
+    Method::TRACE,
+    Method::CONNECT,
+];
+
+/// Names the methods that an address has, to who asks for them and to who tried another one.
+pub(crate) async fn methods(request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    if !METHODS.contains(&method) {
+        let detail = format!("{method} is no method of HTTP: GET reads, and POST decides.");
+        return Problem::new(Kind::NotImplemented, detail).into_response();
+    }
+    let response = next.run(request).await;
+    if response.status() != StatusCode::METHOD_NOT_ALLOWED {
+        return response;
+    }
+    let allow = response.headers().get(header::ALLOW).and_then(|allow| allow.to_str().ok());
+    let routes = allow.unwrap_or_default().split(',').filter(|route| !route.is_empty());
+    let possible = routes.chain(["OPTIONS"]).collect::<Vec<_>>().join(", ");
+    let mut response = match method {
+        Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
+        _ => {
+            let detail = format!("{method} is not possible here; possible are: {possible}.");
+            Problem::new(Kind::MethodNotAllowed, detail).into_response()
+        }
+    };
+    if let Ok(allow) = HeaderValue::from_str(&possible) {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    response
+}
+
 /// Lets the log name the request that something went wrong in, and with it the view.
 pub(crate) async fn traced(request: Request, next: Next) -> Response {
     let span = tracing::error_span!("request", method = %request.method(), uri = %request.uri());
@@ -83,13 +123,6 @@ fn unknown(uri: &Uri, way: &str) -> Problem {
         false => format!("Nothing is served at {path}. {way}"),
     };
     Problem::new(Kind::UnknownRoute, detail)
-}
-
-pub(crate) async fn method_not_allowed(method: Method) -> Problem {
-    Problem::new(
-        Kind::MethodNotAllowed,
-        format!("{method} is not possible here: the header Allow lists what is."),
-    )
 }
 
 /// A handler panicked: the log has the details, the caller an answer.

@@ -1,5 +1,7 @@
 //! `column=op.value`. Invariant: a filter means what the SQL comparison of that name means, NULLs included.
 
+use std::iter;
+
 use crate::catalogue::Column;
 use crate::database::{Binds, Statement};
 use crate::problem::{Kind, Problem};
@@ -14,6 +16,9 @@ const LIST: &str = "in.(a,%22b,c%22)";
 const MAX_SHOWN: usize = 100;
 /// Each value of a list is bound by itself.
 const MAX_LIST: usize = 1000;
+
+/// Nobody means the text, and nothing is equal to NULL.
+const NULL: &str = "compares with the text `null`, which a missing value is not: write `is.null` or `not.is.null`, and `in.(%22null%22)` for the text.";
 
 /// Words that Postgres takes for a time by its clock.
 const CLOCK: [&str; 4] = ["now", "today", "tomorrow", "yesterday"];
@@ -47,7 +52,7 @@ impl<'v> Filter<'v> {
             Problem::of(Kind::BadValue, parameter, detail, allowed.iter().copied())
         };
         let test = match operator {
-            "in" => Test::In(list(value).map_err(|why| {
+            "in" => Test::In(list(column, value).map_err(|why| {
                 refuse(format!("`{parameter}=in.{}` {why}", shortened(value)), &[LIST])
             })?),
             "is" => Test::Is(
@@ -61,6 +66,9 @@ impl<'v> Filter<'v> {
             }
             _ => match COMPARISONS.iter().find(|(name, _)| *name == operator && test.contains('.'))
             {
+                Some(_) if is_null(column, value) => {
+                    return Err(refuse(format!("`{parameter}={text}` {NULL}"), &[]));
+                }
                 Some((_, sql)) => Test::Compare(sql, value.to_owned()),
                 None => {
                     let detail = format!(
@@ -146,6 +154,11 @@ impl<'v> Filter<'v> {
     }
 }
 
+/// Whether a value is written that looks like NULL, of a type that has no such value of its own.
+fn is_null(column: &Column, value: &str) -> bool {
+    value.eq_ignore_ascii_case("null") && !matches!(column.cast.as_str(), "json" | "jsonb")
+}
+
 fn clock_word(word: &str) -> Option<&'static str> {
     CLOCK.into_iter().find(|known| known.eq_ignore_ascii_case(word))
 }
@@ -185,11 +198,21 @@ fn pattern(column: &Column, value: &str) -> Result<String, String> {
             "ends in a backslash that escapes nothing: write `\\\\` for a backslash.".into()
         );
     }
-    Ok(value.replace('*', "%"))
+    let mut pattern = String::with_capacity(value.len());
+    let mut characters = value.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '*' => pattern.push('%'),
+            // What it escapes, a star among it, is itself.
+            '\\' => pattern.extend(iter::once('\\').chain(characters.next())),
+            other => pattern.push(other),
+        }
+    }
+    Ok(pattern)
 }
 
 /// The items of `(a,"b,c")`; `\` in quotes takes the next character as it is.
-fn list(text: &str) -> Result<Vec<String>, String> {
+fn list(column: &Column, text: &str) -> Result<Vec<String>, String> {
     let malformed = || {
         "is not a list: write `in.(a,b)`, and `\"`, which an address writes as %22, around a value that holds a comma."
             .to_owned()
@@ -202,6 +225,9 @@ fn list(text: &str) -> Result<Vec<String>, String> {
     }
     loop {
         let (value, after) = item(rest).ok_or_else(malformed)?;
+        if !rest.starts_with('"') && is_null(column, &value) {
+            return Err(NULL.to_owned());
+        }
         values.push(value);
         if values.len() > MAX_LIST {
             return Err(format!("lists more than {MAX_LIST} values: ask in several requests."));

@@ -21,6 +21,8 @@ pub(crate) struct Page<'v> {
     /// What an index is to walk.
     pub(crate) order: Vec<Term<'v>>,
     pub(crate) limit: u32,
+    /// What the caller is told about it, where it is not what was asked.
+    pub(crate) note: Option<String>,
     /// The order with all that makes it total.
     total: Vec<Term<'v>>,
     select: Vec<&'v Column>,
@@ -33,11 +35,18 @@ impl<'v> Page<'v> {
         let filters = parameters.filters(view)?;
         let select = selected(view, parameters.get("select"))?;
         let order = order::plan(view, parameters.get("order"), &constant(&filters))?;
-        let limit = parameters.get("limit").map_or(Ok(DEFAULT_LIMIT), limit)?;
+        let asked = parameters.get("limit");
+        let limit = asked.map_or(Ok(DEFAULT_LIMIT), limit)?;
+        let note = asked.filter(|_| limit > MAX_LIMIT).map(|asked| {
+            format!(
+                "A page has at most {MAX_LIMIT} rows, so `limit={asked}` was taken as {MAX_LIMIT}."
+            )
+        });
+        let limit = limit.min(MAX_LIMIT);
         let total = order::total(view, &order);
         let resume = |cursor| Cursor::resume(cursor, view, &total, &filters);
         let after = parameters.get("cursor").map(resume).transpose()?;
-        Ok(Self { view, filters, order, limit, total, select, after })
+        Ok(Self { view, filters, order, limit, note, total, select, after })
     }
 
     /// The columns that all rows of the list have one value in.
@@ -211,7 +220,7 @@ fn limit(text: &str) -> Result<u32, Problem> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     // All digits and no u32: only too large.
     match digits.then(|| text.parse().unwrap_or(u32::MAX)) {
-        Some(limit @ 1..) => Ok(limit.min(MAX_LIMIT)),
+        Some(limit @ 1..) => Ok(limit),
         _ => {
             let detail =
                 format!("`limit` is `{text}`: write a whole number from 1 to {MAX_LIMIT}.");

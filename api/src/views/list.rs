@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
+use serde::Serialize;
 
 use crate::answer;
 use crate::answer::refusal;
@@ -15,6 +16,15 @@ use crate::json::json;
 use crate::problem::Problem;
 use crate::query::path;
 use crate::query::{Page, Parameters};
+
+/// What an answer says of its page.
+#[derive(Serialize)]
+struct Told<'a> {
+    limit: u32,
+    next: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'a str>,
+}
 
 pub(crate) async fn list(
     State(api): State<Api>,
@@ -50,10 +60,9 @@ async fn read(
     };
     let rows = &rows[..rows.len().min(page.limit as usize)];
     let body = format!(
-        r#"{{"data":[{}],"page":{{"limit":{},"next":{}}},"meta":{}}}"#,
+        r#"{{"data":[{}],"page":{},"meta":{}}}"#,
         rows.join(","),
-        page.limit,
-        json(&next)?,
+        json(&Told { limit: page.limit, next, note: page.note.as_deref() })?,
         json(&freshness)?
     );
     Ok(answer::found(body, &view, &freshness, headers, &query))

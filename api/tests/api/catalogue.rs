@@ -59,3 +59,35 @@ async fn a_swap_is_followed_by_the_very_next_request() {
     stage.run("DELETE FROM vitrina.generation; DELETE FROM vitrina.model").await;
     stage.problem("/v1/views/flight", 404, "unknown-view").await;
 }
+
+#[tokio::test]
+async fn an_unknown_view_names_the_one_that_is_meant() {
+    let mut stage = Stage::flight().await;
+    stage.generation("loan", 1, "CREATE TABLE loan_per_day (day date PRIMARY KEY); CREATE TABLE fine (id int PRIMARY KEY)").await;
+    for (name, meant) in [
+        ("leg", "`flight.leg`"),
+        ("late", "`flight.late`"),
+        ("loan_per_day", "`loan.loan_per_day`"),
+        ("loan_per_dya", "`loan.loan_per_day`"),
+        ("LOAN.loan_per_day", "`loan.loan_per_day`"),
+        ("Flight", "`flight`"),
+        ("flight.flight", "`flight`"),
+        ("flihgt", "`flight`"),
+        ("flight.lat", "`flight.late`"),
+        ("loan", "`loan.fine` or `loan.loan_per_day`"),
+    ] {
+        for uri in [
+            format!("/v1/views/{name}"),
+            format!("/v1/schemas/{name}"),
+            format!("/v1/views/{name}/1"),
+        ] {
+            let problem = stage.problem(&uri, 404, "unknown-view").await;
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(detail.contains(&format!("Did you mean {meant}?")), "{uri}: {detail}");
+        }
+    }
+    for name in ["nothing_like_it", "%20"] {
+        let problem = stage.problem(&format!("/v1/views/{name}"), 404, "unknown-view").await;
+        assert!(!problem["detail"].as_str().unwrap().contains("Did you mean"), "{problem}");
+    }
+}

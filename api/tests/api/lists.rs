@@ -94,6 +94,10 @@ async fn what_does_not_fit_is_refused_by_name() {
         ("delay=5", "bad-value", "delay"),
         ("delay=eq", "bad-value", "delay"),
         ("delay=is.5", "bad-value", "delay"),
+        ("delay=eq.null", "bad-value", "delay"),
+        ("gate=eq.null", "bad-value", "gate"),
+        ("gate=not.neq.NULL", "bad-value", "gate"),
+        ("gate=in.(A1,null)", "bad-value", "gate"),
         ("delay=is.true", "bad-value", "delay"),
         ("delay=like.5*", "bad-value", "delay"),
         ("stops=like.5*", "bad-value", "stops"),
@@ -135,6 +139,13 @@ async fn what_does_not_fit_is_refused_by_name() {
     assert!(problem.contains("more than 1000 values") && problem.len() < 300, "{problem}");
     // Words of the clock are words like others in a text, and fixed words of time are no clock's.
     for query in ["carrier=eq.now", "departs_at=lt.infinity", "departs_at=gt.epoch"] {
+        assert_eq!(stage.get(&format!("/v1/views/flight?{query}")).await.status, 200, "{query}");
+    }
+    for query in ["gate=eq.null", "gate=neq.Null", "delay=eq.null", "delay=in.(null)"] {
+        let problem = stage.problem(&format!("/v1/views/flight?{query}"), 400, "bad-value").await;
+        assert!(problem["detail"].as_str().unwrap().contains("`is.null`"), "{problem}");
+    }
+    for query in ["gate=in.(%22null%22)", "stops=eq.null", "gate=eq.nullify", "gate=like.null"] {
         assert_eq!(stage.get(&format!("/v1/views/flight?{query}")).await.status, 200, "{query}");
     }
     golden("bad-value", &stage.problem("/v1/views/flight?delay=eq.soon", 400, "bad-value").await);
@@ -261,4 +272,55 @@ async fn names_and_types_that_need_care() {
         [json!(149)]
     );
     stage.problem("/v1/views/odd.Odd.Name?p=eq.%7B%7D", 400, "bad-value").await;
+}
+
+#[tokio::test]
+async fn a_star_stands_for_any_text_and_an_escaped_one_for_itself() {
+    let mut stage = Stage::empty().await;
+    let texts = ["a*b", "ab", "a%b", "a_b", r"a\b", "*"];
+    let rows: Vec<_> = texts.iter().map(|text| format!("('{text}')")).collect();
+    stage
+        .generation(
+            "word",
+            1,
+            &format!(
+                "CREATE TABLE word (t text PRIMARY KEY); INSERT INTO word VALUES {}",
+                rows.join(", ")
+            ),
+        )
+        .await;
+    for (pattern, expected) in [
+        (r"a\*b", vec!["a*b"]),
+        (r"\*", vec!["*"]),
+        ("*", texts.to_vec()),
+        (r"*\**", vec!["*", "a*b"]),
+        (r"a\%b", vec!["a%b"]),
+        (r"a\_b", vec!["a_b"]),
+        (r"a\\b", vec![r"a\b"]),
+        (r"a\\*", vec![r"a\b"]),
+        ("a_b", vec!["a%b", "a*b", r"a\b", "a_b"]),
+    ] {
+        let encoded = pattern.replace('%', "%25").replace('\\', "%5C");
+        let mut found = stage.column(&format!("/v1/views/word?t=like.{encoded}"), "t").await;
+        let mut expected: Vec<_> = expected.into_iter().map(|text| json!(text)).collect();
+        found.sort_by_key(Value::to_string);
+        expected.sort_by_key(Value::to_string);
+        assert_eq!(found, expected, "{pattern}");
+    }
+}
+
+#[tokio::test]
+async fn a_limit_that_is_not_kept_is_told() {
+    let stage = Stage::flight().await;
+    for limit in ["501", "1000", "99999999999999999999999"] {
+        let page =
+            stage.get(&format!("/v1/views/flight?limit={limit}")).await.json()["page"].clone();
+        assert_eq!(page["limit"], 500, "{page}");
+        let note = page["note"].as_str().unwrap();
+        assert!(note.contains(limit) && note.contains("500"), "{page}");
+    }
+    for limit in ["", "limit=1", "limit=500"] {
+        let page = stage.get(&format!("/v1/views/flight?{limit}")).await.json()["page"].clone();
+        assert!(page.get("note").is_none(), "{page}");
+    }
 }

@@ -57,9 +57,6 @@ async fn what_is_not_ours_is_a_problem_too() {
     let admin = stage.admin(Access::Off);
     let problem = ask(&admin, "/v1/views").await.problem("/v1/views", 404, "unknown-route");
     assert!(!problem["detail"].as_str().unwrap().contains("GET /v1/views"), "{problem}");
-    let post = stage.send(Request::post("/v1/views/flight").body(Body::empty()).unwrap()).await;
-    post.problem("post", 405, "method-not-allowed");
-    assert_eq!(post.header("allow"), "GET,HEAD");
     stage
         .problem(
             &format!("/v1/views/flight?carrier=eq.{}", "a".repeat(40_000)),
@@ -72,6 +69,41 @@ async fn what_is_not_ours_is_a_problem_too() {
         .body(Body::empty())
         .unwrap();
     stage.send(large).await.problem("headers", 431, "headers-too-large");
+}
+
+#[tokio::test]
+async fn methods_that_are_not_possible_name_those_that_are() {
+    let stage = Stage::flight().await;
+    let admin = stage.admin(Access::Local);
+    let ask = async |method: &str, uri: &str| {
+        let request = Request::builder().method(method).uri(uri).body(Body::empty()).unwrap();
+        let router = if uri.starts_with("/admin") { &admin } else { &stage.router };
+        Answer::to(router.clone(), request).await
+    };
+    for (uri, allow) in [
+        ("/v1/views", "GET, HEAD, OPTIONS"),
+        ("/v1/views/flight", "GET, HEAD, OPTIONS"),
+        ("/v1/views/flight/F1", "GET, HEAD, OPTIONS"),
+        ("/v1/schemas/flight", "GET, HEAD, OPTIONS"),
+        ("/livez", "GET, HEAD, OPTIONS"),
+        ("/admin/v1/models/flight/pause", "POST, OPTIONS"),
+        ("/admin/v1/parked/1", "GET, HEAD, OPTIONS"),
+    ] {
+        for method in ["DELETE", "PUT", "PATCH", "TRACE"] {
+            let answer = ask(method, uri).await;
+            let problem = answer.problem(uri, 405, "method-not-allowed");
+            assert_eq!(answer.header("allow"), allow, "{method} {uri}");
+            assert!(problem["detail"].as_str().unwrap().contains(allow), "{problem}");
+        }
+        let answer = ask("OPTIONS", uri).await;
+        assert_eq!((answer.status.as_u16(), answer.header("allow")), (204, allow), "{uri}");
+        for method in ["BREW", "get", "PROPFIND", "G"] {
+            ask(method, uri).await.problem(uri, 501, "not-implemented");
+        }
+    }
+    ask("DELETE", "/nowhere").await.problem("/nowhere", 404, "unknown-route");
+    let head = ask("HEAD", "/v1/views/flight").await;
+    assert_eq!((head.status.as_u16(), head.text.as_str()), (200, ""));
 }
 
 #[tokio::test]
