@@ -31,6 +31,9 @@ struct Cli {
     /// The configuration file; else VITRINA_CONFIG, else ./vitrina.toml, else defaults.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// How the log is written to standard error; else text on a terminal, and JSON elsewhere.
+    #[arg(long, global = true, value_name = "FORMAT")]
+    log_format: Option<telemetry::Format>,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -86,13 +89,14 @@ fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<(), Failure> {
+    let format = cli.log_format;
     let config = || {
         config::Config::load(cli.config.as_deref())
             .map_err(|found| Failure::Usage(found.join("\n")))
     };
     match cli.verb {
-        Verb::Demo(arguments) => demo::run(arguments).await,
-        Verb::Serve(arguments) => serve::run(arguments, config()?).await,
+        Verb::Demo(arguments) => demo::run(arguments, format).await,
+        Verb::Serve(arguments) => serve::run(arguments, config()?, format).await,
         Verb::Check(arguments) => check::run(arguments, config()?).await,
         Verb::Publish(arguments) => publish::run(arguments, config()?).await,
         Verb::Status(arguments) => status::run(arguments, config()?).await,

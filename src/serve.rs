@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -40,15 +39,19 @@ enum Role {
     Query,
 }
 
-pub(crate) async fn run(arguments: Arguments, config: Config) -> Result<(), Failure> {
-    telemetry::start("info");
+pub(crate) async fn run(
+    arguments: Arguments,
+    config: Config,
+    format: Option<telemetry::Format>,
+) -> Result<(), Failure> {
+    telemetry::start("info", format);
     let definitions = match arguments.only {
         Some(Role::Query) => None,
         _ => Some(load(&config)?),
     };
     let shutdown = shutdown_on_signals()?;
-    let queries = arguments.only != Some(Role::Project);
-    Instance { config, broker: BrokerKind::Kafka, queries, shutdown }.run(definitions).await
+    let listeners = Listeners::bind(&config, arguments.only != Some(Role::Project)).await?;
+    Instance { config, broker: BrokerKind::Kafka, shutdown }.run(definitions, listeners).await
 }
 
 /// Reads the definitions; each finding is logged, and nothing that could run is an error.
@@ -80,7 +83,7 @@ fn load(config: &Config) -> Result<Definitions, Failure> {
     Ok(loaded)
 }
 
-pub(crate) fn shutdown_on_signals() -> anyhow::Result<CancellationToken> {
+fn shutdown_on_signals() -> anyhow::Result<CancellationToken> {
     let shutdown = CancellationToken::new();
     let (mut terminate, mut interrupt) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -109,21 +112,52 @@ pub(crate) fn shutdown_on_signals() -> anyhow::Result<CancellationToken> {
     Ok(shutdown)
 }
 
+/// Where an instance is asked; bound before anything else begins, so that an address in use ends the start.
+pub(crate) enum Listeners {
+    /// Views and admin routes at one address.
+    Joint(TcpListener),
+    Apart {
+        /// None where only the consumers run.
+        queries: Option<TcpListener>,
+        admin: TcpListener,
+    },
+}
+
+impl Listeners {
+    async fn bind(config: &Config, queries: bool) -> Result<Self, Failure> {
+        let bind = async |address, setting| {
+            TcpListener::bind(address).await.map_err(|error| {
+                Failure::Usage(format!(
+                    "{address} ({setting}) cannot be listened on: {error}; end what listens there, or set another address"
+                ))
+            })
+        };
+        let (listen, admin) = (config.listen, config.admin_listen);
+        if queries && listen == admin {
+            return Ok(Self::Joint(bind(listen, "http.listen").await?));
+        }
+        let queries = if queries { Some(bind(listen, "http.listen").await?) } else { None };
+        Ok(Self::Apart { queries, admin: bind(admin, "http.admin_listen").await? })
+    }
+}
+
 /// One process of the service.
 pub(crate) struct Instance {
     pub(crate) config: Config,
     pub(crate) broker: BrokerKind,
-    /// Whether the API's views are served, too.
-    pub(crate) queries: bool,
     pub(crate) shutdown: CancellationToken,
 }
 
 impl Instance {
     /// Serves until the shutdown.
-    pub(crate) async fn run(self, definitions: Option<Definitions>) -> Result<(), Failure> {
+    pub(crate) async fn run(
+        self,
+        definitions: Option<Definitions>,
+        listeners: Listeners,
+    ) -> Result<(), Failure> {
         let ready = Arc::new(AtomicBool::new(false));
         let desk = desk::open(&self.config)?;
-        let api = tokio::spawn(self.serve_api(ready.clone(), &desk).await?);
+        let api = tokio::spawn(self.serve_api(ready.clone(), &desk, listeners)?);
         let projected = match definitions {
             Some(definitions) => self.project(definitions, &ready, desk).await,
             None => {
@@ -137,11 +171,12 @@ impl Instance {
         projected
     }
 
-    /// Binds the listeners, so that a port in use ends the start, and gives the task that serves them.
-    async fn serve_api(
+    /// The task that serves what is asked at the listeners.
+    fn serve_api(
         &self,
         ready: Arc<AtomicBool>,
         desk: &Desk,
+        listeners: Listeners,
     ) -> Result<impl Future<Output = ()> + use<>, Failure> {
         let thresholds = self.config.health.clone();
         let settings = ApiSettings {
@@ -152,7 +187,7 @@ impl Instance {
         let api =
             Api::new(settings).map_err(|error| Failure::Usage(format!("postgres.url: {error}")))?;
         let metrics = telemetry::metrics()?;
-        let (listen, admin) = (self.config.listen, self.config.admin_listen);
+        let admin = self.config.admin_listen;
         let operators = Operators {
             access: Access::new(admin, self.config.admin_token.as_deref()),
             desk: desk.clone(),
@@ -164,23 +199,14 @@ impl Instance {
                             http.admin_token is not set"
             );
         }
-        let mut servers = Vec::new();
-        let bind = |address, setting: &'static str| async move {
-            let bound = TcpListener::bind(address).await;
-            bound.with_context(|| format!("{address} ({setting}) cannot be listened on"))
-        };
-        if listen == admin && self.queries {
-            servers
-                .push((bind(listen, "http.listen").await?, api.joint_router(metrics, operators)));
-        } else {
-            if self.queries {
-                servers.push((bind(listen, "http.listen").await?, api.router()));
+        let servers = match listeners {
+            Listeners::Joint(listener) => vec![(listener, api.joint_router(metrics, operators))],
+            Listeners::Apart { queries, admin } => {
+                let queries = queries.map(|listener| (listener, api.router()));
+                let admin = (admin, api.admin_router(metrics, operators));
+                queries.into_iter().chain([admin]).collect()
             }
-            servers.push((
-                bind(admin, "http.admin_listen").await?,
-                api.admin_router(metrics, operators),
-            ));
-        }
+        };
         for (listener, _) in &servers {
             if let Ok(address) = listener.local_addr() {
                 tracing::info!("listening on http://{address}");
@@ -219,7 +245,6 @@ impl Instance {
         for proposal in &models {
             board.set(&proposal.model, State::Starting, None);
         }
-        ready.store(true, Ordering::Relaxed);
         if !self.meet(&models, &board, async || self.meet_postgres(&pool).await).await? {
             return Ok(());
         }
@@ -229,6 +254,8 @@ impl Instance {
             return Err(Failure::No(NONE_LOADS.to_owned()));
         }
         self.leave_those_without_a_file(&live, &definitions, &board);
+        board.announce(&pool).await;
+        ready.store(true, Ordering::Relaxed);
         let publishing = tokio::spawn(board.clone().publish(pool.clone(), self.shutdown.clone()));
         if self.meet(&models, &board, async || self.meet_kafka(&pool).await).await? {
             let service = Arc::new(Service {

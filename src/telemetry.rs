@@ -1,4 +1,4 @@
-//! Logs: JSON lines where standard error is not a terminal, readable lines where it is. `RUST_LOG` filters. Metrics: one
+//! Logs: lines for people on a terminal, JSON lines elsewhere, or as `--log-format` says. `RUST_LOG` filters. Metrics: one
 //! recorder for the process.
 
 use std::io::IsTerminal as _;
@@ -9,14 +9,22 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use tracing_subscriber::EnvFilter;
 
-pub(crate) fn start(default: &str) {
+/// How a line of the log is written.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+pub(crate) fn start(default: &str, format: Option<Format>) {
+    let is_terminal = std::io::stderr().is_terminal();
+    let format = format.unwrap_or(if is_terminal { Format::Text } else { Format::Json });
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second start, in a test, keeps the first one's subscriber.
-    let _ = if std::io::stderr().is_terminal() {
-        logs.with_target(false).compact().try_init()
-    } else {
-        logs.json().flatten_event(true).try_init()
+    let _ = match format {
+        Format::Text => logs.with_target(false).with_ansi(is_terminal).compact().try_init(),
+        Format::Json => logs.json().flatten_event(true).try_init(),
     };
 }
 

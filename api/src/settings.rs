@@ -15,7 +15,7 @@ pub struct ApiSettings {
     pub statement_timeout: Duration,
     /// Requests answered at a time; what comes on top gets 503 at once.
     pub max_concurrent: usize,
-    /// Set by the process once its definitions are loaded: `/readyz` says 503 until then.
+    /// Set by the process once its definitions are loaded and its models' states are told: `/readyz` says 503 until then.
     pub definitions_loaded: Arc<AtomicBool>,
     /// When `/healthz` calls a model unwell.
     pub thresholds: Thresholds,

@@ -8,12 +8,15 @@ mod scenario;
 mod views;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use sqlx::PgPool;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use vitrina_avro::RegistrySettings;
 use vitrina_ingest::{BrokerKind, KafkaSettings, MockBroker};
@@ -22,19 +25,19 @@ use vitrina_projectors::Definitions;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::output::say;
-use crate::serve::{Instance, shutdown_on_signals};
+use crate::serve::{Instance, Listeners};
 use crate::{definitions, telemetry};
 use feed::{Fed, Feed};
 use views::Views;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Where the API listens.
-    #[arg(long, default_value = "127.0.0.1:8080", value_name = "A:P")]
-    listen: SocketAddr,
-    /// Events a second.
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    rate: u32,
+    /// Where the API listens; else at port 8080, or the next one that is free.
+    #[arg(long, value_name = "A:P")]
+    listen: Option<SocketAddr>,
+    /// Events a second; else 50, or with --exit as many as it can.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_RATE)))]
+    rate: Option<u32>,
     /// How many events to produce; without end where none is given.
     #[arg(long)]
     events: Option<u64>,
@@ -43,14 +46,98 @@ pub(crate) struct Arguments {
     exit: bool,
 }
 
+impl Arguments {
+    fn rate(&self) -> u32 {
+        self.rate.unwrap_or(if self.exit { MAX_RATE } else { RATE })
+    }
+}
+
 /// Partitions of each topic.
 const PARTITIONS: i32 = 4;
 
-pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    telemetry::start("warn");
-    let definitions = definitions::embedded();
-    let shutdown = shutdown_on_signals()?;
+const RATE: u32 = 50;
+const MAX_RATE: u32 = 100_000;
+/// The port that is tried first, and how many after it.
+const PORT: u16 = 8080;
+const PORTS: u16 = 100;
+/// How long the service may take to end before it is left alone, well within what a person waits.
+const FAREWELL: Duration = Duration::from_secs(8);
+
+pub(crate) async fn run(
+    arguments: Arguments,
+    format: Option<telemetry::Format>,
+) -> Result<(), Failure> {
+    telemetry::start("warn", format);
+    let shutdown = CancellationToken::new();
+    let signalled = end_on_signals(shutdown.clone())?;
+    let listener = listen(arguments.listen).await?;
     let postgres = postgres::Postgres::start().await?;
+    let done = tokio::select! {
+        done = perform(&arguments, listener, &postgres.url, &shutdown) => done,
+        () = overdue(&shutdown) => Ok(()),
+    };
+    shutdown.cancel();
+    postgres.stop().await;
+    if signalled.is_cancelled() {
+        say("\nGoodbye. Nothing is left behind.")?;
+    }
+    done
+}
+
+/// The first signal ends the demo, and no other one keeps it from putting everything away. The answer is cancelled once
+/// one has come.
+fn end_on_signals(shutdown: CancellationToken) -> std::io::Result<CancellationToken> {
+    let signalled = CancellationToken::new();
+    let kinds = [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+        SignalKind::quit(),
+    ];
+    for kind in kinds {
+        let mut signals = signal(kind)?;
+        let (shutdown, signalled) = (shutdown.clone(), signalled.clone());
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                signalled.cancel();
+                shutdown.cancel();
+            }
+        });
+    }
+    Ok(signalled)
+}
+
+async fn overdue(shutdown: &CancellationToken) {
+    shutdown.cancelled().await;
+    tokio::time::sleep(FAREWELL).await;
+}
+
+/// Listens where it is asked for, else wherever there is room.
+async fn listen(asked: Option<SocketAddr>) -> Result<TcpListener, Failure> {
+    if let Some(address) = asked {
+        return TcpListener::bind(address).await.map_err(|error| {
+            Failure::Usage(format!(
+                "--listen {address} cannot be listened on: {error}; give another address, 127.0.0.1:0 takes any free port"
+            ))
+        });
+    }
+    for port in PORT..PORT + PORTS {
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+            Err(error) if error.kind() == ErrorKind::AddrInUse => {}
+            bound => return Ok(bound?),
+        }
+    }
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?)
+}
+
+/// Everything but Postgres, from its beginning to its end.
+async fn perform(
+    arguments: &Arguments,
+    listener: TcpListener,
+    postgres_url: &str,
+    shutdown: &CancellationToken,
+) -> Result<(), Failure> {
+    let definitions = definitions::embedded();
     let registry = registry::start(shutdown.clone()).await?;
     let topics: Vec<String> =
         definitions.contracts.contexts.values().map(|context| context.topic.clone()).collect();
@@ -59,45 +146,56 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let config = Config::embedded(
         kafka,
         RegistrySettings { url: registry, ..RegistrySettings::default() },
-        &postgres.url,
-        arguments.listen,
+        postgres_url,
+        listener.local_addr()?,
     );
-    let done = play(&arguments, config, definitions, shutdown.clone()).await;
-    shutdown.cancel();
-    postgres.stop().await;
-    done
+    play(arguments, config, listener, definitions, shutdown.clone()).await
 }
 
 /// Runs the service and the producer beside it until the one or the other ends.
 async fn play(
     arguments: &Arguments,
     config: Config,
+    listener: TcpListener,
     definitions: Definitions,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
     let feed = Feed::new(&config, &definitions, scenario::SCENARIO)?;
     let views = Views::new(&config, &definitions).await?;
-    let instance = Instance {
-        config: config.clone(),
-        broker: BrokerKind::Mock,
-        queries: true,
-        shutdown: shutdown.clone(),
-    };
+    let instance =
+        Instance { config: config.clone(), broker: BrokerKind::Mock, shutdown: shutdown.clone() };
     let service = async {
-        let served = instance.run(Some(definitions)).await;
+        let served = instance.run(Some(definitions), Listeners::Joint(listener)).await;
         shutdown.cancel();
         served
     };
     let feeding = async {
-        let fed = match print_welcome(arguments, &config, &views.models) {
-            Ok(()) => produce(arguments, feed, &views, &shutdown).await,
-            Err(failure) => Err(failure),
-        };
+        let fed = welcome_and_produce(arguments, &config, feed, &views, &shutdown).await;
         shutdown.cancel();
         fed
     };
     let (served, fed) = tokio::join!(service, feeding);
     served.and(fed)
+}
+
+/// Produces once there is something to look at, and it has been said where.
+async fn welcome_and_produce(
+    arguments: &Arguments,
+    config: &Config,
+    feed: Feed,
+    views: &Views,
+    shutdown: &CancellationToken,
+) -> Result<(), Failure> {
+    let mut pace = tokio::time::interval(Duration::from_millis(50));
+    while !views.are_there().await? {
+        stop_if_stopped(&views.pool).await?;
+        tokio::select! {
+            _ = pace.tick() => {}
+            () = shutdown.cancelled() => return Ok(()),
+        }
+    }
+    print_welcome(arguments, config, &views.models)?;
+    produce(arguments, feed, views, shutdown).await
 }
 
 /// Produces; where the demo is to end by itself, until the views hold everything.
@@ -108,7 +206,7 @@ async fn produce(
     shutdown: &CancellationToken,
 ) -> Result<(), Failure> {
     let started = Instant::now();
-    let fed = feed.run(arguments.rate, arguments.events, views, shutdown).await?;
+    let fed = feed.run(arguments.rate(), arguments.events, views, shutdown).await?;
     if !arguments.exit {
         shutdown.cancelled().await;
     }
@@ -145,11 +243,16 @@ fn print_welcome(
     config: &Config,
     models: &[(String, Vec<String>)],
 ) -> Result<(), Failure> {
-    let listen = arguments.listen;
+    let listen = config.listen;
     say(&format!(
-        "Vitrina's demo: an embedded broker, registry and Postgres; {} events a second.",
-        arguments.rate
+        "Vitrina's demo: an embedded broker, registry and Postgres; {}.",
+        match arguments.rate() {
+            MAX_RATE => "as many events a second as it can".to_owned(),
+            rate => format!("{rate} events a second"),
+        }
     ))?;
+    say(&format!("  broker      {}", config.kafka.brokers))?;
+    say(&format!("  registry    {}", config.registry.url))?;
     say(&format!("  catalogue   http://{listen}/v1/views"))?;
     for (model, _) in models {
         say(&format!("  view        http://{listen}/v1/views/{model}?limit=5"))?;

@@ -11,6 +11,9 @@ use anyhow::{Context as _, anyhow, bail};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
+/// How long the server may take to stop, and again to end.
+const STOP: Duration = Duration::from_secs(3);
+
 pub(super) struct Postgres {
     pub(super) url: String,
     binaries: PathBuf,
@@ -57,8 +60,13 @@ impl Postgres {
             .context("postgres")?;
         let url = format!("postgres://vitrina@127.0.0.1:{port}/vitrina");
         let mut postgres = Self { url, binaries, owner, folder, server };
-        postgres.create_database(port).await?;
-        Ok(postgres)
+        match postgres.create_database(port).await {
+            Ok(()) => Ok(postgres),
+            Err(error) => {
+                postgres.stop().await;
+                Err(error)
+            }
+        }
     }
 
     /// Waits until the server answers, and creates the database.
@@ -79,7 +87,7 @@ impl Postgres {
         bail!("the embedded Postgres did not answer within 10 s")
     }
 
-    /// Stops the server; the folder goes with the value.
+    /// Stops the server and takes its folder away.
     pub(super) async fn stop(mut self) {
         let data = self.folder.path().join("data");
         let stop = command(&self.binaries, "pg_ctl", self.owner)
@@ -88,8 +96,14 @@ impl Postgres {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status();
-        let _ = stop.await;
-        let _ = self.server.wait().await;
+        // It waits for the server's processes, unless somebody has taken their folder away.
+        let _ = tokio::time::timeout(STOP, stop).await;
+        if tokio::time::timeout(STOP, self.server.wait()).await.is_err() {
+            let _ = self.server.kill().await;
+        }
+        if let Err(error) = self.folder.close() {
+            tracing::warn!(%error, "the embedded Postgres's folder could not be taken away");
+        }
     }
 }
 

@@ -26,6 +26,15 @@ impl Views {
         Ok(Self { pool, models, cluster: Cluster::new(&config.kafka)? })
     }
 
+    /// Whether every model has its tables.
+    pub(crate) async fn are_there(&self) -> anyhow::Result<bool> {
+        let live = sqlx::query_scalar("SELECT count(*) FROM vitrina.model WHERE live IS NOT NULL")
+            .fetch_one(&self.pool)
+            .await;
+        let live: Option<i64> = unless_missing(live)?;
+        Ok(live.is_some_and(|live| live >= self.models.len() as i64))
+    }
+
     /// Records between the positions and the ends, of the model that is furthest behind.
     pub(crate) async fn behind(&self) -> anyhow::Result<i64> {
         let mut most = 0;

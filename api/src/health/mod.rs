@@ -26,7 +26,8 @@ async fn live() -> &'static str {
 /// Postgres is reached, the control tables are there, and the definitions are loaded.
 async fn ready(State(api): State<Api>) -> Result<&'static str, Problem> {
     if !api.definitions_loaded() {
-        return Err(Problem::new(Kind::NotReady, "The definitions are not loaded yet."));
+        let detail = "It is beginning: its definitions are not loaded yet, or Postgres was not reached; the service's log says which.";
+        return Err(Problem::new(Kind::NotReady, detail));
     }
     let statement = Statement::fixed("SELECT 1 FROM vitrina.model LIMIT 1", Binds::default());
     api.probe().first(statement).await.map_err(|error| {
