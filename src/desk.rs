@@ -85,7 +85,11 @@ pub(crate) async fn meet(config: &Config) -> Result<Desk, Failure> {
 
 /// Who decides at this terminal, as it is written down beside the decision.
 pub(crate) fn operator() -> String {
-    std::env::var("USER").unwrap_or_else(|_| "the command line".to_owned())
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let user = variable("USER").or_else(|| variable("LOGNAME"));
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname");
+    let host = host.map(|host| host.trim().to_owned()).ok().or_else(|| variable("HOSTNAME"));
+    format!("{}@{}", user.as_deref().unwrap_or("unknown"), host.as_deref().unwrap_or("unknown"))
 }
 
 /// A refusal is an answer, and the answer is no.

@@ -1,8 +1,8 @@
 //! `vitrina parked`: dead letters and what waits behind them, in the admin API's own words.
 
 use clap::Subcommand;
-use vitrina_api::admin::{ParkedList, RecordAnswer, VersionAnswer};
-use vitrina_projectors::parked::{self, Parked};
+use vitrina_api::admin::{History, ParkedList, RecordAnswer, VersionAnswer};
+use vitrina_projectors::parked::{self, Parked, VerdictLine};
 use vitrina_projectors::{Desk, Retried};
 
 use crate::config::Config;
@@ -45,6 +45,8 @@ enum Verb {
         #[arg(long)]
         reason: Option<String>,
     },
+    /// Says what became of records that are not parked any more, and who decided so.
+    History,
 }
 
 pub(crate) async fn run(
@@ -62,12 +64,19 @@ pub(crate) async fn run(
         }
         Some(Verb::Retry { ids, all }) => {
             belong(&desk, model, &ids).await?;
-            let retried = if all { desk.retry_all(model).await } else { desk.retry(&ids).await };
+            let by = desk::operator();
+            let retried = match all {
+                true => desk.retry_all(model, &by).await,
+                false => desk.retry(&ids, &by).await,
+            };
             told(&retried.map_err(desk::refused)?, json)
         }
+        Some(Verb::History) => history(&desk, model, json).await,
         Some(Verb::Discard { ids, reason }) => {
             belong(&desk, model, &ids).await?;
-            let reason = reason.unwrap_or_default();
+            let reason = reason.filter(|reason| !reason.trim().is_empty()).ok_or_else(|| {
+                Failure::No("a discard needs a reason, which is kept: --reason TEXT".to_owned())
+            })?;
             let discarded =
                 desk.discard(&ids, &reason, &desk::operator()).await.map_err(desk::refused)?;
             match json {
@@ -115,6 +124,35 @@ async fn list(desk: &Desk, model: Option<&str>, json: bool) -> Result<(), Failur
     }
 }
 
+async fn history(desk: &Desk, model: Option<&str>, json: bool) -> Result<(), Failure> {
+    let mut all: Vec<VerdictLine> = Vec::new();
+    loop {
+        let after = all.last().map_or(0, |verdict| verdict.id);
+        let page = parked::history(&desk.pool, model, after, PAGE).await.map_err(desk::refused)?;
+        if page.is_empty() {
+            break;
+        }
+        all.extend(page);
+    }
+    if json {
+        return say_json(&History { history: all });
+    }
+    match all.as_slice() {
+        [] => say("nothing was decided of any parked record yet"),
+        verdicts => say(&verdicts.iter().map(verdict_line).collect::<Vec<_>>().join("\n")),
+    }
+}
+
+fn verdict_line(line: &VerdictLine) -> String {
+    let VerdictLine { parked, model, topic, partition, offset, verdict, by, at, .. } = line;
+    let reason = line.reason.as_ref().map(|reason| format!(", {reason:?}")).unwrap_or_default();
+    let fault = line.fault.as_ref().map(|fault| format!("; it was parked for: {fault}"));
+    let fault = fault.unwrap_or_default();
+    format!(
+        "{at} {parked} {model}: {topic} {partition} offset {offset}: {verdict} by {by}{reason}{fault}"
+    )
+}
+
 fn told(retried: &Retried, json: bool) -> Result<(), Failure> {
     let still: Vec<String> = retried.still_parked.iter().map(line).collect();
     match json {
@@ -138,6 +176,7 @@ fn record_lines(record: &RecordAnswer) -> String {
     let told = [
         ("event", &record.event),
         ("writer's schema", &record.schema),
+        ("value", &record.value_text),
         ("value (base64)", &record.value),
     ];
     lines.extend(

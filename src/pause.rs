@@ -1,5 +1,7 @@
 //! `vitrina pause` and `vitrina resume`: the decision is written to Postgres, and every instance follows within a second
-//! or two.
+//! or two. What came of a model that was resumed is waited for, and told.
+
+use vitrina_projectors::Resumed;
 
 use crate::config::Config;
 use crate::desk;
@@ -20,6 +22,20 @@ pub(crate) async fn pause(Arguments { model }: Arguments, config: Config) -> Res
 }
 
 pub(crate) async fn resume(Arguments { model }: Arguments, config: Config) -> Result<(), Failure> {
-    desk::meet(&config).await?.resume(&model).await.map_err(desk::refused)?;
-    say(&format!("{model} goes on; `vitrina status` says how"))
+    let desk = desk::meet(&config).await?;
+    let resumed = desk.resume(&model).await.map_err(desk::refused)?;
+    let Resumed { instances, state, reason } = resumed;
+    let why = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    match state.as_deref() {
+        _ if instances == 0 => {
+            say(&format!("{model} may go on, but no instance runs it: `vitrina serve` starts one"))
+        }
+        None => Err(Failure::No(format!(
+            "{model} may go on, but has not followed yet; `vitrina status` says how it is"
+        ))),
+        Some(halted @ ("stopped" | "breaker_open" | "paused")) => {
+            Err(Failure::No(format!("{model} does not go on, it is {halted} again{why}")))
+        }
+        Some(state) => say(&format!("{model} goes on, it is {state}{why}")),
+    }
 }

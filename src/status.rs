@@ -53,9 +53,9 @@ async fn read(config: &Config) -> Result<Option<Status>, Failure> {
     }
 }
 
-/// Whether a table, or the schema it would be in, does not exist.
+/// Whether a table, the schema it would be in, or a column does not exist: somebody is about to make them.
 fn is_missing(error: &sqlx::Error) -> bool {
-    Sqlstate::of(error) == Some(Sqlstate::NoTable)
+    matches!(Sqlstate::of(error), Some(Sqlstate::NoTable | Sqlstate::NoColumn))
 }
 
 /// The answer for people.
@@ -73,9 +73,9 @@ fn model_lines(model: &ModelStatus) -> Vec<String> {
         false => "",
     };
     let mut lines = vec![format!("{}{generation}: {}{nothing}", model.model, model.state)];
-    for (title, text) in [("reason", &model.reason), ("last error", &model.last_error)] {
-        lines.extend(text.as_ref().map(|text| format!("  {title}: {text}")));
-    }
+    lines.extend(model.reason.as_ref().map(|reason| format!("  reason: {reason}")));
+    let at = model.last_error_at.as_ref().map(|at| format!(", {at}")).unwrap_or_default();
+    lines.extend(model.last_error.as_ref().map(|error| format!("  last error{at}: {error}")));
     if let Some(one) = &model.one_writer {
         lines.push(format!("  one writer at a time since {}: {}", one.since, one.why));
     }

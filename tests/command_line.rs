@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::bank::Bank;
-use crate::support::{Database, PATIENCE, eventually, kafka_tool};
+use crate::support::{Database, PATIENCE, Vitrina, eventually, kafka_tool};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_of_all_versions_become_rows_behind_http() {
@@ -49,6 +49,17 @@ async fn events_of_all_versions_become_rows_behind_http() {
     assert_eq!(stable, json!([{"account_id": "a1"}]));
 
     status_and_the_stock_tool_agree(&bank).await;
+    // Nothing was wrong, so nothing is told that sounds like it.
+    let model = bank.folder.run(&["status", "--json"]).json()["models"][0].clone();
+    assert_eq!((&model["last_error"], &model["last_error_at"]), (&json!(null), &json!(null)));
+    let log = vitrina.stderr();
+    assert!(
+        log.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()),
+        "{log}"
+    );
+    for part in ["already exists", "drop cascades", "notice", "NotCoordinator", "ERROR"] {
+        assert!(!log.contains(part), "{part} is in\n{log}");
+    }
     assert!(vitrina.terminate().await.success());
 }
 
@@ -101,4 +112,44 @@ async fn publish_sends_all_lines_or_none() {
         unknown.stderr
     );
     assert_eq!(bank.folder.run(&["publish", "bank.account_opened@v3"]).status, Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_model_is_there_once_an_instance_is_ready() {
+    let database = Database::create().await;
+    let mut bank = Bank::new(&database, 1).await;
+    for number in 0..12 {
+        let model = format!(
+            "CREATE TABLE m{number} (account_id text PRIMARY KEY);\n\
+             INSERT INTO m{number} SELECT e.account_id FROM bank.amount_moved e ON CONFLICT DO NOTHING;\n"
+        );
+        bank.folder = bank.folder.write(&format!("models/m{number}.sql"), &model);
+    }
+    // Twice: the second start finds the models of the first one.
+    for arguments in [&["serve"][..], &["serve", "--log-format", "text"]] {
+        let folder = &bank.folder;
+        let vitrina = Vitrina::start(folder.command(arguments), folder.listen, folder.admin_listen);
+        vitrina.ready().await;
+        let status = vitrina.get_admin("/admin/v1/models").await.body;
+        let models = status["models"].as_array().unwrap();
+        assert_eq!(models.len(), 13, "{status}");
+        assert!(models.iter().all(|model| model["state"] != "stopped"), "{status}");
+        let log = vitrina.stderr();
+        let is_json = log.lines().all(|line| line.starts_with('{'));
+        assert_eq!(is_json, arguments.len() == 1, "{log}");
+        assert!(!log.contains('\u{1b}'), "{log}");
+        assert!(vitrina.terminate().await.success());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_in_use_is_one_sentence() {
+    let database = Database::create().await;
+    let bank = Bank::new(&database, 1).await;
+    let _taken = std::net::TcpListener::bind(bank.folder.listen).unwrap();
+    let refused = bank.folder.run(&["serve"]);
+    let address = bank.folder.listen.to_string();
+    let sentence = refused.stderr.lines().last().unwrap_or_default();
+    assert_eq!(refused.status, Some(2), "{refused:?}");
+    assert!(sentence.contains(&address) && sentence.contains("http.listen"), "{refused:?}");
 }

@@ -173,10 +173,13 @@ async fn parked_records_are_listed_shown_retried_in_order_and_discarded() {
     let versions =
         auctions.folder.run(&["parked", "show", &ten, "--json"]).json()["versions"].to_string();
     assert!(versions.contains("\"ten\"") && versions.contains("v2"), "{versions}");
+    let shown = auctions.folder.run(&["parked", "show", &unframed, "--json"]).json();
     assert_eq!(
-        auctions.folder.run(&["parked", "show", &unframed, "--json"]).json()["value"],
-        "bm8gZnJhbWU="
+        (&shown["value"], &shown["value_text"]),
+        (&json!("bm8gZnJhbWU="), &json!("no frame"))
     );
+    let shown = auctions.folder.run(&["parked", "show", &ten]).stdout;
+    assert!(shown.contains(r"value: \x00\x00") && shown.contains(BIDDER), "{shown}");
 
     let again = auctions.folder.run(&["parked", "retry", "--all"]);
     for reason in ["division by zero", "cents_check", "\"ten\""] {
@@ -205,6 +208,7 @@ async fn parked_records_are_listed_shown_retried_in_order_and_discarded() {
     let verdicts = "SELECT DISTINCT reason FROM vitrina.verdict WHERE verdict = 'discarded'";
     assert_eq!(auctions.database.rows(verdicts).await, json!([{"reason": "no such price"}]));
     assert_eq!(auctions.parked().len(), 1);
+    history_tells_who_decided(&auctions, &vitrina, &ten).await;
     refused(&auctions.folder.run(&["parked", "retry", "4711"]), "4711");
     refused(&auctions.folder.run(&["parked", "nobody"]), "auction");
     // What comes for the key now is applied again.
@@ -216,6 +220,38 @@ async fn parked_records_are_listed_shown_retried_in_order_and_discarded() {
         .await;
     assert!(!vitrina.stderr().contains(BIDDER), "{}", vitrina.stderr());
     assert!(vitrina.terminate().await.success());
+}
+
+async fn history_tells_who_decided(auctions: &Auctions, vitrina: &Vitrina, discarded: &str) {
+    let mut command = auctions.folder.command(&["parked", "retry", "--all"]);
+    assert_eq!(command.env("USER", "ann").status().unwrap().code(), Some(1));
+    let left = auctions.parked()[0]["id"].to_string();
+    let path = format!("/admin/v1/parked/{left}/discard");
+    let empty = vitrina.post_admin(&path, r#"{"reason": "  "}"#).await;
+    let detail = empty.body["detail"].as_str().unwrap();
+    assert!(empty.status == 400 && !detail.contains("--reason"), "{empty}");
+    assert_eq!(vitrina.post_admin(&path, r#"{"reason": "noise"}"#).await.status, 200);
+    let history = auctions.folder.run(&["parked", "history", "--json"]).json();
+    let lines = history["history"].as_array().unwrap();
+    let verdicts: Vec<_> = lines.iter().map(|line| line["verdict"].as_str().unwrap()).collect();
+    assert_eq!(verdicts, ["applied", "applied", "applied", "discarded", "discarded", "discarded"]);
+    let user = std::env::var("USER").unwrap_or("unknown".to_owned());
+    for line in &lines[..5] {
+        assert!(line["by"].as_str().unwrap().starts_with(&format!("{user}@")), "{line}");
+    }
+    let last = &lines[5];
+    assert_eq!(
+        (&last["by"], &last["reason"], last["parked"].to_string()),
+        (&json!("somebody on this machine"), &json!("noise"), left)
+    );
+    assert!(!history.to_string().contains(BIDDER), "{history}");
+    let over_http =
+        vitrina.get_admin("/admin/v1/parked/history?model=auction&limit=2&after=0").await;
+    assert_eq!(over_http.body["history"].as_array().unwrap(), &lines[..2]);
+    let told = auctions.folder.run(&["parked", "auction", "history"]).stdout;
+    let told = told.lines().find(|line| line.contains(&format!(" {discarded} "))).unwrap();
+    assert!(told.contains("discarded by") && told.contains("no such price"), "{told}");
+    refused(&auctions.folder.run(&["parked", "nobody", "history"]), "auction");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -233,7 +269,11 @@ async fn a_model_pauses_and_resumes_on_an_operators_word() {
     let vitrina = auctions.folder.serve();
     auctions.until_state("paused").await;
     assert_eq!(auctions.rows().await, json!([]));
-    assert_eq!(auctions.folder.run(&["resume", "auction"]).status, Some(0));
+    let resumed = auctions.folder.run(&["resume", "auction"]);
+    assert!(
+        resumed.status == Some(0) && resumed.stdout.contains("goes on, it is live"),
+        "{resumed:?}"
+    );
     auctions.database.eventually("SELECT bids FROM auction.auction", &json!([{"bids": "1"}])).await;
     auctions.until_state("live").await;
     assert_eq!(offset, 0);

@@ -74,6 +74,17 @@ async fn a_missing_topic_is_waited_for() {
     Producer::new().send(&moved(&writer, "a", 1, 5)).await;
     database.eventually("SELECT events FROM balance.balance", &json!([{"events": 1}])).await;
     reason_for(&bank, "balance", "live").await;
+    // What was in the way stays known, with its time; its end is told as its beginning was.
+    let model = bank.folder.run(&["status", "--json"]).json()["models"][0].clone();
+    let error = (model["last_error"].as_str(), model["last_error_at"].as_str());
+    let (Some(error), Some(at)) = error else { panic!("{model}") };
+    assert!(error.contains(&bank.topic) && at.starts_with("20") && at.ends_with('Z'), "{model}");
+    let told = bank.folder.run(&["status"]).stdout;
+    assert!(told.contains(&format!("last error, {at}: {error}")), "{told}");
+    let log = vitrina.stderr();
+    let says = |part: &str| log.lines().filter(|line| line.contains(part)).count();
+    let end = format!("s; over is: topic {} does not exist", bank.topic);
+    assert_eq!((says("goes on after"), says(&end)), (1, 1), "{log}");
     assert!(vitrina.terminate().await.success());
 }
 
@@ -116,8 +127,19 @@ async fn a_topic_that_was_created_again_is_never_continued() {
     let vitrina = bank.folder.serve();
     let reason = reason_for(&bank, "balance", "stopped").await;
     assert!(reason.contains("deleted and created again"), "{reason}");
+    let resumed = bank.folder.run(&["resume", "balance"]);
+    let says = |part: &str| resumed.stderr.contains(part);
+    assert!(
+        resumed.status == Some(1) && says("stopped again") && says("deleted and created again"),
+        "{resumed:?}"
+    );
     assert_eq!(events(&database).await, json!([{"events": 3}]));
     assert!(vitrina.terminate().await.success());
+    let resumed = bank.folder.run(&["resume", "balance"]);
+    assert!(
+        resumed.status == Some(0) && resumed.stdout.contains("no instance runs it"),
+        "{resumed:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -93,7 +93,7 @@ async fn a_tombstone_runs_the_rules_that_name_it_and_parks_behind_its_key() {
         files: Arc::new(|model| Err(Refusal::Wrong(model.to_owned()))),
     };
     assert_eq!(desk.discard(&[id(0)], "too much", "test").await, Ok(1));
-    let retried = desk.retry(&[id(1)]).await.unwrap();
+    let retried = desk.retry(&[id(1)], "test").await.unwrap();
     assert_eq!((retried.applied, retried.still_parked), (1, Vec::new()));
     assert_eq!(database.rows(ACCOUNTS).await, json!([account("a"), account("b")]));
     let times = |key: &str| json!({"account_id": key, "times": 1});

@@ -81,6 +81,7 @@ impl Database {
             .extra_float_digits(1)
             .options([
                 ("default_transaction_read_only", "on"),
+                ("client_min_messages", "warning"),
                 ("statement_timeout", &statement_timeout.as_millis().to_string()),
                 // What users' own functions and operators may stand in, Postgres's own first.
                 ("search_path", "pg_catalog,public"),

@@ -49,9 +49,12 @@ CREATE TABLE worker (
     state         text        NOT NULL,
     reason        text,
     last_error    text,
+    last_error_at timestamptz,
+    resumed       bigint,                             -- the last request to go on that the state follows
     fed           boolean     NOT NULL DEFAULT true,  -- false: the instance has no file of it, and so leaves it as it is
-    partitions    jsonb       NOT NULL DEFAULT '[]',  -- [{"topic","partition","end"}], end: the last stable offset seen
-    lag_ms        bigint,                             -- null: not known yet
+    partitions    jsonb       NOT NULL DEFAULT '[]',  -- [{"topic","partition","end"}], end: the last stable offset seen, or null
+    lag_ms        bigint,
+    unknown_since timestamptz,                        -- since when lag_ms is not known; null: it is
     -- Of the last five minutes, for the judgement over all instances.
     recent_events bigint      NOT NULL DEFAULT 0,
     recent_errors bigint      NOT NULL DEFAULT 0,

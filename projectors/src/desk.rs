@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use sqlx::postgres::{PgConnectOptions, PgPool};
@@ -40,6 +41,21 @@ pub struct Retried {
     pub still_parked: Vec<Parked>,
 }
 
+/// What became of a model that was asked to go on.
+#[derive(Debug, sqlx::FromRow)]
+pub struct Resumed {
+    /// How many instances run it.
+    pub instances: i64,
+    /// None where they have not followed yet, or there is none.
+    pub state: Option<String>,
+    pub reason: Option<String>,
+}
+
+/// How long an order to go on is followed, and a model that reads again is looked at, before its state is told.
+const PATIENCE: Duration = Duration::from_secs(10);
+const SETTLED: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(200);
+
 impl Desk {
     /// Looks into a parked record. What cannot be told of it is left out.
     ///
@@ -61,12 +77,12 @@ impl Desk {
     ///
     /// # Errors
     /// [`Refusal`]; queues before the one in the way may have been replayed.
-    pub async fn retry(&self, ids: &[i64]) -> Result<Retried, Refusal> {
+    pub async fn retry(&self, ids: &[i64], by: &str) -> Result<Retried, Refusal> {
         let named = list::by_ids(&self.pool, ids).await?;
         let generations: BTreeSet<GenerationId> = named.iter().map(Parked::generation).collect();
         let mut retried = Retried::default();
         for id in generations {
-            self.replay(&id, Some(ids), &mut retried).await?;
+            self.replay(&id, Some(ids), by, &mut retried).await?;
         }
         Ok(retried)
     }
@@ -75,7 +91,7 @@ impl Desk {
     ///
     /// # Errors
     /// [`Refusal`]; queues before the one in the way may have been replayed.
-    pub async fn retry_all(&self, model: Option<&str>) -> Result<Retried, Refusal> {
+    pub async fn retry_all(&self, model: Option<&str>, by: &str) -> Result<Retried, Refusal> {
         if let Some(model) = model {
             list::known(&self.pool, model).await?;
         }
@@ -84,8 +100,8 @@ impl Desk {
         drop(connection);
         let mut retried = Retried::default();
         for live in live.iter().filter(|live| model.is_none_or(|model| model == live.model)) {
-            self.replay(&GenerationId::new(&live.model, live.generation), None, &mut retried)
-                .await?;
+            let id = GenerationId::new(&live.model, live.generation);
+            self.replay(&id, None, by, &mut retried).await?;
         }
         Ok(retried)
     }
@@ -94,6 +110,7 @@ impl Desk {
         &self,
         id: &GenerationId,
         ids: Option<&[i64]>,
+        by: &str,
         retried: &mut Retried,
     ) -> Result<(), Refusal> {
         let queues = format!(
@@ -110,7 +127,7 @@ impl Desk {
         let before = retried.applied;
         let mut failed = Vec::new();
         for (head, topic, queue) in queues {
-            let replayed = workbench.replay(&QueueToReplay { id: head, topic, queue }).await;
+            let replayed = workbench.replay(&QueueToReplay { id: head, topic, queue }, by).await;
             let replayed = match replayed {
                 Ok(replayed) => replayed,
                 Err(refusal) => {
@@ -134,9 +151,7 @@ impl Desk {
     /// [`Refusal`]; then none was removed.
     pub async fn discard(&self, ids: &[i64], reason: &str, by: &str) -> Result<u64, Refusal> {
         if reason.trim().is_empty() {
-            return Err(Refusal::Wrong(
-                "a discard needs a reason, which is kept: --reason TEXT".into(),
-            ));
+            return Err(Refusal::Wrong("a discard needs a reason, which is kept".into()));
         }
         let named = list::by_ids(&self.pool, ids).await?;
         let mut by_generation: BTreeMap<GenerationId, Vec<i64>> = BTreeMap::new();
@@ -204,18 +219,49 @@ impl Desk {
         Ok(())
     }
 
-    /// The model goes on: it is not paused any more, its breaker closes, and where it had stopped it starts again.
+    /// The model goes on: it is not paused any more, its breaker closes, and where it had stopped it starts again. The
+    /// answer is what became of that within a few seconds.
     ///
     /// # Errors
     /// [`Refusal`].
-    pub async fn resume(&self, model: &str) -> Result<(), Refusal> {
+    pub async fn resume(&self, model: &str) -> Result<Resumed, Refusal> {
         list::known(&self.pool, model).await?;
-        sqlx::query(
-            "UPDATE vitrina.model SET paused_at = NULL, paused_by = NULL, resumed = resumed + 1 WHERE model = $1",
+        let order: i64 = sqlx::query_scalar(
+            "UPDATE vitrina.model SET paused_at = NULL, paused_by = NULL, resumed = resumed + 1 WHERE model = $1
+             RETURNING resumed",
         )
         .bind(model)
-        .execute(&self.pool)
+        .fetch_one(&self.pool)
         .await?;
-        Ok(())
+        let begun = Instant::now();
+        loop {
+            let resumed = self.resumed(model, order).await?;
+            let patience = match resumed.state.as_deref() {
+                Some("live" | "stopped" | "breaker_open" | "paused") => Duration::ZERO,
+                // What stopped it may come again with the first record.
+                Some("catching_up") => SETTLED,
+                // It has not followed yet, or begins, or waits.
+                _ => PATIENCE,
+            };
+            if begun.elapsed() >= patience {
+                return Ok(resumed);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// The worst state of the model on the instances that run it, once all of them follow the order.
+    async fn resumed(&self, model: &str, order: i64) -> Result<Resumed, Refusal> {
+        Ok(sqlx::query_as(
+            "SELECT count(*) AS instances, CASE WHEN bool_and(coalesce(resumed, 0) >= $2) THEN (array_agg(state ORDER BY place))[1] END AS state,
+                 (array_agg(reason ORDER BY place))[1] AS reason
+             FROM vitrina.worker w, array_position(ARRAY['stopped', 'breaker_open', 'waiting', 'paused', 'starting',
+                 'catching_up', 'live'], w.state) AS place
+             WHERE model = $1 AND updated_at > now() - interval '10 seconds'",
+        )
+        .bind(model)
+        .bind(order)
+        .fetch_one(&self.pool)
+        .await?)
     }
 }

@@ -30,7 +30,7 @@ pub use board::{
     Status,
 };
 pub use definition::{Definition, Definitions, Roots};
-pub use desk::{Desk, Retried};
+pub use desk::{Desk, Resumed, Retried};
 pub use error_type::{ErrorType, Severity};
 pub use fault::{Blame, Fault, Trouble};
 pub use generation::control;

@@ -88,6 +88,8 @@ pub fn options(url: &str) -> sqlx::Result<PgConnectOptions> {
     Ok(url
         .parse::<PgConnectOptions>()?
         .application_name("vitrina")
+        // What Postgres remarks on, such as a schema that exists already, is nobody's trouble.
+        .options([("client_min_messages", "warning")])
         .log_statements(tracing::log::LevelFilter::Trace))
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::faults::load::Load;
 use crate::faults::rig::Rig;
-use crate::support::{Database, Proxy, Stack, Weather, admin};
+use crate::support::{Database, PATIENCE, Proxy, Stack, Vitrina, Weather, admin, eventually};
 
 /// A network before the broker. The broker tells its clients to come back over it, so all that they say can be cut. There
 /// is one, so one test at a time has it.
@@ -37,16 +37,29 @@ async fn the_broker_cut_off_and_silent() {
     for weather in [Weather::Cut, Weather::Frozen] {
         network.set(weather);
         rig.says("waiting", &["Kafka", "kafka.brokers"]).await;
+        healthz(&vitrina, 503, "behind its log is unknown since 2").await;
         network.set(Weather::Fair);
         rig.goes_on(200).await;
         rig.says("live", &[]).await;
+        healthz(&vitrina, 200, "\"lag_unknown_since\":null").await;
     }
+    let log = vitrina.stderr();
+    assert!(log.contains("goes on after") && log.contains("over is: Kafka"), "{log}");
     network.half_open();
     rig.says("waiting", &["Kafka", "kafka.brokers"]).await;
     rig.goes_on(200).await;
     rig.settle(load).await;
     rig.says("live", &[]).await;
     assert!(vitrina.terminate().await.success());
+}
+
+/// Waits for a status of the judgement over all models, and for what it says.
+async fn healthz(vitrina: &Vitrina, status: u16, part: &str) {
+    eventually(PATIENCE, async || match vitrina.get("/healthz").await {
+        answer if answer.status == status && answer.body.to_string().contains(part) => Ok(()),
+        answer => Err(answer.to_string()),
+    })
+    .await;
 }
 
 /// Trimmed log: retention was faster than the model. Nothing is skipped in silence.

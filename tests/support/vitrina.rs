@@ -72,6 +72,12 @@ impl Vitrina {
         self.try_get(self.admin_listen, path).await.unwrap()
     }
 
+    pub async fn post_admin(&self, path: &str, body: &str) -> Answer {
+        let url = format!("http://{}{path}", self.admin_listen);
+        let sent = self.client.post(url).body(body.to_owned()).send().await;
+        answer(sent.unwrap()).await.unwrap()
+    }
+
     /// Waits until a GET answers 200 with exactly this `data`.
     pub async fn eventually(&self, path: &str, data: &Value) -> Answer {
         eventually(PATIENCE, async || match self.try_get(self.listen, path).await {
@@ -127,12 +133,15 @@ impl Vitrina {
     }
 
     async fn try_get(&self, listen: SocketAddr, path: &str) -> reqwest::Result<Answer> {
-        let response = self.client.get(format!("http://{listen}{path}")).send().await?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response.text().await?;
-        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Ok(Answer { status, headers, body })
+        answer(self.client.get(format!("http://{listen}{path}")).send().await?).await
     }
+}
+
+async fn answer(response: reqwest::Response) -> reqwest::Result<Answer> {
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let text = response.text().await?;
+    let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+    Ok(Answer { status, headers, body })
 }
 
 impl Drop for Vitrina {

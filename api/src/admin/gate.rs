@@ -23,6 +23,10 @@ pub enum Access {
     Off,
 }
 
+/// Who decides, as it is written down beside the decision: the name of what let the request in.
+#[derive(Clone, Copy)]
+pub(super) struct By(pub(super) &'static str);
+
 impl Access {
     /// What fits a listener at `address`.
     pub fn new(address: SocketAddr, token: Option<&str>) -> Self {
@@ -36,7 +40,7 @@ impl Access {
 
 pub(crate) async fn admit(
     State(access): State<Access>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, Response> {
     let headers = request.headers();
@@ -56,6 +60,11 @@ pub(crate) async fn admit(
             Err(Problem::new(Kind::Foreign, detail).into_response())
         }
         Access::Token(_) | Access::Local => {
+            let by = match access {
+                Access::Token(_) => "http.admin_token",
+                _ => "somebody on this machine",
+            };
+            request.extensions_mut().insert(By(by));
             let mut response = next.run(request).await;
             response
                 .headers_mut()

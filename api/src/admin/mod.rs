@@ -12,7 +12,7 @@ use axum::routing::{get, post};
 
 pub use gate::Access;
 pub use operators::Operators;
-pub use parked::{ParkedList, RecordAnswer, VersionAnswer};
+pub use parked::{History, ParkedList, RecordAnswer, VersionAnswer};
 
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>(operators: Operators) -> Router<S> {
     let gate = from_fn_with_state(operators.access.clone(), gate::admit);
@@ -23,6 +23,7 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>(operators: Operators) -> 
         .route("/admin/v1/models/{model}/rebuild", post(models::rebuild))
         .route("/admin/v1/models/{model}/cancel", post(models::cancel))
         .route("/admin/v1/parked", get(parked::list))
+        .route("/admin/v1/parked/history", get(parked::history))
         .route("/admin/v1/parked/retry", post(parked::retry_all))
         .route("/admin/v1/parked/{id}", get(parked::show))
         .route("/admin/v1/parked/{id}/retry", post(parked::retry))

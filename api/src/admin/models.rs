@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{OriginalUri, State};
+use axum::{Extension, Json};
 use serde_json::{Value, json};
-use vitrina_projectors::{Rebuilt, Status};
+use vitrina_projectors::{Rebuilt, Resumed, Status};
 
-use super::operators::{BY, Operators};
+use super::gate::By;
+use super::operators::Operators;
 use crate::problem::{Kind, Problem};
 use crate::query::Parameters;
 use crate::query::path;
@@ -40,10 +41,11 @@ pub(super) async fn models(
 
 pub(super) async fn pause(
     State(operators): State<Operators>,
+    Extension(By(by)): Extension<By>,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Json<Value>, Problem> {
     let model = model(&uri)?;
-    operators.desk.pause(&model, BY).await?;
+    operators.desk.pause(&model, by).await?;
     Ok(Json(json!({ "model": model, "paused": true })))
 }
 
@@ -52,12 +54,15 @@ pub(super) async fn resume(
     OriginalUri(uri): OriginalUri,
 ) -> Result<Json<Value>, Problem> {
     let model = model(&uri)?;
-    operators.desk.resume(&model).await?;
-    Ok(Json(json!({ "model": model, "paused": false })))
+    let Resumed { instances, state, reason } = operators.desk.resume(&model).await?;
+    Ok(Json(
+        json!({ "model": model, "paused": false, "instances": instances, "state": state, "reason": reason }),
+    ))
 }
 
 pub(super) async fn rebuild(
     State(operators): State<Operators>,
+    Extension(By(by)): Extension<By>,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Json<Rebuilt>, Problem> {
     let parameters = Parameters::parse(uri.query())?;
@@ -71,15 +76,16 @@ pub(super) async fn rebuild(
         }
     };
     let model = path::segments(&uri)?.into_iter().nth(1).unwrap_or_default();
-    Ok(Json(operators.desk.rebuild(&model, as_live, BY).await?))
+    Ok(Json(operators.desk.rebuild(&model, as_live, by).await?))
 }
 
 pub(super) async fn cancel(
     State(operators): State<Operators>,
+    Extension(By(by)): Extension<By>,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Json<Value>, Problem> {
     let model = model(&uri)?;
-    let cancelled = operators.desk.cancel(&model, BY).await?;
+    let cancelled = operators.desk.cancel(&model, by).await?;
     Ok(Json(json!({ "model": model, "generation": cancelled, "cancelled": true })))
 }
 

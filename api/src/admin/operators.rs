@@ -15,9 +15,6 @@ pub struct Operators {
     pub kafka: KafkaSettings,
 }
 
-/// Who decided, as it is written down beside the decision.
-pub(super) const BY: &str = "the admin API";
-
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {

@@ -1,18 +1,20 @@
 //! Parked records: listed without their payloads, shown one at a time with them, retried and discarded. A payload leaves
 //! through `show` alone, and is never logged.
 
-use axum::Json;
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{OriginalUri, State};
 use axum::http::Uri;
+use axum::{Extension, Json};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use vitrina_projectors::Retried;
-use vitrina_projectors::parked::{self, Parked, ParkedDetail};
+use vitrina_projectors::parked::{self, Parked, ParkedDetail, VerdictLine};
 
-use super::operators::{BY, Operators};
+use super::gate::By;
+use super::operators::Operators;
 use crate::problem::{Kind, Problem};
 use crate::query::Parameters;
 use crate::query::path;
@@ -24,6 +26,12 @@ const PAGE: (i64, i64) = (100, 1000);
 #[derive(Debug, Serialize)]
 pub struct ParkedList {
     pub parked: Vec<Parked>,
+}
+
+/// The answer of `vitrina parked history --json` and of `GET /admin/v1/parked/history`.
+#[derive(Debug, Serialize)]
+pub struct History {
+    pub history: Vec<VerdictLine>,
 }
 
 /// The answer of `show`: the record as it came, and what each version makes of it.
@@ -41,6 +49,8 @@ pub struct RecordAnswer {
     pub headers: Vec<(String, Value)>,
     /// Base64; null: a tombstone.
     pub value: Option<String>,
+    /// What of its bytes can be read, the others as `\\xNN`.
+    pub value_text: Option<String>,
     /// The fields, version by version, as each upcast makes them.
     pub versions: Vec<VersionAnswer>,
 }
@@ -70,6 +80,7 @@ impl From<ParkedDetail> for RecordAnswer {
                 .into_iter()
                 .map(|(name, value)| (name, header(value)))
                 .collect(),
+            value_text: record.value.as_deref().map(readable),
             value: record.value.map(|value| STANDARD.encode(value)),
             versions: record
                 .versions
@@ -86,10 +97,21 @@ pub(super) async fn list(
 ) -> Result<Json<ParkedList>, Problem> {
     let parameters = Parameters::parse(uri.query())?;
     parameters.only("the parked records' address", &["model", "after", "limit"])?;
-    let after = number(&parameters, "after")?.unwrap_or(0);
-    let limit = number(&parameters, "limit")?.unwrap_or(PAGE.0).clamp(1, PAGE.1);
+    let (after, limit) = part(&parameters)?;
     let found = parked::list(&operators.desk.pool, parameters.get("model"), after, limit).await?;
     Ok(Json(ParkedList { parked: found }))
+}
+
+pub(super) async fn history(
+    State(operators): State<Operators>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Json<History>, Problem> {
+    let parameters = Parameters::parse(uri.query())?;
+    parameters.only("the verdicts' address", &["model", "after", "limit"])?;
+    let (after, limit) = part(&parameters)?;
+    let model = parameters.get("model");
+    let history = parked::history(&operators.desk.pool, model, after, limit).await?;
+    Ok(Json(History { history }))
 }
 
 pub(super) async fn show(
@@ -101,18 +123,20 @@ pub(super) async fn show(
 
 pub(super) async fn retry(
     State(operators): State<Operators>,
+    Extension(By(by)): Extension<By>,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Json<Retried>, Problem> {
-    Ok(Json(operators.desk.retry(&[id(&uri)?]).await?))
+    Ok(Json(operators.desk.retry(&[id(&uri)?], by).await?))
 }
 
 pub(super) async fn retry_all(
     State(operators): State<Operators>,
+    Extension(By(by)): Extension<By>,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Json<Retried>, Problem> {
     let parameters = Parameters::parse(uri.query())?;
     parameters.only("the address of retries", &["model"])?;
-    Ok(Json(operators.desk.retry_all(parameters.get("model")).await?))
+    Ok(Json(operators.desk.retry_all(parameters.get("model"), by).await?))
 }
 
 #[derive(Deserialize)]
@@ -123,10 +147,15 @@ struct Discard {
 
 pub(super) async fn discard(
     State(operators): State<Operators>,
+    Extension(By(by)): Extension<By>,
     OriginalUri(uri): OriginalUri,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, Problem> {
     let id = id(&uri)?;
+    let body = body.map_err(|rejection| {
+        let detail = format!("The body cannot be read, it says why in a few words: {rejection}.");
+        Problem::new(Kind::Refused, detail)
+    })?;
     let Discard { reason } = serde_json::from_slice(&body).map_err(|error| {
         Problem::new(
             Kind::Refused,
@@ -135,8 +164,45 @@ pub(super) async fn discard(
             ),
         )
     })?;
-    let discarded = operators.desk.discard(&[id], &reason, BY).await?;
+    if reason.trim().is_empty() {
+        let detail = "A discard needs a reason, which is kept: send {\"reason\": \"…\"} with some words in it.";
+        return Err(Problem::new(Kind::Refused, detail));
+    }
+    let discarded = operators.desk.discard(&[id], &reason, by).await?;
     Ok(Json(json!({ "discarded": discarded })))
+}
+
+/// Which part of a long list is asked for: the id before it, and its length.
+fn part(parameters: &Parameters) -> Result<(i64, i64), Problem> {
+    let after = number(parameters, "after")?.unwrap_or(0);
+    let limit = number(parameters, "limit")?.unwrap_or(PAGE.0);
+    if limit < 1 {
+        let detail = format!("`limit` is `{limit}`: write a whole number from 1 to {}.", PAGE.1);
+        return Err(Problem::of(Kind::BadValue, "limit", detail, None::<String>));
+    }
+    Ok((after, limit.min(PAGE.1)))
+}
+
+/// Text as it is, control characters and what is no UTF-8 escaped.
+fn readable(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            match character {
+                '\n' | '\t' => text.push(character),
+                control if control.is_control() => {
+                    text.push_str(&escaped(control.to_string().as_bytes()))
+                }
+                readable => text.push(readable),
+            }
+        }
+        text.push_str(&escaped(chunk.invalid()));
+    }
+    text
+}
+
+fn escaped(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect()
 }
 
 fn number(parameters: &Parameters, name: &str) -> Result<Option<i64>, Problem> {

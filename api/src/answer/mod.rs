@@ -5,7 +5,6 @@ pub(crate) mod refusal;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use headers::{ETag, HeaderMapExt as _, IfNoneMatch};
 
 use crate::catalogue::{Failure, Freshness, View, fingerprint};
 use crate::database::Database;
@@ -19,15 +18,14 @@ pub(crate) async fn unchanged(
     headers: &HeaderMap,
     query: &[&str],
 ) -> Result<Option<Response>, Failure> {
-    let Some(asked) = headers.typed_get::<IfNoneMatch>() else { return Ok(None) };
     // `*` holds whatever there is; the positions do not say whether there is such a row at all.
-    if view.is_view || asked == IfNoneMatch::any() {
+    if view.is_view || held(headers).next().is_none() || held(headers).any(|held| held == "*") {
         return Ok(None);
     }
     let freshness = Freshness::read(database, view).await?;
     let tag = tag(view, &freshness, query);
-    let held = tag.as_ref().is_some_and(|tag| !asked.precondition_passes(tag));
-    Ok(held.then(|| with_headers(StatusCode::NOT_MODIFIED.into_response(), &freshness, tag)))
+    let is_held = tag.as_ref().is_some_and(|tag| held(headers).any(|held| held == opaque(tag)));
+    Ok(is_held.then(|| with_headers(StatusCode::NOT_MODIFIED.into_response(), &freshness, tag)))
 }
 
 /// 200 with the JSON text that answers `query`; 304 for who asks only for what does not exist yet.
@@ -39,28 +37,41 @@ pub(crate) fn found(
     query: &[&str],
 ) -> Response {
     let json = HeaderValue::from_static("application/json");
-    let response = match headers.typed_get() == Some(IfNoneMatch::any()) {
+    let response = match held(headers).any(|held| held == "*") {
         true => StatusCode::NOT_MODIFIED.into_response(),
         false => ([(header::CONTENT_TYPE, json)], body).into_response(),
     };
     with_headers(response, freshness, tag(view, freshness, query))
 }
 
+/// What `If-None-Match` says that the caller holds, as weak comparison has it. Whoever asks writes what they like: what is
+/// no tag is one that nothing has. (A library's parser asserts on some of it.) No tag of ours holds a comma.
+fn held(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(header::IF_NONE_MATCH).iter();
+    lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')).map(opaque)
+}
+
+/// A tag without its mark of weakness.
+fn opaque(tag: &str) -> &str {
+    let tag = tag.trim();
+    tag.strip_prefix("W/").unwrap_or(tag)
+}
+
 /// The weak tag of `view` at a position of its generation. None for a SQL view: what it computes on reading may depend on the clock.
-fn tag(view: &View, freshness: &Freshness, query: &[&str]) -> Option<ETag> {
+fn tag(view: &View, freshness: &Freshness, query: &[&str]) -> Option<String> {
     if view.is_view {
         return None;
     }
     let (serial, parked) = (view.serial.to_string(), freshness.parked_version.to_string());
     let snapshot = [view.name.as_str(), &serial, &freshness.position, &parked];
-    format!("W/\"{}\"", fingerprint(snapshot.iter().chain(query).copied())).parse().ok()
+    Some(format!("W/\"{}\"", fingerprint(snapshot.iter().chain(query).copied())))
 }
 
-fn with_headers(mut response: Response, freshness: &Freshness, tag: Option<ETag>) -> Response {
+fn with_headers(mut response: Response, freshness: &Freshness, tag: Option<String>) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    if let Some(tag) = tag {
-        headers.typed_insert(tag);
+    if let Some(tag) = tag.and_then(|tag| HeaderValue::from_str(&tag).ok()) {
+        headers.insert(header::ETAG, tag);
     }
     located(response, freshness)
 }

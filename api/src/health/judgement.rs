@@ -2,6 +2,7 @@
 //! for it is asked on the public listener, too.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::extract::State as Extract;
 use axum::http::header;
@@ -15,6 +16,9 @@ use crate::database::{Binds, DatabaseError, Statement, get};
 use crate::json::json;
 use crate::problem::{Kind, Problem};
 use crate::settings::Thresholds;
+
+/// For so long a model may be without a known lag before anything is wrong: it has just claimed its partitions.
+const UNKNOWN: Duration = Duration::from_secs(10);
 
 const HEALTH: &str = include_str!("health.sql");
 
@@ -31,6 +35,10 @@ struct Health {
     /// None: whoever ran it has fallen silent.
     state: Option<String>,
     lag_ms: Option<i64>,
+    /// None where the lag is known.
+    lag_unknown_since: Option<String>,
+    #[serde(skip)]
+    unknown_seconds: Option<f64>,
     /// Counted up to one beyond the threshold.
     parked: i64,
     /// Of the last five minutes.
@@ -95,6 +103,8 @@ impl Health {
         Ok(Self {
             state: get(row, "state")?,
             lag_ms: get(row, "lag_ms")?,
+            lag_unknown_since: get(row, "unknown_since")?,
+            unknown_seconds: get(row, "unknown_seconds")?,
             parked: parked.get(&model).copied().unwrap_or(0),
             model,
             errors: get(row, "errors")?,
@@ -126,7 +136,20 @@ impl Health {
                 (self.errors, self.events, thresholds.error_share * 100.0);
             format!("{errors} errors in {events} events within five minutes, more than {share} %")
         });
-        [state, lag, parked, errors].into_iter().flatten()
+        [state, lag, self.unknown(thresholds), parked, errors].into_iter().flatten()
+    }
+
+    /// A lag that nobody knows may be any; only a model that has just begun is given time, and one that pauses is as its
+    /// operator wants it.
+    fn unknown(&self, thresholds: &Thresholds) -> Option<String> {
+        let since = self.lag_unknown_since.as_ref()?;
+        let patience = match self.state.as_deref()? {
+            "starting" => thresholds.lag,
+            "paused" | "stopped" => return None,
+            _ => UNKNOWN.min(thresholds.lag),
+        };
+        (self.unknown_seconds? > patience.as_secs_f64())
+            .then(|| format!("how far it is behind its log is unknown since {since}"))
     }
 }
 
@@ -165,6 +188,23 @@ mod tests {
             ]
         );
         assert_eq!(reasons(Health { errors: 1, ..Health::default() }).len(), 1);
+    }
+
+    #[test]
+    fn a_lag_that_is_unknown_is_not_well() {
+        let unwell = |state: &str, seconds| {
+            let lag_unknown_since = Some("2026-03-01T12:00:00Z".to_owned());
+            let (state, unknown_seconds) = (Some(state.to_owned()), Some(seconds));
+            reasons(Health { state, lag_unknown_since, unknown_seconds, ..Health::default() })
+        };
+        let reason = "how far it is behind its log is unknown since 2026-03-01T12:00:00Z";
+        for state in ["catching_up", "live", "waiting"] {
+            assert_eq!(unwell(state, 10.1), [reason], "{state}");
+            assert!(unwell(state, 9.9).is_empty(), "{state}");
+        }
+        assert!(unwell("starting", 29.9).is_empty() && unwell("paused", 1e9).is_empty());
+        assert_eq!(unwell("starting", 30.1), [reason]);
+        assert_eq!(unwell("stopped", 1e9), ["it has stopped"]);
     }
 
     #[test]

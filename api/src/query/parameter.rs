@@ -32,13 +32,14 @@ impl Parameters {
             Ok(Parameter { name, value, raw: raw.to_owned() })
         };
         let parameters = Self(parts.map(parameter).collect::<Result<_, Problem>>()?);
-        for name in RESERVED {
-            if parameters.0.iter().filter(|parameter| parameter.name == name).count() > 1 {
-                let detail = format!("`{name}` is given more than once: give it once.");
-                return Err(Problem::of(Kind::RepeatedParameter, name, detail, None::<String>));
-            }
+        match RESERVED.into_iter().find(|name| parameters.is_repeated(name)) {
+            Some(name) => Err(repeated(name)),
+            None => Ok(parameters),
         }
-        Ok(parameters)
+    }
+
+    fn is_repeated(&self, name: &str) -> bool {
+        self.0.iter().filter(|parameter| parameter.name == name).count() > 1
     }
 
     /// The value of a reserved parameter.
@@ -68,6 +69,9 @@ impl Parameters {
 
     /// Refuses whatever is not among `allowed`, on a route that takes no filters.
     pub(crate) fn only(&self, place: &str, allowed: &[&str]) -> Result<(), Problem> {
+        if let Some(name) = allowed.iter().find(|name| self.is_repeated(name)) {
+            return Err(repeated(name));
+        }
         match self.0.iter().find(|parameter| !allowed.contains(&parameter.name.as_str())) {
             Some(parameter) => Err(unknown(
                 &parameter.name,
@@ -96,6 +100,11 @@ impl Parameters {
             .map(|parameter| parameter.raw.as_str());
         others.chain([cursor.as_str()]).collect::<Vec<_>>().join("&")
     }
+}
+
+fn repeated(name: &str) -> Problem {
+    let detail = format!("`{name}` is given more than once: give it once.");
+    Problem::of(Kind::RepeatedParameter, name, detail, None::<String>)
 }
 
 /// The name under which a column is filtered.

@@ -89,3 +89,28 @@ async fn a_cursor_made_by_hand_is_refused() {
     let forged = URL_SAFE_NO_PAD.encode(forged.to_string());
     assert_eq!(stage.get(&format!("{uri}cursor={forged}")).await.status, 200);
 }
+
+#[tokio::test]
+async fn whatever_if_none_match_says_is_answered() {
+    let stage = Stage::flight().await;
+    let uri = "/v1/views/flight?limit=1";
+    let tag = stage.get(uri).await.header("etag").to_owned();
+    let strong = tag.strip_prefix("W/").unwrap();
+    let bare = strong.trim_matches('"');
+    let ask = async |lines: &[&str]| {
+        let request = lines.iter().fold(Request::get(uri), |request, line| {
+            request.header("if-none-match", line.as_bytes())
+        });
+        stage.send(request.body(Body::empty()).unwrap()).await.status.as_u16()
+    };
+    let (among, spaced, empty) =
+        (format!("\"a\",{tag}"), format!("\"a b\", {tag}"), format!(", ,{tag},"));
+    for held in [&tag, strong, &among, &spaced, &empty, "*"] {
+        assert_eq!(ask(&[held]).await, 304, "{held}");
+    }
+    assert_eq!(ask(&["\"x\"", &tag]).await, 304);
+    let (lower, unquoted) = (format!("w/{strong}"), format!("W/{bare}"));
+    for other in ["", "W/", "\"", "\"*\"", ", ,", "\"a b\"", "é", bare, &lower, &unquoted] {
+        assert_eq!(ask(&[other]).await, 200, "{other}");
+    }
+}

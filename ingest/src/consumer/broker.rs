@@ -1,7 +1,7 @@
 //! What the client notices of its brokers, while nobody asks: librdkafka's log, statistics and errors. Nothing ends here;
 //! it is noted for whoever says how the consumer is.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -55,9 +55,12 @@ fn is_silent(broker: &Broker) -> bool {
     broker.state == "UP" && broker.waitresp_cnt > 0 && broker.rxidle > SILENCE.as_micros() as i64
 }
 
-fn silence_of(broker: &Broker) -> String {
+fn silence_of(broker: &Broker) -> (String, SystemTime) {
+    let idle = Duration::from_micros(broker.rxidle.unsigned_abs());
+    let since = SystemTime::now().checked_sub(idle).unwrap_or_else(SystemTime::now);
     let (name, limit) = (&broker.nodename, SILENCE.as_secs());
-    format!(
+    let sentence = format!(
         "Kafka's broker {name} (kafka.brokers) is connected, but has not answered for more than {limit} s"
-    )
+    );
+    (sentence, since)
 }

@@ -1,10 +1,10 @@
 //! Before a consumer joins its group: which topics are missing, and which of the group's offsets somebody else has set.
 //! Nothing is decided here; what is found is named.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::end::End;
@@ -12,6 +12,7 @@ use super::rebalance::Rebalance;
 use super::subscription::Subscription;
 
 const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) fn look_around(
     consumer: &BaseConsumer<Rebalance>,
@@ -62,7 +63,7 @@ fn name_resets(
     subscription: &Subscription,
     partitions: TopicPartitionList,
 ) -> Result<(), End> {
-    let committed = consumer.committed_offsets(partitions, BROKER_TIMEOUT)?;
+    let committed = committed(consumer, partitions)?;
     for element in committed.elements() {
         let Offset::Offset(offset) = element.offset() else { continue };
         if !element.metadata().starts_with("vitrina;") {
@@ -77,4 +78,32 @@ fn name_resets(
         }
     }
     Ok(())
+}
+
+/// The group's offsets. Its coordinator may still be looking for its place, as it is for every group of a cluster that has
+/// just begun: it is asked again for a while, as librdkafka does itself wherever it is not asked directly.
+fn committed(
+    consumer: &BaseConsumer<Rebalance>,
+    partitions: TopicPartitionList,
+) -> KafkaResult<TopicPartitionList> {
+    let deadline = Instant::now() + BROKER_TIMEOUT;
+    loop {
+        match consumer.committed_offsets(partitions.clone(), BROKER_TIMEOUT) {
+            Err(error) if is_on_its_way(&error) && Instant::now() < deadline => {
+                std::thread::sleep(PAUSE);
+            }
+            answer => return answer,
+        }
+    }
+}
+
+fn is_on_its_way(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::NotCoordinator
+                | RDKafkaErrorCode::CoordinatorNotAvailable
+                | RDKafkaErrorCode::CoordinatorLoadInProgress
+        )
+    )
 }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use crate::offset::{Epoch, Offset};
 use crate::positions::{Claim, TopicPartition};
@@ -19,9 +20,10 @@ struct Owned {
     ends: HashMap<TopicPartition, Offset>,
     /// Topics of the subscription that the broker does not know.
     missing: Vec<String>,
-    unreachable: Option<String>,
-    /// A broker that is connected and owes an answer for too long, as a sentence.
-    silent: Option<String>,
+    /// No broker can be reached: a sentence, and since when none was heard.
+    unreachable: Option<(String, SystemTime)>,
+    /// A broker that is connected and owes an answer for too long, likewise.
+    silent: Option<(String, SystemTime)>,
 }
 
 impl Ownership {
@@ -51,7 +53,8 @@ impl Ownership {
     /// What keeps the broker from answering, as a sentence, while it lasts.
     pub fn trouble(&self) -> Option<String> {
         let owned = self.lock();
-        let away = owned.unreachable.clone().or_else(|| owned.silent.clone());
+        let away = owned.unreachable.as_ref().or(owned.silent.as_ref());
+        let away = away.map(|(sentence, _)| sentence.clone());
         if away.is_some() || owned.missing.is_empty() {
             return away;
         }
@@ -59,6 +62,12 @@ impl Ownership {
         Some(format!(
             "topic {names} does not exist yet; its producers create it, Vitrina never does"
         ))
+    }
+
+    /// Since when a broker has not been heard, while that lasts: what is known of the logs' ends is as old.
+    pub fn silent_since(&self) -> Option<SystemTime> {
+        let owned = self.lock();
+        owned.unreachable.iter().chain(&owned.silent).map(|(_, since)| *since).min()
     }
 
     /// The newest claims of this instance, and how far each has been read.
@@ -111,11 +120,15 @@ impl Ownership {
         self.lock().missing = topics;
     }
 
+    /// The first call of a row of them says since when.
     pub(super) fn set_unreachable(&self, trouble: Option<String>) {
-        self.lock().unreachable = trouble;
+        let mut owned = self.lock();
+        let before = owned.unreachable.take().map(|(_, since)| since);
+        let since = before.unwrap_or_else(SystemTime::now);
+        owned.unreachable = trouble.map(|trouble| (trouble, since));
     }
 
-    pub(super) fn set_silent(&self, trouble: Option<String>) {
+    pub(super) fn set_silent(&self, trouble: Option<(String, SystemTime)>) {
         self.lock().silent = trouble;
     }
 

@@ -58,6 +58,9 @@ impl State {
 /// A live model whose last event is older than this, while it is behind, is catching up again.
 const BEHIND: Duration = Duration::from_secs(30);
 
+/// For so long a lag that was known says how old the views are at most: partitions change hands, and brokers restart.
+const BRIDGED: Duration = Duration::from_secs(10);
+
 /// The states of all models of this instance.
 #[derive(Clone)]
 pub struct Board {
@@ -108,12 +111,16 @@ struct Entry {
     reason: Option<String>,
     /// Paused, or the breaker open: what the operator must know first, whatever is waited for besides.
     halt: Option<(State, String)>,
-    last_error: Option<String>,
+    /// What keeps it from running, as the log was told, and since when.
+    told: Option<(State, String, Instant)>,
+    last_error: Option<(String, SystemTime)>,
     error: Option<ErrorType>,
     parked: Option<(u64, ErrorType, String)>,
     /// Topics and names that were told of.
     unknown: BTreeSet<(String, String)>,
     recent: Recent,
+    /// The last lag that was known, and when; before the first one, when the model began.
+    known: (Option<i64>, SystemTime),
     ownership: Ownership,
     progress: HashMap<TopicPartition, Progress>,
 }
@@ -131,7 +138,7 @@ struct Progress {
 pub(crate) struct PartitionEnd {
     topic: String,
     partition: i32,
-    end: i64,
+    end: Option<i64>,
 }
 
 /// One row of `vitrina.worker`.
@@ -141,11 +148,21 @@ pub(crate) struct Report {
     pub fed: bool,
     pub state: State,
     pub reason: Option<String>,
-    pub last_error: Option<String>,
+    pub last_error: Option<(String, SystemTime)>,
+    /// The last request to go on that the state follows.
+    pub resumed: Option<i64>,
     pub partitions: Vec<PartitionEnd>,
-    pub lag_ms: Option<i64>,
+    pub lag: Lag,
     /// Events and errors.
     pub recent: (u64, u64),
+}
+
+/// How old the state of the views is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lag {
+    /// At most so many milliseconds: 0 when nothing is left to apply.
+    Ms(i64),
+    UnknownSince(SystemTime),
 }
 
 impl Board {
@@ -161,17 +178,9 @@ impl Board {
     pub fn set(&self, model: &str, state: State, reason: Option<String>) {
         let mut entries = self.lock();
         let entry = entries.entry(model.to_owned()).or_insert_with(|| Entry::new(state));
-        if let Some(reason) = &reason
-            && entry.reason.as_ref() != Some(reason)
-        {
-            match state {
-                State::Stopped => tracing::error!(model, "stopped: {reason}"),
-                _ => tracing::warn!(model, state = state.name(), "{reason}"),
-            }
-            entry.last_error = Some(reason.clone());
-        }
         entry.state = state;
         entry.reason = reason;
+        entry.tell(model);
     }
 
     /// What is to be said of a model that goes on.
@@ -245,7 +254,7 @@ impl Board {
         );
         tracing::warn!(model, "{told}");
         if let Some(entry) = self.lock().get_mut(model) {
-            entry.last_error = Some(told);
+            entry.last_error = Some((told, SystemTime::now()));
         }
     }
 
@@ -255,7 +264,7 @@ impl Board {
         metrics::parked_one(model, Some(error));
         if let Some(entry) = self.lock().get_mut(model) {
             let before = entry.parked.as_ref().map_or(0, |(records, ..)| *records);
-            entry.last_error = Some(format!("parked: {reason}"));
+            entry.last_error = Some((format!("parked: {reason}"), SystemTime::now()));
             entry.parked = Some((before + 1, error, reason));
             entry.recent.add(Instant::now(), 0, 1);
         }
@@ -295,7 +304,7 @@ impl Board {
         entry.progress.extend(starts.map(|(key, next_offset)| {
             (key, Progress { next_offset, timestamp: None, at_end: None })
         }));
-        entry.go_on();
+        entry.go_on(model);
     }
 
     /// A batch is committed: the world is in order again, and these are the positions.
@@ -311,7 +320,7 @@ impl Board {
             entry.recent.add(Instant::now(), events.max(0) as u64, 0);
             entry.progress.insert(key, Progress { next_offset: span.to, timestamp, at_end });
         }
-        entry.go_on();
+        entry.go_on(model);
     }
 
     /// Operators' orders for the model, as they come.
@@ -327,15 +336,9 @@ impl Board {
     /// The model does not read, for this reason: it is paused, or its breaker is open. `None`: it may.
     pub(crate) fn halt(&self, model: &str, halt: Option<(State, String)>) {
         let mut entries = self.lock();
-        let Some(entry) = entries.get_mut(model).filter(|entry| entry.halt != halt) else { return };
-        match &halt {
-            Some((state, reason)) => tracing::warn!(model, state = state.name(), "{reason}"),
-            None => tracing::info!(model, "reads again"),
-        }
-        if let Some((State::BreakerOpen, reason)) = &halt {
-            entry.last_error = Some(reason.clone());
-        }
+        let Some(entry) = entries.get_mut(model) else { return };
         entry.halt = halt;
+        entry.tell(model);
     }
 
     /// Whether any model of this instance is not stopped.
@@ -377,23 +380,56 @@ impl Entry {
             state,
             reason: None,
             halt: None,
+            told: None,
             last_error: None,
             error: None,
             parked: None,
             unknown: BTreeSet::new(),
             recent: Recent::default(),
+            known: (None, SystemTime::now()),
             ownership: Ownership::default(),
             progress: HashMap::new(),
         }
     }
 
     /// What was waited for has come.
-    fn go_on(&mut self) {
+    fn go_on(&mut self, model: &str) {
         if self.state == State::Waiting {
-            tracing::info!("goes on");
             self.state = State::CatchingUp;
             self.reason = None;
             self.error = None;
+            self.tell(model);
+        }
+    }
+
+    /// Tells the log what keeps the model from running, when it begins and when it is over.
+    fn tell(&mut self, model: &str) {
+        let (state, reason) = self.stands();
+        let told = self.told.take();
+        let Some(reason) = reason else {
+            if let Some((_, reason, since)) = told {
+                let seconds = since.elapsed().as_secs_f64();
+                tracing::info!(
+                    model,
+                    state = state.name(),
+                    "goes on after {seconds:.1} s; over is: {reason}"
+                );
+            }
+            return;
+        };
+        match told {
+            Some(same) if (same.0, &same.1) == (state, &reason) => self.told = Some(same),
+            before => {
+                match state {
+                    State::Stopped => tracing::error!(model, "stopped: {reason}"),
+                    _ => tracing::warn!(model, state = state.name(), "{reason}"),
+                }
+                if state != State::Paused {
+                    self.last_error = Some((reason.clone(), SystemTime::now()));
+                }
+                let since = before.map_or_else(Instant::now, |(.., since)| since);
+                self.told = Some((state, reason, since));
+            }
         }
     }
 
@@ -413,16 +449,19 @@ impl Entry {
 
     fn report(&mut self, model: &str) -> Report {
         let ends = self.ownership.ends();
-        let lag_ms = self.lag(model, &ends);
-        self.follow_lag(lag_ms, !ends.is_empty());
+        let measured = self.measure(model, &ends);
+        self.follow_lag(measured, !ends.is_empty());
+        let lag = self.lag(model, measured);
+        self.tell(model);
         let (state, reason) = self.stands();
         for other in State::ALL {
             metrics::state(model, other.name(), other == state);
         }
         let partitions = ends
             .into_iter()
-            .filter_map(|((topic, partition), end)| {
-                Some(PartitionEnd { topic: topic.to_string(), partition, end: end?.0 })
+            .map(|((topic, partition), end)| {
+                let end = end.map(|end| end.0);
+                PartitionEnd { topic: topic.to_string(), partition, end }
             })
             .collect();
         Report {
@@ -432,14 +471,33 @@ impl Entry {
             state,
             reason,
             last_error: self.last_error.clone(),
+            resumed: self.orders.borrow().resumed,
             partitions,
-            lag_ms,
+            lag,
             recent: self.recent.sums(Instant::now()),
         }
     }
 
-    /// How old the state of the views is, in milliseconds: 0 when nothing is left to apply, `None` where it is unknown.
-    fn lag(&mut self, model: &str, ends: &[(TopicPartition, Option<Offset>)]) -> Option<i64> {
+    /// How old the state of the views is now, as what was measured says, or what was known before and the time since.
+    fn lag(&mut self, model: &str, measured: Option<i64>) -> Lag {
+        let now = SystemTime::now();
+        let heard = self.ownership.silent_since();
+        if let (Some(lag), None) = (measured, heard) {
+            self.known = (Some(lag), now);
+        }
+        let (known, at) = self.known;
+        let at = heard.map_or(at, |heard| heard.min(at));
+        let age = now.duration_since(at).unwrap_or_default();
+        let Some(lag) = known.map(|known| known.saturating_add(age.as_millis() as i64)) else {
+            return Lag::UnknownSince(at);
+        };
+        metrics::lag_seconds(model, lag as f64 / 1000.0);
+        if age < BRIDGED { Lag::Ms(lag) } else { Lag::UnknownSince(at) }
+    }
+
+    /// The lag in milliseconds by what the broker last said: 0 when nothing is left to apply, `None` where a partition's end
+    /// is not known, or there is none.
+    fn measure(&mut self, model: &str, ends: &[(TopicPartition, Option<Offset>)]) -> Option<i64> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_millis() as i64;
         // Another instance tells how far behind what was revoked here is.
         for (topic, partition) in
@@ -459,9 +517,6 @@ impl Entry {
             // After a quiet night the last event is old, but the views were as new as the log until just now.
             let since = progress.timestamp.max(progress.at_end);
             lag = lag.zip(since).map(|(lag, since)| lag.max(now - since));
-        }
-        if let Some(lag) = lag {
-            metrics::lag_seconds(model, lag as f64 / 1000.0);
         }
         lag
     }

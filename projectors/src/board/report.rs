@@ -1,13 +1,13 @@
 //! The board in Postgres: once a second it is written there, where `vitrina status` and the API of any instance read it,
 //! and what operators ask of the models is read. What it cannot write now, it writes with the next state.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use crate::board::{Board, Orders, Report};
+use crate::board::{Board, Lag, Orders, Report};
 use crate::metrics::{self, Neighbour};
 use crate::names::{GenerationId, quote};
 use crate::parked;
@@ -18,6 +18,14 @@ const WRITE: Duration = Duration::from_secs(5);
 const COUNT: Duration = Duration::from_secs(60);
 
 impl Board {
+    /// Writes the board to Postgres once, so that whoever asks how the models are finds them all.
+    pub async fn announce(&self, pool: &PgPool) {
+        let written = tokio::time::timeout(WRITE, self.exchange(pool, self.reports(), false)).await;
+        if !matches!(written, Ok(Ok(()))) {
+            tracing::debug!(?written, "the states could not be written");
+        }
+    }
+
     /// Writes the board to Postgres until `shutdown`, then takes its rows away.
     pub async fn publish(self, pool: PgPool, shutdown: CancellationToken) {
         let mut pace = tokio::time::interval(PACE);
@@ -71,28 +79,37 @@ impl Board {
 
     async fn write(&self, pool: &PgPool, report: Report) -> sqlx::Result<()> {
         let (events, errors) = report.recent;
+        let (last_error, last_error_at) = report.last_error.unzip();
+        let (lag_ms, unknown_since) = match report.lag {
+            Lag::Ms(ms) => (Some(ms), None),
+            Lag::UnknownSince(since) => (None, Some(seconds(since))),
+        };
         sqlx::query(
             "INSERT INTO vitrina.worker
                  (model, generation, instance, state, reason, last_error, partitions, lag_ms,
-                  recent_events, recent_errors, fed, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now())
+                  recent_events, recent_errors, fed, last_error_at, resumed, unknown_since, updated_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, to_timestamp($12), $13, to_timestamp($14), now())
              ON CONFLICT (model, instance) DO UPDATE SET
                  generation = EXCLUDED.generation, fed = EXCLUDED.fed, state = EXCLUDED.state, reason = EXCLUDED.reason,
                  last_error = EXCLUDED.last_error, partitions = EXCLUDED.partitions, lag_ms = EXCLUDED.lag_ms,
                  recent_events = EXCLUDED.recent_events, recent_errors = EXCLUDED.recent_errors,
-                 updated_at = EXCLUDED.updated_at",
+                 last_error_at = EXCLUDED.last_error_at, resumed = EXCLUDED.resumed,
+                 unknown_since = EXCLUDED.unknown_since, updated_at = EXCLUDED.updated_at",
         )
         .bind(report.model)
         .bind(report.generation)
         .bind(&*self.instance)
         .bind(report.state.name())
         .bind(report.reason)
-        .bind(report.last_error)
+        .bind(last_error)
         .bind(sqlx::types::Json(report.partitions))
-        .bind(report.lag_ms)
+        .bind(lag_ms)
         .bind(i64::try_from(events).unwrap_or(i64::MAX))
         .bind(i64::try_from(errors).unwrap_or(i64::MAX))
         .bind(report.fed)
+        .bind(last_error_at.map(seconds))
+        .bind(report.resumed)
+        .bind(unknown_since)
         .execute(pool)
         .await?;
         Ok(())
@@ -113,7 +130,7 @@ impl Board {
                 .bind(&*self.instance)
                 .bind(report.state.name())
                 .bind(report.reason)
-                .bind(report.last_error)
+                .bind(report.last_error.map(|(error, _)| error))
                 .bind(sqlx::types::Json(report.partitions))
                 .execute(pool)
                 .await?;
@@ -138,4 +155,9 @@ impl Board {
         }
         Ok(())
     }
+}
+
+/// As `to_timestamp` takes it.
+fn seconds(at: SystemTime) -> f64 {
+    at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }

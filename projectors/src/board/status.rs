@@ -31,6 +31,8 @@ pub struct ModelStatus {
     pub partitions: Vec<PartitionStatus>,
     pub parked: i64,
     pub last_error: Option<String>,
+    /// RFC 3339.
+    pub last_error_at: Option<String>,
     /// Where its rules allow several writers, and its records do not.
     pub one_writer: Option<OneWriter>,
     /// Those that have a schema, the newest first.
@@ -85,6 +87,7 @@ struct ModelRow {
     state: Option<String>,
     reason: Option<String>,
     last_error: Option<String>,
+    last_error_at: Option<String>,
     /// What the instance said that was heard last, whether it still runs or not.
     last_reason: Option<String>,
     /// Nothing can be written, not even what instances say.
@@ -120,17 +123,21 @@ const GENERATIONS: &str = r#"
 /// Of instances without its file only where no other has it.
 const MODELS: &str = "
     WITH heard AS (
-        SELECT DISTINCT ON (model) model, coalesce(reason, last_error) AS last_reason, last_error
+        SELECT DISTINCT ON (model) model, coalesce(reason, last_error) AS last_reason
         FROM vitrina.worker ORDER BY model, updated_at DESC
+    ), failed AS (
+        SELECT DISTINCT ON (model) model, last_error, last_error_at
+        FROM vitrina.worker WHERE last_error IS NOT NULL ORDER BY model, last_error_at DESC
     ), running AS (
-        SELECT DISTINCT ON (model) model, state, reason, last_error
+        SELECT DISTINCT ON (model) model, state, reason
         FROM vitrina.worker WHERE updated_at > now() - $1::interval
         ORDER BY model, fed DESC,
             array_position(ARRAY['stopped', 'breaker_open', 'waiting', 'paused', 'catching_up', 'live', 'starting'], state)
     )
-    SELECT model, m.live AS generation, r.state, r.reason, coalesce(r.last_error, h.last_error) AS last_error, h.last_reason,
+    SELECT model, m.live AS generation, r.state, r.reason, h.last_reason, f.last_error,
+        to_char(f.last_error_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') AS last_error_at,
         current_setting('transaction_read_only') = 'on' AS reads_only
-    FROM vitrina.model m FULL JOIN heard h USING (model) LEFT JOIN running r USING (model)
+    FROM vitrina.model m FULL JOIN heard h USING (model) LEFT JOIN running r USING (model) LEFT JOIN failed f USING (model)
     ORDER BY model";
 
 /// The positions of all live generations. The last event's age alone would be hours after a quiet night.
@@ -255,6 +262,7 @@ fn status(row: &ModelRow, rows: &Rows, ends: &BTreeMap<(String, i32), i64>) -> M
         partitions,
         parked: rows.parked.get(&row.model).copied().unwrap_or(0),
         last_error: row.last_error.clone(),
+        last_error_at: row.last_error_at.clone(),
         one_writer: rows.one_writers.iter().find(|one| one.model == row.model).cloned(),
         generations: generations.map(GenerationStatus::from).collect(),
         only_ignored: !ignored.is_empty() && !ignored.iter().any(|name| name.has_events),

@@ -46,9 +46,15 @@ enum Verdict {
 }
 
 impl Workbench {
+    /// Replays a queue; `by`: who decided so.
+    ///
     /// # Errors
     /// [`Refusal`]; what was replayed before stays so.
-    pub(crate) async fn replay(&mut self, queue: &QueueToReplay) -> Result<Replayed, Refusal> {
+    pub(crate) async fn replay(
+        &mut self,
+        queue: &QueueToReplay,
+        by: &str,
+    ) -> Result<Replayed, Refusal> {
         let mut applied = 0;
         loop {
             let begin = session::begin(&self.id, false, session::STATEMENT);
@@ -59,7 +65,7 @@ impl Workbench {
                 self.connection.execute("ROLLBACK").await?;
                 return Err(Refusal::superseded(&self.id));
             }
-            let replayed = self.replay_locked(queue).await;
+            let replayed = self.replay_locked(queue, by).await;
             if let Ok(Some(replayed)) = replayed {
                 self.connection.execute("COMMIT").await?;
                 applied += replayed.applied;
@@ -95,7 +101,11 @@ impl Workbench {
     }
 
     /// `None`: a record's schema has not been asked for.
-    async fn replay_locked(&mut self, queue: &QueueToReplay) -> Result<Option<Replayed>, Refusal> {
+    async fn replay_locked(
+        &mut self,
+        queue: &QueueToReplay,
+        by: &str,
+    ) -> Result<Option<Replayed>, Refusal> {
         raise_versions(&mut self.connection, std::slice::from_ref(&queue.topic)).await?;
         let mut replayed = Replayed::default();
         let mut seen = HashSet::new();
@@ -124,7 +134,7 @@ impl Workbench {
             };
             match verdict {
                 Verdict::Leaves(verdict, late) => {
-                    self.leave(&stored, verdict, late).await?;
+                    self.leave(&stored, verdict, late, by).await?;
                     if let Some(identity) = late {
                         self.mark_followers(&stored, identity).await?;
                         seen.insert(identity.hash());
@@ -233,6 +243,7 @@ impl Workbench {
         stored: &ParkedRecord,
         verdict: &str,
         identity: Option<Identity>,
+        by: &str,
     ) -> sqlx::Result<()> {
         let identity = identity.map(|identity| identity.bytes(stored.offset));
         sqlx::query(
@@ -244,16 +255,17 @@ impl Workbench {
                ), decided AS (
                    INSERT INTO "@verdict"
                        (parked, topic, partition, "offset", queue, verdict, decided_by, fault, identity)
-                   SELECT id, topic, partition, "offset", queue, $2, 'retry', reason, $3 FROM gone
+                   SELECT id, topic, partition, "offset", queue, $2, $4, reason, $3 FROM gone
                )
                INSERT INTO vitrina.verdict
                    (model, generation, serial, verdict, parked, topic, partition, "offset", fault, decided_by)
-               SELECT g.model, g.generation, g.serial, $2, id, topic, partition, "offset", reason, 'retry'
+               SELECT g.model, g.generation, g.serial, $2, id, topic, partition, "offset", reason, $4
                FROM gone, "@generation" g"#,
         )
         .bind(stored.id)
         .bind(verdict)
         .bind(identity)
+        .bind(by)
         .execute(&mut self.connection)
         .await?;
         Ok(())
