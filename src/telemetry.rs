@@ -57,6 +57,8 @@ pub(crate) fn metrics() -> anyhow::Result<PrometheusHandle> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     #[test]
     fn alerts_ask_for_metrics_that_exist() {
         let code = include_str!("../projectors/src/metrics.rs");
@@ -67,5 +69,22 @@ mod tests {
         let unknown: Vec<&str> =
             names.filter(|name| !code.contains(&format!("\"{name}\""))).collect();
         assert!(unknown.is_empty(), "{unknown:?}");
+    }
+
+    #[test]
+    fn the_reference_names_every_metric_and_no_other() {
+        let code = [
+            include_str!("../projectors/src/metrics.rs"),
+            include_str!("../api/src/edge/measure.rs"),
+        ];
+        let names = |text: &'static str, quote| -> BTreeSet<&str> {
+            let is_name = |word: &&str| {
+                word.starts_with("vitrina_")
+                    && word.chars().all(|c| c == '_' || c.is_ascii_lowercase())
+            };
+            text.split(quote).filter(is_name).collect()
+        };
+        let exist: BTreeSet<&str> = code.iter().flat_map(|code| names(code, '"')).collect();
+        assert_eq!(names(include_str!("../docs/reference.md"), '`'), exist);
     }
 }

@@ -282,6 +282,21 @@ mod tests {
     }
 
     #[test]
+    fn a_registry_that_asks_for_fewer_requests_is_asked_less_often() {
+        let Fault::World { trouble, .. } =
+            Fault::of_registry(&RegistryError::RateLimited("too many requests".to_owned()))
+        else {
+            panic!("it is not waited for")
+        };
+        assert_eq!(trouble, Trouble::RateLimit);
+        assert_eq!(trouble.error_type(), ErrorType::RateLimit);
+        assert_eq!(
+            trouble.pause(&Retries::default(), 1).map(|pause| pause.as_secs() >= 30),
+            Some(true)
+        );
+    }
+
+    #[test]
     fn the_world_is_never_the_records() {
         for code in
             ["08006", "25006", "40001", "40P01", "53100", "55P03", "57P01", "58030", "XX001"]
