@@ -102,7 +102,10 @@ fn partition_line(partition: &PartitionStatus) -> String {
         |value: Option<i64>| value.map_or_else(|| "?".to_owned(), |value| value.to_string());
     let seconds =
         partition.lag_seconds.map_or_else(|| "?".to_owned(), |seconds| format!("{seconds:.1}"));
+    let first = partition.first.as_ref().map(|first| format!("\n    {first}")).unwrap_or_default();
     let PartitionStatus { topic, partition, position, end, lag, .. } = partition;
     let (end, lag) = (number(*end), number(*lag));
-    format!("  {topic} {partition}: position {position}, end {end}, lag {lag} events, {seconds} s")
+    format!(
+        "  {topic} {partition}: position {position}, end {end}, lag {lag} events, {seconds} s{first}"
+    )
 }

@@ -9,6 +9,7 @@ mod demo;
 mod exactly_once;
 mod faults;
 mod generations;
+mod history;
 mod hostile_records;
 mod identities;
 mod ignored;

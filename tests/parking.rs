@@ -153,3 +153,79 @@ async fn the_breaker_closes_by_itself_when_one_record_goes_through() {
     assert_eq!(database.rows("SELECT count(*) AS n FROM strict.strict").await, json!([{"n": 20}]));
     assert!(vitrina.terminate().await.success());
 }
+
+/// What the parked record of key `a` would have been, had its schema been known.
+async fn mend(database: &Database, good: &Message) {
+    let value = good.value.as_ref().unwrap();
+    let sql = r#"UPDATE "balance@1"."@parked" SET value = $1 WHERE key = 'a'"#;
+    sqlx::query(sql).bind(value).execute(&database.pool).await.unwrap();
+}
+
+/// The window of duplicates is read with the claim. What decodes by a retry after that, and before the first transaction
+/// under that claim, belongs to it as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_decodes_between_a_claim_and_its_first_transaction_is_known() {
+    let database = Database::create().await;
+    let bank = Bank::new(&database, 1).await;
+    let writer = bank.writer(MOVED).await;
+    let next = r#"SELECT next_offset FROM "balance@1"."@position""#;
+    let first = moved(&writer, "a", 1, 5);
+    let broken = Message { value: writer.bytes("a", &[2, b'a', 0x80]).value, ..first.clone() };
+    Producer::new().send_all(&[broken, moved(&writer, "b", 1, 5)]).await;
+    let vitrina = bank.folder.serve();
+    database.eventually(next, &json!([{"next_offset": 2}])).await;
+    assert!(vitrina.terminate().await.success());
+    mend(&database, &first).await;
+    assert_eq!(bank.folder.run(&["pause", "balance"]).status, Some(0));
+    // It claims, and writes nothing.
+    let vitrina = bank.folder.serve();
+    let epoch = r#"SELECT epoch FROM "balance@1"."@position""#;
+    database.eventually(epoch, &json!([{"epoch": 2}])).await;
+    assert_eq!(bank.folder.run(&["parked", "retry", "--all"]).status, Some(0));
+    Producer::new().send_all(&[first, moved(&writer, "a", 2, 5)]).await;
+    assert_eq!(bank.folder.run(&["resume", "balance"]).status, Some(0));
+    database.eventually(next, &json!([{"next_offset": 4}])).await;
+    let rows = json!([{"account_id": "a", "events": 2}, {"account_id": "b", "events": 1}]);
+    assert_eq!(
+        database.rows("SELECT account_id, events FROM balance.balance ORDER BY 1").await,
+        rows
+    );
+    assert!(vitrina.terminate().await.success());
+}
+
+/// The same of a partition that has been claimed and is still silent, while others are written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_decodes_while_its_partition_is_silent_is_known() {
+    let database = Database::create().await;
+    let bank = Bank::new(&database, 2).await;
+    let writer = bank.writer(MOVED).await;
+    let first = moved(&writer, "a", 1, 5).partition(0);
+    let broken = Message { value: writer.bytes("a", &[2, b'a', 0x80]).value, ..first.clone() };
+    let busy = |seq| moved(&writer, "b", seq, 5).partition(1);
+    let next = async |offsets: [i64; 2]| {
+        let positions = r#"SELECT next_offset FROM "balance@1"."@position" ORDER BY partition"#;
+        let expected = offsets.map(|offset| json!({ "next_offset": offset }));
+        database.eventually(positions, &json!(expected)).await;
+    };
+    Producer::new().send_all(&[broken, busy(1)]).await;
+    // One writer for both partitions.
+    let bank = Bank { folder: bank.folder.configure("[model]\nconcurrency = 1\n"), ..bank };
+    let vitrina = bank.folder.serve();
+    next([1, 1]).await;
+    assert!(vitrina.terminate().await.success());
+    mend(&database, &first).await;
+    Producer::new().send_all(&[busy(2)]).await;
+    let vitrina = bank.folder.serve();
+    next([1, 2]).await;
+    assert_eq!(bank.folder.run(&["parked", "retry", "--all"]).status, Some(0));
+    Producer::new().send_all(&[busy(3)]).await;
+    next([1, 3]).await;
+    Producer::new().send_all(&[first, moved(&writer, "a", 2, 5).partition(0)]).await;
+    next([3, 3]).await;
+    let rows = json!([{"account_id": "a", "events": 2}, {"account_id": "b", "events": 3}]);
+    assert_eq!(
+        database.rows("SELECT account_id, events FROM balance.balance ORDER BY 1").await,
+        rows
+    );
+    assert!(vitrina.terminate().await.success());
+}

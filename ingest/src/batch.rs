@@ -19,6 +19,8 @@ pub struct Span {
     pub epoch: Epoch,
     pub from: Offset,
     pub to: Offset,
+    /// Milliseconds since 1970 of the first record that has a timestamp.
+    pub first_timestamp: Option<i64>,
     /// Milliseconds since 1970 of the last record, where the span holds one that has a timestamp.
     pub last_timestamp: Option<i64>,
 }
@@ -139,8 +141,9 @@ impl Batch {
         self.records.push(Stored { span: span as u32, offset, timestamp, key, value, headers });
         let span = &mut self.spans[span];
         span.to = offset.next();
-        span.last_timestamp =
-            timestamp.filter(|millis| *millis <= YEAR_9999).or(span.last_timestamp);
+        let timestamp = timestamp.filter(|millis| *millis <= YEAR_9999);
+        span.first_timestamp = span.first_timestamp.or(timestamp);
+        span.last_timestamp = timestamp.or(span.last_timestamp);
     }
 
     fn keep_header(&mut self, name: &[u8], value: Option<&[u8]>) {

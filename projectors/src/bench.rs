@@ -97,6 +97,7 @@ impl Applying {
             epoch: Epoch(1),
             from,
             to,
+            first_timestamp: None,
             last_timestamp: None,
         });
         let range = 0..decoded.events.len();

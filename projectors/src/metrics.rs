@@ -25,6 +25,7 @@ const PARKED: &str = "vitrina_parked";
 const PARKED_TOTAL: &str = "vitrina_parked_total";
 const RETRIED: &str = "vitrina_retried_total";
 const DISCARDED: &str = "vitrina_discarded_total";
+const HISTORY: &str = "vitrina_history_begins_timestamp_seconds";
 const BREAKER_STATE: &str = "vitrina_breaker_state";
 const BREAKER_TRIPS: &str = "vitrina_breaker_trips_total";
 const ONE_WRITER: &str = "vitrina_model_one_writer";
@@ -91,6 +92,11 @@ pub fn describe() {
         ONE_WRITER,
         "1 for a model that would have several writers, if its records proved that a key lives in one partition"
     );
+    describe_gauge!(
+        HISTORY,
+        Unit::Seconds,
+        "Only where what came before was gone from the log when the model first read it: the time of the first record"
+    );
     describe_counter!(
         STATE_SECONDS,
         Unit::Seconds,
@@ -151,16 +157,20 @@ pub(crate) fn state(model: &str, state: &'static str, on: bool) {
 }
 
 pub(crate) fn lag(model: &str, topic: &str, partition: i32, events: i64) {
-    let labels = [
-        ("model", model.to_owned()),
-        ("topic", topic.to_owned()),
-        ("partition", partition.to_string()),
-    ];
-    gauge!(LAG_EVENTS, &labels).set(events as f64);
+    gauge!(LAG_EVENTS, &of_partition(model, topic, partition)).set(events as f64);
+}
+
+fn of_partition(model: &str, topic: &str, partition: i32) -> [(&'static str, String); 3] {
+    [("model", model.to_owned()), ("topic", topic.to_owned()), ("partition", partition.to_string())]
 }
 
 pub(crate) fn lag_seconds(model: &str, seconds: f64) {
     gauge!(LAG_SECONDS, "model" => model.to_owned()).set(seconds);
+}
+
+/// A partition's history begins late, with a record of that time, in seconds since 1970.
+pub(crate) fn history_begins(model: &str, topic: &str, partition: i32, seconds: f64) {
+    gauge!(HISTORY, &of_partition(model, topic, partition)).set(seconds);
 }
 
 /// The model was in the state for so many more seconds.

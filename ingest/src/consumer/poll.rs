@@ -236,6 +236,7 @@ impl Poll {
             epoch,
             from,
             to: from,
+            first_timestamp: None,
             last_timestamp: None,
         });
         Some((index, lane.batch.spans.len() - 1))
@@ -416,6 +417,7 @@ impl Poll {
                 epoch,
                 from,
                 to: position,
+                first_timestamp: None,
                 last_timestamp: None,
             });
             (lane.opened, lane.changes) = (Some(self.idled), changes);

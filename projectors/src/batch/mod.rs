@@ -235,6 +235,7 @@ mod tests {
             epoch: Epoch(1),
             from: Offset(from),
             to: Offset(to),
+            first_timestamp: None,
             last_timestamp: None,
         };
         let content = Content::Row(Row { layout: 0, version: 0, row: 0 });

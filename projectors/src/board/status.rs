@@ -78,6 +78,8 @@ pub struct PartitionStatus {
     /// In events.
     pub lag: Option<i64>,
     pub lag_seconds: Option<f64>,
+    /// Where this generation's history begins, in words; none where that is the log's beginning.
+    pub first: Option<String>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -102,6 +104,9 @@ struct PositionRow {
     next_offset: i64,
     /// Seconds that the views are behind the log, as its instance says, else since the last event.
     behind: Option<f64>,
+    first_offset: i64,
+    /// RFC 3339.
+    first_time: Option<String>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -144,11 +149,13 @@ const MODELS: &str = "
 fn positions(live: &[Live]) -> Option<String> {
     let positions = Live::union(live, |model, schema| {
         format!(
-            r#"SELECT {model} AS model, topic, partition, next_offset, event_time FROM {schema}."@position""#
+            r#"SELECT {model} AS model, topic, partition, next_offset, event_time, first_offset, first_time
+               FROM {schema}."@position""#
         )
     })?;
     Some(format!(
-        "SELECT p.model, p.topic, p.partition, p.next_offset,
+        r#"SELECT p.model, p.topic, p.partition, p.next_offset, p.first_offset,
+            to_char(p.first_time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS first_time,
             coalesce(w.lag_ms / 1000.0, extract(epoch FROM now() - p.event_time))::float8 AS behind
         FROM ({positions}) p
         LEFT JOIN LATERAL (
@@ -157,7 +164,7 @@ fn positions(live: &[Live]) -> Option<String> {
                 AND w.partitions @> jsonb_build_array(jsonb_build_object('topic', p.topic, 'partition', p.partition))
             ORDER BY w.updated_at DESC LIMIT 1
         ) w ON true
-        ORDER BY 1, 2, 3"
+        ORDER BY 1, 2, 3"#
     ))
 }
 
@@ -170,6 +177,21 @@ fn ignored(live: &[Live]) -> Option<String> {
         )
     })?;
     Some(format!("{ignored} ORDER BY 1, 2, 4 DESC, 3"))
+}
+
+/// A log begins with offset 0, also where it is compacted. So what lies before another first offset was there once.
+fn first(position: &PositionRow) -> Option<String> {
+    let PositionRow { first_offset, first_time, .. } = position;
+    let time = match first_time {
+        Some(time) => format!("with a record of {time}"),
+        None => "with what comes next".to_owned(),
+    };
+    (*first_offset > 0).then(|| {
+        format!(
+            "history begins at offset {first_offset}, {time}: what lies before was gone from the log when this \
+             generation first read it"
+        )
+    })
 }
 
 impl From<&GenerationRow> for GenerationStatus {
@@ -248,6 +270,7 @@ fn status(row: &ModelRow, rows: &Rows, ends: &BTreeMap<(String, i32), i64>) -> M
                 end,
                 lag,
                 lag_seconds,
+                first: first(position),
             }
         })
         .collect();

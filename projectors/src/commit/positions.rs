@@ -33,13 +33,15 @@ pub(crate) async fn advance(
     let epochs: Vec<i64> = spans.iter().map(|span| span.epoch.0).collect();
     let from: Vec<i64> = spans.iter().map(|span| span.from.0).collect();
     let to: Vec<i64> = spans.iter().map(|span| span.to.0).collect();
-    let times: Vec<Option<i64>> = spans.iter().map(|span| span.last_timestamp).collect();
+    let first: Vec<Option<i64>> = spans.iter().map(|span| span.first_timestamp).collect();
+    let last: Vec<Option<i64>> = spans.iter().map(|span| span.last_timestamp).collect();
     let moved: Vec<(String, i32, ParkedVersion)> = sqlx::query_as(
         r#"UPDATE "@position" p
          SET next_offset = n.upto, updated_at = now(),
-             event_time = coalesce(to_timestamp(n.millis / 1000.0), p.event_time)
-         FROM unnest($1::text[], $2::int4[], $3::int8[], $4::int8[], $5::int8[], $6::int8[])
-             AS n(topic, partition, epoch, since, upto, millis)
+             first_time = coalesce(p.first_time, to_timestamp(n.first / 1000.0)),
+             event_time = coalesce(to_timestamp(n.last / 1000.0), p.event_time)
+         FROM unnest($1::text[], $2::int4[], $3::int8[], $4::int8[], $5::int8[], $6::int8[], $7::int8[])
+             AS n(topic, partition, epoch, since, upto, first, last)
          WHERE p.topic = n.topic AND p.partition = n.partition AND p.epoch = n.epoch AND p.next_offset = n.since
          RETURNING p.topic, p.partition, p.parked_version"#,
     )
@@ -48,7 +50,8 @@ pub(crate) async fn advance(
     .bind(epochs)
     .bind(from)
     .bind(to)
-    .bind(times)
+    .bind(first)
+    .bind(last)
     .fetch_all(connection)
     .await?;
     let version = |span: &Span| {

@@ -24,7 +24,8 @@ CREATE TABLE "@position" (
     topic_id       text        NOT NULL,
     epoch          bigint      NOT NULL,
     next_offset    bigint      NOT NULL,
-    first_offset   bigint      NOT NULL,           -- where this generation began to read
+    first_offset   bigint      NOT NULL,           -- where this generation began to read: the log's start at that time
+    first_time     timestamptz,                    -- record time of the first record that it has read
     event_time     timestamptz,                    -- record time of the last event before next_offset
     updated_at     timestamptz NOT NULL DEFAULT now(),
     -- Grows whenever the topic's set of parked keys changes, or "@proof" does, so that a batch that was planned before is

@@ -281,6 +281,7 @@ impl World {
             epoch: self.epoch,
             from,
             to: from,
+            first_timestamp: None,
             last_timestamp: None,
         });
         for event in events {

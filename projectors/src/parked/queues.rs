@@ -28,6 +28,8 @@ pub(crate) struct Queues {
     /// The newest row of `"@parked"` and of `"@verdict"` that is counted in.
     newest: Option<(i64, i64)>,
     versions: HashMap<TopicPartition, ParkedVersion>,
+    /// Windows of duplicates that were read apart from this, and the newest verdict that they hold.
+    windows: HashMap<TopicPartition, i64>,
     /// Events that decoded when they were retried, for the duplicates' window.
     late: Vec<(TopicPartition, Offset, Identity)>,
 }
@@ -69,9 +71,11 @@ impl Queues {
             .all(|(partition, version)| self.versions.get(partition) == Some(version))
     }
 
-    /// Postgres may have lost what it had told, and may give the same ids and versions to others: all is read again.
+    /// Postgres may have lost what it had told, and may give the same ids and versions to others: all is read again. What
+    /// windows hold is not told by this.
     pub(crate) fn start_over(&mut self) {
-        *self = Self { newest: self.newest.map(|_| (0, 0)), ..Self::default() };
+        let newest = self.newest.map(|_| (0, 0));
+        *self = Self { newest, windows: std::mem::take(&mut self.windows), ..Self::default() };
     }
 
     /// The answer to a COMMIT was lost: what it did is read again.
@@ -82,6 +86,13 @@ impl Queues {
     /// An own transaction has raised these.
     pub(crate) fn raised(&mut self, versions: Versions) {
         self.versions.extend(versions);
+    }
+
+    /// The partition's window of duplicates was read when `verdict` was the newest row of `"@verdict"`. What has decoded
+    /// late since then it does not hold, whether that was counted in here or not: it is told again.
+    pub(crate) fn window_read(&mut self, partition: TopicPartition, verdict: i64) {
+        self.versions.remove(&partition);
+        self.windows.insert(partition, verdict);
     }
 
     /// The events that have decoded late since the last call.
@@ -134,11 +145,12 @@ impl Queues {
                 (0, newest.fetch_one(&mut *connection).await?)
             }
         };
+        let windows = std::mem::take(&mut self.windows);
         let left: Vec<Departure> = sqlx::query_as(
             r#"SELECT id, parked, queue, topic, partition, identity FROM "@verdict"
                WHERE id > $1 AND (parked <= $2 OR identity IS NOT NULL) ORDER BY id"#,
         )
-        .bind(verdict)
+        .bind(windows.values().copied().fold(verdict, i64::min))
         .bind(parked)
         .fetch_all(&mut *connection)
         .await?;
@@ -150,12 +162,15 @@ impl Queues {
         .await?;
         // `parked` and `verdict` are the newest ids that were counted in. A record that came after `parked` and has left
         // by now is in neither list, and must not be taken from a queue that it was never added to.
-        for gone in left.iter().filter(|gone| gone.parked <= parked) {
+        for gone in left.iter().filter(|gone| gone.id > verdict && gone.parked <= parked) {
             self.take(gone.queue.as_deref().and_then(QueueId::from_bytes));
         }
         for gone in &left {
-            if let Some((offset, identity)) = gone.identity.as_deref().map(Identity::from_bytes) {
-                self.late.push(((gone.topic.as_str().into(), gone.partition), offset, identity));
+            let partition = (gone.topic.as_str().into(), gone.partition);
+            let held = windows.get(&partition).copied().unwrap_or(verdict);
+            if let Some(identity) = gone.identity.as_deref().filter(|_| gone.id > held) {
+                let (offset, identity) = Identity::from_bytes(identity);
+                self.late.push((partition, offset, identity));
             }
         }
         for (_, count, queue) in &came {

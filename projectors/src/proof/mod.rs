@@ -197,6 +197,7 @@ mod tests {
                 epoch: Epoch(1),
                 from: Offset(index as i64),
                 to: Offset(index as i64),
+                first_timestamp: None,
                 last_timestamp: None,
             };
             log.spans.push(span);

@@ -3,17 +3,20 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use sqlx::postgres::PgPool;
 use sqlx::{AssertSqlSafe, Executor as _, Postgres, Transaction};
 use tokio::runtime::Handle;
-use vitrina_ingest::{Claim, Epoch, Found, LogLoss, NoClaim, Offset, Positions, TopicPartition};
+use vitrina_ingest::{
+    Claim, Epoch, Found, LogLoss, NoClaim, Offset, Positions, Span, TopicPartition,
+};
 
 use crate::board::Board;
 use crate::commit::window::Window;
 use crate::generation::control::{self, ControlError};
 use crate::generation::role::Role;
+use crate::metrics;
 use crate::names::{GenerationId, quote};
 use crate::proof;
 use crate::sqlstate::Sqlstate;
@@ -38,8 +41,25 @@ pub(crate) struct Claims {
     proves: bool,
     /// Read by each worker while it writes.
     pub writing: tokio::sync::RwLock<()>,
-    /// The windows of the newest claims, with their epochs.
-    windows: Mutex<HashMap<TopicPartition, (Epoch, Window)>>,
+    /// The windows of the newest claims.
+    windows: Mutex<HashMap<TopicPartition, ReadWindow>>,
+    /// Where history begins late, while the time of its first record is not known.
+    late: Mutex<HashMap<TopicPartition, Offset>>,
+}
+
+/// A window as a claim has read it.
+struct ReadWindow {
+    epoch: Epoch,
+    window: Window,
+    /// The newest row of `"@verdict"` before that.
+    verdict: i64,
+}
+
+/// Where a generation has begun to read a partition.
+struct Beginning {
+    first: Offset,
+    /// Since 1970, of the first record that it has read.
+    seconds: Option<f64>,
 }
 
 impl Claims {
@@ -63,17 +83,44 @@ impl Claims {
             proves,
             writing: tokio::sync::RwLock::default(),
             windows: Mutex::default(),
+            late: Mutex::default(),
         }
     }
 
     /// The window that was read by the partition's claim of this epoch, once: whoever took it has marked events as seen
     /// that may never be written, so a second taker would drop them as duplicates. It must claim anew, which reads anew.
     /// It is read in the claim's own transaction, on the poll thread, and waits here: that transaction holds the position,
-    /// so the window is of the same moment, with all that the owner before has committed and nothing after.
-    pub(crate) fn take_window(&self, partition: &TopicPartition, epoch: Epoch) -> Option<Window> {
+    /// so the window is of the same moment, with all that the owner before has committed and nothing after. Only what
+    /// decodes late when it is retried may come after: so with it comes the newest verdict that it surely holds.
+    pub(crate) fn take_window(
+        &self,
+        partition: &TopicPartition,
+        epoch: Epoch,
+    ) -> Option<(Window, i64)> {
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_claim = windows.get(partition).is_some_and(|(other, _)| *other == epoch);
-        if of_claim { windows.remove(partition).map(|(_, window)| window) } else { None }
+        let read = windows.get(partition).filter(|read| read.epoch == epoch).is_some();
+        let read = if read { windows.remove(partition) } else { None };
+        read.map(|read| (read.window, read.verdict))
+    }
+
+    /// What these spans hold is committed: where history begins late, it is known now with which record's time.
+    pub(crate) fn began(&self, spans: &[Span]) {
+        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        if late.is_empty() {
+            return;
+        }
+        for span in spans {
+            let Some(millis) = span.first_timestamp else { continue };
+            let Some(first) = late.remove(&(span.topic.clone(), span.partition)) else { continue };
+            let (topic, partition) = (&*span.topic, span.partition);
+            let time = UNIX_EPOCH + Duration::from_millis(millis.unsigned_abs());
+            let time = humantime::format_rfc3339_millis(time).to_string();
+            tracing::warn!(
+                model = %self.label, topic, partition, offset = first.0, time,
+                "the history of this model begins late: what lies before this record was gone from the log when it was first read"
+            );
+            metrics::history_begins(&self.label, topic, partition, millis as f64 / 1000.0);
+        }
     }
 
     /// Claims; again where Postgres chose this transaction to end a deadlock with a writer's.
@@ -111,12 +158,19 @@ impl Claims {
         );
         (&mut *transaction).execute(AssertSqlSafe(begin)).await?;
         self.be_allowed(&mut transaction, cluster_id).await?;
+        // Before any window: each then holds what has decoded late until here.
+        let verdict: i64 = sqlx::query_scalar(r#"SELECT coalesce(max(id), 0) FROM "@verdict""#)
+            .fetch_one(&mut *transaction)
+            .await?;
         let mut claims = Vec::with_capacity(found.len());
         let mut windows = Vec::with_capacity(found.len());
+        let mut beginnings = Vec::with_capacity(found.len());
         for found in found {
-            let claim = self.claim_one(&mut transaction, found).await?;
+            let partition = (found.topic.clone(), found.partition);
+            let (claim, beginning) = self.claim_one(&mut transaction, found).await?;
             let window = self.window(&mut transaction, found, claim).await?;
-            windows.push(((found.topic.clone(), found.partition), (claim.epoch, window)));
+            windows.push((partition.clone(), ReadWindow { epoch: claim.epoch, window, verdict }));
+            beginnings.push((partition, beginning));
             claims.push(claim);
         }
         if let Some(Found { topic, partitions, .. }) = found.first().filter(|_| self.proves) {
@@ -124,7 +178,20 @@ impl Claims {
         }
         transaction.commit().await?;
         self.windows.lock().unwrap_or_else(PoisonError::into_inner).extend(windows);
+        self.note(beginnings);
         Ok(claims)
+    }
+
+    /// A history that begins late is told with the time of its first record; where that is still to come, [`Self::began`]
+    /// tells of it.
+    fn note(&self, beginnings: Vec<(TopicPartition, Beginning)>) {
+        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        for (partition, beginning) in beginnings.into_iter().filter(|(_, one)| one.is_late()) {
+            match beginning.seconds {
+                Some(at) => metrics::history_begins(&self.label, &partition.0, partition.1, at),
+                None => drop(late.insert(partition, beginning.first)),
+            }
+        }
     }
 
     /// Whether the generation is still what it is fed as. A swap that is under way is waited for, and none comes before the end of
@@ -158,15 +225,15 @@ impl Claims {
         &self,
         transaction: &mut Transaction<'static, Postgres>,
         found: &Found,
-    ) -> Result<Claim, ClaimError> {
+    ) -> Result<(Claim, Beginning), ClaimError> {
         self.compare_topic(transaction, found).await?;
-        let (epoch, next_offset): (i64, i64) = sqlx::query_as(
+        let (epoch, next_offset, first, seconds): (i64, i64, i64, Option<f64>) = sqlx::query_as(
             r#"INSERT INTO "@position" AS p (topic, partition, topic_id, epoch, next_offset, first_offset)
                VALUES ($1, $2, $3, 1, $4, $4)
                ON CONFLICT (topic, partition) DO UPDATE
                SET epoch = p.epoch + 1,
                    topic_id = CASE WHEN p.topic_id = '' THEN EXCLUDED.topic_id ELSE p.topic_id END
-               RETURNING p.epoch, p.next_offset"#,
+               RETURNING p.epoch, p.next_offset, p.first_offset, extract(epoch FROM p.first_time)::float8"#,
         )
         .bind(&*found.topic)
         .bind(found.partition)
@@ -178,7 +245,7 @@ impl Claims {
         let bounds = (found.log_start, found.log_end);
         match LogLoss::of_offset(&found.topic, found.partition, next_offset, bounds) {
             Some(loss) => Err(loss.into()),
-            None => Ok(Claim { epoch, next_offset }),
+            None => Ok((Claim { epoch, next_offset }, Beginning { first: Offset(first), seconds })),
         }
     }
 
@@ -218,6 +285,13 @@ impl Claims {
         let stored: Vec<Vec<u8>> = stored.into_iter().map(|(identities,)| identities).collect();
         window.restore(&stored.concat());
         Ok(window)
+    }
+}
+
+impl Beginning {
+    /// An offset that Kafka gives begins with 0, and compaction does not move a log's start.
+    fn is_late(&self) -> bool {
+        self.first > Offset(0)
     }
 }
 

@@ -174,7 +174,10 @@ impl Worker {
                 continue;
             }
             match self.claims.take_window(&key, span.epoch) {
-                Some(window) => drop(self.windows.insert(key, (span.epoch, window))),
+                Some((window, verdict)) => {
+                    self.writer.queues.window_read(key.clone(), verdict);
+                    self.windows.insert(key, (span.epoch, window));
+                }
                 None => lost.push((key, span.epoch)),
             }
         }
@@ -277,6 +280,7 @@ impl Worker {
         (self.attempts, self.suspect) = (0, None);
         let PlannedPart { part, outcomes, .. } = plan;
         let opens = self.breaker().count(&outcomes);
+        self.claims.began(&part.spans);
         self.consumer.mirror(part.positions());
         self.board.committed(&self.model, &part.spans);
         let duplicates = part.range.len() - part.apply.len() - part.park.len();
