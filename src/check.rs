@@ -69,7 +69,7 @@ pub(crate) async fn run(arguments: Arguments, config: Config) -> Result<(), Fail
         asked.map_or_else(|failure| (Vec::new(), Some(failure)), |found| (found, None));
     findings.extend(found);
     findings.extend(loaded.models.iter().filter_map(slow));
-    findings.sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
+    findings.sort_by(|one, other| (&one.file, one.place()).cmp(&(&other.file, other.place())));
     findings.dedup();
     let refused = findings.iter().any(Finding::is_error);
     let answer = Answer {
@@ -98,7 +98,7 @@ fn rules(loaded: &Definitions) -> Vec<RuleLine> {
             lines.push(RuleLine {
                 model: definition.model.name.clone(),
                 file: definition.model.file.clone(),
-                line: rule.line,
+                line: rule.at.line,
                 event: format!("{}.{}", rule.context, rule.event),
                 runs: runs(&how.runs, &definition.model.file),
                 touches: how.touches,
@@ -114,7 +114,7 @@ fn runs(runs: &Runs, file: &str) -> String {
         Runs::Waves { merge: None } => "in waves".to_owned(),
         Runs::Waves { merge: Some(_) } => "in waves, merged".to_owned(),
         Runs::EventByEvent(why) => {
-            format!("event by event: {} ({file}:{}); {}", why.because, why.line, why.help)
+            format!("event by event: {} ({file}:{}); {}", why.because, why.at.line, why.help)
         }
     }
 }
@@ -130,7 +130,7 @@ fn slow(definition: &Definition) -> Option<Finding> {
     let first = reasons.first()?;
     let what =
         format!("the model is slow, every one of its rules runs event by event: {}", first.because);
-    Some(Finding::warning(&definition.model.file, first.line, what, first.help.clone()))
+    Some(Finding::warning(&definition.model.file, first.at, what, first.help.clone()))
 }
 
 fn model_line(definition: &Definition) -> ModelLine {
@@ -146,7 +146,7 @@ fn model_line(definition: &Definition) -> ModelLine {
         }
         Err(why) => (
             None,
-            format!("one batch after another: {} ({file}:{}); {}", why.because, why.line, why.help),
+            format!("one batch after another: {} ({file}:{}); {}", why.because, why.at.line, why.help),
         ),
     };
     ModelLine { model: definition.model.name.clone(), file, parallel, writes }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use include_dir::{Dir, DirEntry, include_dir};
 use vitrina_projectors::{Definitions, Roots};
-use vitrina_sql::{Files, Finding};
+use vitrina_sql::{Files, Finding, Place};
 
 use crate::config::Config;
 use crate::failure::Failure;
@@ -37,7 +37,8 @@ pub(crate) fn to_check(config: &Config) -> Result<Definitions, Failure> {
             );
             let help =
                 "write the name of one, which is its file's without .sql, or take the setting out";
-            findings.push(Finding::warning(&place.name, place.line.unwrap_or(1), what, help));
+            let at = Place { line: place.line.unwrap_or(1), column: 1 };
+            findings.push(Finding::warning(&place.name, at, what, help));
         }
     }
     let disabled: Vec<String> =

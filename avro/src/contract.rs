@@ -41,6 +41,8 @@ pub(crate) const FACTS: usize = 4;
 #[derive(Debug, Clone, Default)]
 pub struct Contracts {
     pub contexts: BTreeMap<String, Context>,
+    /// What does not load, a context (`None`) or an event of it, and where it says why.
+    pub broken: BTreeMap<(String, Option<String>), String>,
 }
 
 /// Where an event's id, time, correlation or causation is found.
@@ -215,6 +217,11 @@ impl vitrina_sql::Relations for Contracts {
         let newest = self.relation(context, event)?.newest();
         let metadata = METADATA.iter().map(|(name, _)| (*name).to_owned());
         Some(newest.columns.iter().map(|column| column.name.clone()).chain(metadata).collect())
+    }
+
+    fn broken(&self, context: &str, event: &str) -> Option<String> {
+        let named = |event| self.broken.get(&(context.to_owned(), event));
+        named(None).or_else(|| named(Some(event.to_owned()))).cloned()
     }
 
     fn names(&self) -> Vec<String> {

@@ -8,6 +8,7 @@ mod spelling;
 mod text;
 
 use apache_avro::Schema as Parsed;
+use vitrina_sql::Place;
 
 use crate::value::column::{Column, ColumnType};
 pub use arena::SchemaError;
@@ -30,7 +31,7 @@ impl Schema {
     /// What is not JSON or not Avro, with the line where that is known.
     pub fn parse(text: &str) -> Result<Self, SchemaError> {
         spelling::teach();
-        let json = parse_json(text).map_err(not_json)?;
+        let json = parse_json(text).map_err(|error| not_json(&error, text))?;
         let parsed = Parsed::parse(&json).map_err(not_avro)?;
         Self::resolve(&parsed, &[])
     }
@@ -43,7 +44,7 @@ impl Schema {
     pub fn of_writer(text: &str, others: &[String]) -> Result<Self, SchemaError> {
         spelling::teach();
         let written = |text: &str| {
-            let mut json = serde_json::from_str(text::without_mark(text)).map_err(not_json)?;
+            let mut json = serde_json::from_str(text::without_mark(text)).map_err(|error| not_json(&error, text))?;
             text::keep_what_was_written(&mut json);
             Ok(json)
         };
@@ -160,12 +161,19 @@ impl Schema {
     }
 }
 
-fn not_json(error: serde_json::Error) -> SchemaError {
-    let what =
-        error.to_string().replace("recursion limit exceeded", "values nest deeper than 127 levels");
-    SchemaError { what: format!("not JSON: {what}"), line: Some(error.line()) }
+/// The reader's words, and its place as a place of ours: it counts bytes.
+fn not_json(error: &serde_json::Error, text: &str) -> SchemaError {
+    let words = error.to_string();
+    let words = words.rsplit_once(" at line ").map_or(words.as_str(), |(words, _)| words);
+    let words = words.replace("recursion limit exceeded", "values nest deeper than 127 levels");
+    let line = text.split('\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
+    let Place { column, .. } = Place::of(line, error.column().saturating_sub(1));
+    SchemaError {
+        what: format!("not JSON: {words}"),
+        at: Some(Place { line: error.line().max(1), column }),
+    }
 }
 
 fn not_avro(error: apache_avro::Error) -> SchemaError {
-    SchemaError { what: format!("not Avro: {error}"), line: None }
+    SchemaError { what: format!("not Avro: {error}"), at: None }
 }

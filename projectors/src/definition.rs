@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use vitrina_avro::{Contract, Contracts, Layout};
-use vitrina_sql::{Files, Finding, Model, Rule};
+use vitrina_sql::{Files, Finding, Model, Place, Rule};
 
 /// One model, ready to run.
 #[derive(Clone)]
@@ -25,6 +25,7 @@ pub struct Definition {
 pub struct Definitions {
     pub contracts: Arc<Contracts>,
     pub models: Vec<Definition>,
+    /// Without those that only follow from others.
     pub findings: Vec<Finding>,
     /// Models that cannot run, with their own findings.
     pub broken: BTreeMap<String, Vec<Finding>>,
@@ -61,7 +62,7 @@ impl Definitions {
                     );
                 }
             }
-            findings.extend(found);
+            findings.extend(found.into_iter().filter(|finding| !finding.follows));
         }
         Self { contracts, models, findings, broken }
     }
@@ -155,7 +156,7 @@ fn unfit(model: &Model, contracts: &Contracts) -> Vec<Finding> {
         let help = "write one (INSERT … SELECT … FROM context.event), or take the file away";
         findings.push(Finding::error(
             &model.file,
-            1,
+            Place::START,
             "the model has no rule, so its tables would stay empty",
             help,
         ));
@@ -173,10 +174,10 @@ fn unfit(model: &Model, contracts: &Contracts) -> Vec<Finding> {
                 (context.tombstone.relation(), &first.context, &context.topic);
             let what = format!(
                 "`{own}` is `{other}.{}` of line {}, for both are of topic {topic}",
-                first.event, first.line
+                first.event, first.at.line
             );
             let help = format!("name the context `{other}` here, too");
-            findings.push(Finding::error(&model.file, rule.line, what, help));
+            findings.push(Finding::error(&model.file, rule.at, what, help));
         }
     }
     findings

@@ -1,11 +1,14 @@
 //! A finding names a place, what is wrong there, and the way out. Nothing is refused without one.
 
 pub(crate) mod files;
+pub(crate) mod place;
 pub(crate) mod report;
 
 use std::fmt;
 
 use serde::Serialize;
+
+use place::Place;
 
 /// How much a finding weighs: an error refuses the definition, a warning never changes an exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -20,37 +23,53 @@ pub enum Severity {
 pub struct Finding {
     /// Path as in [`crate::Files`].
     pub file: String,
-    /// 1-based; 1 where the whole file is meant.
+    /// From 1; where the whole file is meant, its beginning.
     pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
     pub severity: Severity,
     pub what: String,
     /// The way out.
     pub help: String,
+    /// It only follows from another finding, which alone needs mending.
+    #[serde(skip)]
+    pub follows: bool,
 }
 
 impl Finding {
     pub fn error(
         file: impl Into<String>,
-        line: usize,
+        at: Place,
         what: impl Into<String>,
         help: impl Into<String>,
     ) -> Self {
         Self {
             file: file.into(),
-            line,
+            line: at.line,
+            column: at.column,
             severity: Severity::Error,
             what: what.into(),
             help: help.into(),
+            follows: false,
         }
     }
 
     pub fn warning(
         file: impl Into<String>,
-        line: usize,
+        at: Place,
         what: impl Into<String>,
         help: impl Into<String>,
     ) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(file, line, what, help) }
+        Self { severity: Severity::Warning, ..Self::error(file, at, what, help) }
+    }
+
+    pub fn place(&self) -> Place {
+        Place { line: self.line, column: self.column }
+    }
+
+    /// `file:line:column`.
+    pub fn address(&self) -> String {
+        format!("{}:{}:{}", self.file, self.line, self.column)
     }
 
     pub fn is_error(&self) -> bool {
@@ -61,6 +80,6 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let warning = if self.is_error() { "" } else { "warning: " };
-        write!(f, "{}:{}: {warning}{}: {}", self.file, self.line, self.what, self.help)
+        write!(f, "{}: {warning}{}: {}", self.address(), self.what, self.help)
     }
 }

@@ -12,6 +12,7 @@ mod upcast;
 pub mod waves;
 
 pub use finding::files::Files;
+pub use finding::place::Place;
 pub use finding::{Finding, Severity};
 pub use model::{LiteralStatement, Model, SuspiciousLiteral};
 pub use names::functions;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::Finding;
+use crate::finding::place::Place;
 use crate::finding::report::Report;
 use crate::names::lexicon;
 use crate::names::name::refused_model;
@@ -72,7 +73,11 @@ impl Model {
     ) -> (Option<Self>, Vec<Finding>) {
         let mut report = Report::new(file);
         if let Some(why) = refused_model(name) {
-            report.error(1, format!("`{name}` cannot be a model's name: {why}"), "rename the file");
+            report.error(
+                Place::START,
+                format!("`{name}` cannot be a model's name: {why}"),
+                "rename the file",
+            );
         }
         let model = match Text::new(text) {
             Ok(text) => {
@@ -81,7 +86,7 @@ impl Model {
             }
             Err(error) => {
                 let help = "close what was opened: a quote, a comment or a dollar-quoted text";
-                report.error(error.line, error.what, help);
+                report.error(error.at, error.what, help);
                 None
             }
         };

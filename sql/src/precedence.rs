@@ -20,7 +20,7 @@ pub(crate) fn warn(rules: &[Rule], report: &mut Report) {
                     "only events of {others} insert rows of `{table}`: where `{}.{}` comes first, this rule does nothing",
                     rule.context, rule.event
                 );
-                report.warning(rule.line, what, help);
+                report.warning(rule.at, what, help);
             }
         }
     }

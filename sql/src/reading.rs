@@ -1,10 +1,11 @@
 //! The statements of a model file, read in the order in which they can know each other: tables and indexes, then views
 //! (each sees those above it), then comments and rules. A broken statement hides no other's findings.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use sqlparser::ast::Statement;
 
+use crate::finding::place::Place;
 use crate::finding::report::Report;
 use crate::names::nearest;
 use crate::objects::index::{Comment, Index, View};
@@ -34,15 +35,26 @@ pub(crate) fn read(text: &Text<'_>, relations: &dyn Relations, report: &mut Repo
     let mut read = Statements::default();
     let mut parsed = Vec::new();
     let mut declared = BTreeSet::new();
-    for fragment in text.statements() {
+    let mut open = VecDeque::from(text.statements());
+    while let Some(fragment) = open.pop_front() {
         let kind = match StatementKind::of(&fragment) {
             Ok(kind) => kind,
             Err((what, help)) => {
-                report.error(fragment.line(), what, help);
+                report.error(fragment.place(), what, help);
                 continue;
             }
         };
         let statement = fragment.parse();
+        if statement.is_err()
+            && let Some((statement, next)) = unseparated(&fragment)
+        {
+            let help =
+                format!("write one: the next statement begins in line {}", next.place().line);
+            report.error(statement.end(), "here a semicolon is missing", help);
+            open.push_front(next);
+            open.push_front(statement);
+            continue;
+        }
         if kind == StatementKind::Table || (kind == StatementKind::View && statement.is_err()) {
             declared.extend(declared_name(&fragment));
         }
@@ -68,6 +80,15 @@ pub(crate) fn read(text: &Text<'_>, relations: &dyn Relations, report: &mut Repo
     read.comments_and_rules(parsed, &scope, report);
     precedence::warn(&read.rules, report);
     read
+}
+
+/// Two statements with nothing between them, where the first is whole and the next begins a line.
+fn unseparated<'t>(fragment: &Fragment<'t>) -> Option<(Fragment<'t>, Fragment<'t>)> {
+    fragment.line_starts().into_iter().find_map(|first| {
+        let (statement, next) = fragment.cut(first)?;
+        let two = StatementKind::of(&next).is_ok() && statement.parse().is_ok();
+        two.then_some((statement, next))
+    })
 }
 
 /// The name after CREATE TABLE or VIEW, known even where the rest cannot be read.
@@ -106,11 +127,7 @@ impl Statements {
                 let near =
                     nearest::did_you_mean(&index.table, scope.declared.iter().map(String::as_str));
                 let what = format!("this model has no table `{}`", index.table);
-                report.error(
-                    index.line,
-                    what,
-                    format!("{near}an index is on a table of this file"),
-                );
+                report.error(index.at, what, format!("{near}an index is on a table of this file"));
             }
         }
     }
@@ -128,24 +145,24 @@ impl Statements {
 
     /// Tables, views and indexes share one space of names; those of the catalogue come before a model's.
     fn check_names(&self, report: &mut Report) {
-        let tables = self.tables.iter().map(|table| (table.line, &table.name));
-        let views = self.views.iter().map(|view| (view.line, &view.name));
+        let tables = self.tables.iter().map(|table| (table.at, &table.name));
+        let views = self.views.iter().map(|view| (view.at, &view.name));
         let indexes =
-            self.indexes.iter().filter_map(|index| Some((index.line, index.name.as_ref()?)));
-        let mut names: BTreeMap<&String, usize> = BTreeMap::new();
-        for (line, name) in tables.chain(views).chain(indexes) {
+            self.indexes.iter().filter_map(|index| Some((index.at, index.name.as_ref()?)));
+        let mut names: BTreeMap<&String, Place> = BTreeMap::new();
+        for (at, name) in tables.chain(views).chain(indexes) {
             if name.starts_with("pg_") {
                 report.error(
-                    line,
+                    at,
                     format!("`{name}` bears a name of the catalogue"),
                     "choose a name without pg_",
                 );
             }
-            if let Some(first) = names.insert(name, line) {
-                let (first, second) = (first.min(line), first.max(line));
+            if let Some(first) = names.insert(name, at) {
+                let (first, second) = (first.min(at), first.max(at));
                 report.error(
                     second,
-                    format!("`{name}` is created in line {first} already"),
+                    format!("`{name}` is created in line {} already", first.line),
                     "choose another name",
                 );
             }

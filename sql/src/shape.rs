@@ -51,12 +51,12 @@ pub(crate) fn read(
     report: &mut Report,
 ) -> Option<Rule> {
     let survey = survey(&ast);
-    survey.report(fragment.line(), false, report);
+    survey.report(fragment.place(), false, report);
     let resolved = scope.resolve(&survey, report);
     if let Some(view) = scope.clock_view(&resolved.reads) {
         let help = "compute it from the event's time, `_time`, over the tables that the view reads";
         report.error(
-            fragment.line(),
+            fragment.place(),
             format!("view `{view}` reads the clock, so a rule may not read it"),
             help,
         );
@@ -82,7 +82,7 @@ pub(crate) fn read(
         _ => Vec::new(),
     };
     Some(Rule {
-        line: fragment.line(),
+        at: fragment.place(),
         sql: fragment.text().to_owned(),
         context: event.context.clone(),
         event: event.event.clone(),
@@ -146,7 +146,7 @@ impl Reading<'_, '_> {
         for event in events.iter().filter(|event| event.named.renames_columns) {
             let what = format!("the alias of `{}.{}` renames columns", event.context, event.event);
             self.report.error(
-                event.named.line(),
+                event.named.place(),
                 what,
                 "give it a plain alias and rename where you select",
             );
@@ -161,18 +161,18 @@ impl Reading<'_, '_> {
             );
             let help =
                 "write one rule for each, and keep in a helper table what one needs of the other";
-            self.report.error(self.fragment.line(), what, help);
+            self.report.error(self.fragment.place(), what, help);
             return None;
         }
         if unnamed {
             let help = "name one in FROM (in DELETE: USING), such as `FROM context.event e`";
-            self.report.error(self.fragment.line(), "the rule names no event relation", help);
+            self.report.error(self.fragment.place(), "the rule names no event relation", help);
         }
         events.first()
     }
 
     fn error<T>(&mut self, what: &str, help: &str) -> Option<T> {
-        self.report.error(self.fragment.line(), what, help);
+        self.report.error(self.fragment.place(), what, help);
         None
     }
 
@@ -230,7 +230,7 @@ impl Reading<'_, '_> {
         }
         if updates_on_conflict(insert) && unnests(query) {
             self.report.warning(
-                self.fragment.line(),
+                self.fragment.place(),
                 "two unnested rows with one key are an error of ON CONFLICT DO UPDATE at run time",
                 "add GROUP BY the key, and sum up what is unnested",
             );
@@ -284,13 +284,15 @@ impl Reading<'_, '_> {
             self.top_level(&items, mentions, "FROM")?;
         }
         let called = Item { factor, join: Join::Comma, chain: 0 }.called();
-        for loose in pin::loose_items(
-            (&target, &called),
-            from,
-            update.selection.as_ref(),
-            columns,
-            self.scope,
-        ) {
+        // Without the event nothing can be compared with it.
+        let loose = match mentions {
+            0 => Vec::new(),
+            _ => {
+                let selection = update.selection.as_ref();
+                pin::loose_items((&target, &called), from, selection, columns, self.scope)
+            }
+        };
+        for loose in loose {
             self.error::<()>(
                 &format!(
                     "several rows of `{loose}` may match one row of `{target}`, and Postgres would take any of them"

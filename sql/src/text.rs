@@ -4,13 +4,14 @@
 pub(crate) mod literal;
 pub(crate) mod statement;
 
+use crate::finding::place::Place;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
 use sqlparser::ast::Statement;
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
-use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Whitespace};
 
 /// One token (white space and comments are tokens, too) and its bytes in the file.
 pub(crate) struct Lexeme {
@@ -19,8 +20,8 @@ pub(crate) struct Lexeme {
 }
 
 impl Lexeme {
-    pub(crate) fn line(&self) -> usize {
-        line(self.token.span.start)
+    pub(crate) fn place(&self) -> Place {
+        Place::from(self.token.span.start)
     }
 
     /// Upper-case text of an unquoted word, empty for everything else.
@@ -52,10 +53,10 @@ impl Lexeme {
     }
 }
 
-/// What stopped the reader: a line of the file (1-based) and what was found there.
+/// What stopped the reader, and where.
 #[derive(Debug)]
 pub(crate) struct Unreadable {
-    pub(crate) line: usize,
+    pub(crate) at: Place,
     pub(crate) what: String,
 }
 
@@ -71,7 +72,7 @@ impl<'a> Text<'a> {
             .tokenize_with_location()
             .map_err(|error| {
                 let what = format!("the text cannot be cut into words here ({})", error.message);
-                Unreadable { line: line(error.location), what }
+                Unreadable { at: Place::from(error.location), what }
             })?;
         // The tokens lie side by side, so one walk over the characters finds where each of them ends.
         let mut characters = source.char_indices();
@@ -97,9 +98,20 @@ impl<'a> Text<'a> {
         self.lexemes.iter().filter(|lexeme| !lexeme.is_blank())
     }
 
-    /// The statements between semicolons, without the empty ones.
+    /// The statements between semicolons, without the empty ones. What psql would take for its own, from a backslash to
+    /// the end of its line, stands between statements, too.
     pub(crate) fn statements(&self) -> Vec<Fragment<'_>> {
-        let cut = self.lexemes.split(|lexeme| lexeme.is(&Token::SemiColon));
+        let mut meta = false;
+        let cut = self.lexemes.split(|lexeme| {
+            meta = match &lexeme.token.token {
+                Token::Backslash => true,
+                Token::Whitespace(Whitespace::Newline | Whitespace::SingleLineComment { .. }) => {
+                    false
+                }
+                _ => meta,
+            };
+            meta || lexeme.is(&Token::SemiColon)
+        });
         cut.filter_map(|lexemes| Fragment::new(self.source, lexemes)).collect()
     }
 }
@@ -124,8 +136,8 @@ impl<'a> Fragment<'a> {
         &self.source[self.base()..self.lexemes[self.lexemes.len() - 1].bytes.end]
     }
 
-    pub(crate) fn line(&self) -> usize {
-        self.lexemes[0].line()
+    pub(crate) fn place(&self) -> Place {
+        self.lexemes[0].place()
     }
 
     pub(crate) fn significant(&self) -> impl Iterator<Item = &'a Lexeme> + use<'a> {
@@ -198,26 +210,67 @@ impl<'a> Fragment<'a> {
         if next.token == Token::EOF {
             return Ok(statement);
         }
-        Err(Unreadable { line: line(next.span.start), what: format!("found `{}`", next.token) })
+        Err(Unreadable {
+            at: Place::from(next.span.start),
+            what: format!("found `{}`", next.token),
+        })
     }
 
-    /// The parser's own message, its place taken out of the text.
+    /// The parser's own message, in our words; its place taken out of the text.
     fn unreadable(&self, message: &str) -> Unreadable {
         let message = message.trim_start_matches("sql parser error: ");
         let (what, place) = message.rsplit_once(" at Line: ").unwrap_or((message, ""));
-        let line = place.split(',').next().and_then(|line| line.trim().parse().ok());
+        let place = place.split_once(", Column: ").and_then(|(line, column)| {
+            Some(Location::new(line.trim().parse().ok()?, column.trim().parse().ok()?))
+        });
         let what = match what.split_once(", found: ") {
             Some((expected, "EOF")) => {
-                format!("it ends where {} should follow", expected.trim_start_matches("Expected: "))
+                let expected = expected.trim_start_matches("Expected: ");
+                return Unreadable {
+                    at: self.end(),
+                    what: format!("the statement ends where {expected} should follow"),
+                };
             }
-            Some((_, found)) => format!("found `{found}`"),
+            Some((expected, found)) => {
+                format!("expected {}, found `{found}`", expected.trim_start_matches("Expected: "))
+            }
             // Some messages show the token as the parser's own data.
             None => match what.split("value: \"").nth(1).and_then(|rest| rest.split('"').next()) {
                 Some(word) => format!("found `{word}`"),
                 None => what.to_owned(),
             },
         };
-        Unreadable { line: line.filter(|line| *line > 0).unwrap_or(self.line()), what }
+        Unreadable { at: place.and_then(Place::known).unwrap_or(self.place()), what }
+    }
+
+    /// Right behind its last token.
+    pub(crate) fn end(&self) -> Place {
+        Place::from(self.lexemes[self.lexemes.len() - 1].token.span.end)
+    }
+
+    /// The fragment cut in two before one of its tokens, neither the first nor the last.
+    pub(crate) fn cut(&self, before: &Lexeme) -> Option<(Self, Self)> {
+        let at = self.lexemes.partition_point(|lexeme| lexeme.bytes.start < before.bytes.start);
+        let (head, tail) = self.lexemes.split_at(at);
+        Some((Self::new(self.source, head)?, Self::new(self.source, tail)?))
+    }
+
+    /// The tokens outside of parentheses with which a line begins, the first one aside.
+    pub(crate) fn line_starts(&self) -> Vec<&'a Lexeme> {
+        let (mut depth, mut line) = (0usize, self.place().line);
+        let mut starts = Vec::new();
+        for lexeme in self.significant() {
+            if depth == 0 && lexeme.place().line > line {
+                starts.push(lexeme);
+            }
+            line = Place::from(lexeme.token.span.end).line;
+            match lexeme.token.token {
+                Token::LParen | Token::LBracket => depth += 1,
+                Token::RParen | Token::RBracket => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+        starts
     }
 
     fn base(&self) -> usize {
@@ -243,8 +296,26 @@ pub(crate) fn splice(
     spliced
 }
 
-pub(crate) fn line(location: Location) -> usize {
-    usize::try_from(location.line).unwrap_or(usize::MAX)
+/// Where a byte of the spliced text was before; the beginning of the range that it replaces, if it is new.
+pub(crate) fn unspliced(
+    edits: impl IntoIterator<Item = (Range<usize>, String)>,
+    byte: usize,
+) -> usize {
+    let mut edits: Vec<_> = edits.into_iter().collect();
+    edits.sort_by_key(|(range, _)| range.start);
+    let (mut put, mut taken) = (0, 0);
+    for (range, replacement) in edits {
+        let start = range.start + put - taken;
+        if byte < start {
+            break;
+        }
+        if byte < start + replacement.len() {
+            return range.start;
+        }
+        put += replacement.len();
+        taken += range.len();
+    }
+    byte + taken - put
 }
 
 #[cfg(test)]
@@ -260,18 +331,26 @@ mod tests {
             text.lexemes.iter().map(|lexeme| &source[lexeme.bytes.clone()]).collect();
         assert_eq!(glued, source);
         let statements: Vec<_> =
-            text.statements().iter().map(|part| (part.line(), part.text())).collect();
+            text.statements().iter().map(|part| (part.place().line, part.text())).collect();
         assert_eq!(statements.len(), 2);
         assert_eq!(statements[1], (3, "UPDATE t SET a = 1"));
         assert!(statements[0].1.ends_with("@ -5"));
     }
 
     #[test]
+    fn bytes_are_found_again_in_what_was_spliced() {
+        let edits = || [(2..4, "long".to_owned()), (5..6, String::new())];
+        assert_eq!(splice("abcdefg", edits()), "ablongeg");
+        let before: Vec<_> = (0..8).map(|byte| unspliced(edits(), byte)).collect();
+        assert_eq!(before, [0, 1, 2, 2, 2, 2, 4, 6]);
+    }
+
+    #[test]
     fn what_cannot_be_read_names_its_line() {
-        assert_eq!(Text::new("SELECT 1;\n'open").err().unwrap().line, 2);
+        assert_eq!(Text::new("SELECT 1;\n'open").err().unwrap().at.line, 2);
         let text = Text::new("SELECT 1;\nSELECT 2\nFROM FROM x x x").unwrap();
         let error = text.statements()[1].parse().err().unwrap();
-        assert_eq!(error.line, 3);
+        assert_eq!(error.at.line, 3);
         assert!(error.what.contains("found"), "{}", error.what);
     }
 }

@@ -6,6 +6,7 @@ use sqlparser::ast::{Expr, Ident, Select, SelectItem, Statement, TableFactor};
 use sqlparser::tokenizer::Token;
 
 use crate::Finding;
+use crate::finding::place::Place;
 use crate::finding::report::Report;
 use crate::names::lexicon;
 use crate::names::name::{fold, single};
@@ -13,7 +14,7 @@ use crate::names::nearest::did_you_mean;
 use crate::names::survey::Survey;
 use crate::shape::is_grouped;
 use crate::text::literal::Literal;
-use crate::text::{Fragment, Lexeme, Text, line};
+use crate::text::{Fragment, Lexeme, Text};
 
 /// An upcast file, read.
 #[derive(Debug, Clone)]
@@ -28,7 +29,7 @@ pub struct UpcastItem {
     pub name: String,
     /// The user's text, to be placed in `SELECT … FROM (…) AS v1`.
     pub expr: String,
-    pub line: usize,
+    pub at: Place,
     /// Columns of the version before that it may use.
     pub columns: BTreeSet<String>,
     /// Literals in `expr` that read the clock if they are times.
@@ -65,7 +66,7 @@ impl Reading<'_> {
         let exactly = format!("write exactly one statement: SELECT list FROM {}", self.from);
         let [fragment] = statements[..] else {
             self.report.error(
-                1,
+                Place::START,
                 format!("the file holds {} statements", statements.len()),
                 exactly,
             );
@@ -77,7 +78,7 @@ impl Reading<'_> {
         else {
             let help = format!("{exactly}, without alias or any other clause");
             self.report.error(
-                fragment.line(),
+                fragment.place(),
                 "an upcast is a select list over the version before, nothing else",
                 help,
             );
@@ -88,7 +89,7 @@ impl Reading<'_> {
             let Some(item) = self.item(item, &fragment) else { continue };
             if items.iter().any(|other| other.name == item.name) {
                 self.report.error(
-                    item.line,
+                    item.at,
                     format!("`{}` is written twice", item.name),
                     "keep one of them",
                 );
@@ -127,7 +128,7 @@ impl Reading<'_> {
     }
 
     fn item(&mut self, item: &SelectItem, fragment: &Fragment<'_>) -> Option<UpcastItem> {
-        let at = fragment.line();
+        let at = fragment.place();
         let (name, expr, text) = match item {
             SelectItem::ExprWithAlias { expr, alias } => {
                 (fold(alias), expr, without_alias(fragment)?)
@@ -152,18 +153,18 @@ impl Reading<'_> {
         Some(UpcastItem {
             name,
             expr: text.text().to_owned(),
-            line: at,
+            at,
             columns: self.used(&survey, &text),
             literals: Literal::all(&text),
         })
     }
 
-    fn check(&mut self, survey: &Survey, at: usize) {
+    fn check(&mut self, survey: &Survey, at: Place) {
         survey.report(at, false, self.report);
         for named in &survey.relations {
             if !survey.ctes.contains(&named.called()) {
                 let help = "an upcast sees its own row only; sub-selects may unnest its fields";
-                self.report.error(named.line(), "an upcast reads no relation", help);
+                self.report.error(named.place(), "an upcast reads no relation", help);
             }
         }
         if survey.queries == 0
@@ -200,7 +201,7 @@ impl Reading<'_> {
             let near = did_you_mean(&name, self.columns.iter().map(String::as_str));
             let help = format!("{near}its columns are {}", self.columns.join(", "));
             self.report.error(
-                line(column.span.start),
+                Place::from(column.span.start),
                 format!("{} has no column `{name}`", self.from),
                 help,
             );

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use toml::de::DeTable;
-use vitrina_sql::Finding;
+use vitrina_sql::{Finding, Place};
 
 use crate::contract::{Context, Contract, Origin, Version};
 use crate::hint::hint;
@@ -15,8 +15,8 @@ const KEYS: [&str; 6] = ["topic", "key", "event_id", "time", "correlation_id", "
 /// What the file says, and where it says it.
 pub(crate) struct ContextFile {
     pub(crate) path: String,
-    /// A line for each of [`KEYS`]; 1 where the key is left out.
-    lines: [usize; 6],
+    /// One for each of [`KEYS`]; the beginning where the key is left out.
+    places: [Place; 6],
 }
 
 /// Reads the file; the context has no events yet.
@@ -27,30 +27,30 @@ pub(crate) fn read(
     findings: &mut Vec<Finding>,
 ) -> Option<(Context, ContextFile)> {
     let mut values: [Option<String>; 6] = Default::default();
-    let mut file = ContextFile { path: path.to_owned(), lines: [1; 6] };
+    let mut file = ContextFile { path: path.to_owned(), places: [Place::START; 6] };
     let table = DeTable::parse(text).map_err(|error| {
-        let line = line_at(text, error.span().map_or(0, |span| span.start));
+        let at = Place::of(text, error.span().map_or(0, |span| span.start));
         findings.push(Finding::error(
             path,
-            line,
+            at,
             format!("not TOML: {}", error.message()),
             "correct the line",
         ));
     });
     for (key, value) in table.ok()?.get_ref() {
-        let line = line_at(text, key.span().start);
+        let at = Place::of(text, key.span().start);
         let Some(place) = KEYS.iter().position(|known| known == key.get_ref()) else {
             let hint = hint(key.get_ref(), KEYS);
             let help = format!("the keys are {}", KEYS.join(", "));
             findings.push(Finding::error(
                 path,
-                line,
+                at,
                 format!("unknown key `{}`{hint}", key.get_ref()),
                 help,
             ));
             continue;
         };
-        file.lines[place] = line;
+        file.places[place] = at;
         match value.get_ref().as_str().filter(|text| !matches!(text.trim(), "" | "header:")) {
             Some(text) => values[place] = Some(text.to_owned()),
             None => {
@@ -61,7 +61,7 @@ pub(crate) fn read(
                 };
                 findings.push(Finding::error(
                     path,
-                    line,
+                    at,
                     format!("`{}` names nothing", KEYS[place]),
                     help,
                 ));
@@ -76,7 +76,12 @@ pub(crate) fn read(
                 .iter()
                 .any(|finding| finding.file == path && finding.what.contains(KEYS[place]))
         {
-            findings.push(Finding::error(path, 1, format!("`{}` is missing", KEYS[place]), help));
+            findings.push(Finding::error(
+                path,
+                Place::START,
+                format!("`{}` is missing", KEYS[place]),
+                help,
+            ));
         }
         value
     };
@@ -114,7 +119,7 @@ fn check_topic(topic: &str, file: &ContextFile, findings: &mut Vec<Finding>) -> 
         let help = "a topic's name has up to 249 letters, digits, dots, underscores and hyphens";
         findings.push(Finding::error(
             &file.path,
-            file.lines[0],
+            file.places[0],
             format!("`{topic}` is no topic of Kafka"),
             help,
         ));
@@ -123,18 +128,26 @@ fn check_topic(topic: &str, file: &ContextFile, findings: &mut Vec<Finding>) -> 
 }
 
 impl ContextFile {
-    /// Checks the fields that the file names against the context's events.
-    pub(crate) fn check(&self, context: &Context, findings: &mut Vec<Finding>) {
-        for event in context.events.values() {
+    /// Checks the key against the events, and takes out those that lack it.
+    pub(crate) fn check_keys(&self, context: &mut Context, findings: &mut Vec<Finding>) {
+        let mut keyed = context.events.clone();
+        keyed.retain(|_, event| {
+            let before = findings.len();
             for version in &event.versions {
                 self.check_key(context, &event.relation(), version, findings);
             }
-        }
+            findings.len() == before
+        });
+        context.events = keyed;
+    }
+
+    /// Checks where ids and times are found against the events; `all`: none of them is missing for a reason of its own.
+    pub(crate) fn check_origins(&self, context: &Context, all: bool, findings: &mut Vec<Finding>) {
         let origins =
             [&context.event_id, &context.time, &context.correlation_id, &context.causation_id];
         for (place, origin) in origins.into_iter().enumerate() {
             if let Origin::Field(field) = origin {
-                self.check_field(context, place + 2, field, findings);
+                self.check_field(context, (place + 2, field), all, findings);
             }
         }
     }
@@ -160,15 +173,15 @@ impl ContextFile {
         };
         let help = "the key is a scalar field of every version of every event of the context: name another, or move \
                     the event to a context of its own";
-        findings.push(Finding::error(&self.path, self.lines[1], what, help));
+        findings.push(Finding::error(&self.path, self.places[1], what, help));
     }
 
     /// An id or a time may be missing from some events, but not from all.
     fn check_field(
         &self,
         context: &Context,
-        place: usize,
-        field: &str,
+        (place, field): (usize, &str),
+        all: bool,
         findings: &mut Vec<Finding>,
     ) {
         let versions = || context.events.values().flat_map(|event| &event.versions);
@@ -176,13 +189,13 @@ impl ContextFile {
             .filter_map(|version| Some(&version.columns[version.place(field)?]))
             .collect();
         let name = KEYS[place];
-        if holders.is_empty() && !context.events.is_empty() {
+        if holders.is_empty() && all && !context.events.is_empty() {
             let fields = versions().flat_map(Version::fields).map(|field| field.name.as_str());
             let what =
                 format!("no event of the context has the field `{field}`{}", hint(field, fields));
             let help =
                 format!("name a field, or `header:{field}` for a header, or leave `{name}` out");
-            findings.push(Finding::error(&self.path, self.lines[place], what, help));
+            findings.push(Finding::error(&self.path, self.places[place], what, help));
         }
         let fits = |column: &&&Column| match name {
             "time" => matches!(
@@ -198,16 +211,11 @@ impl ContextFile {
             } else {
                 "name a scalar field"
             };
-            findings.push(Finding::error(&self.path, self.lines[place], what, help));
+            findings.push(Finding::error(&self.path, self.places[place], what, help));
         }
     }
 }
 
 fn is_scalar(column: &Column) -> bool {
     column.ty != ColumnType::Jsonb
-}
-
-/// 1-based.
-fn line_at(text: &str, offset: usize) -> usize {
-    1 + text.bytes().take(offset).filter(|&byte| byte == b'\n').count()
 }

@@ -1,12 +1,13 @@
 //! Contracts from their files. Everything that can be refused before a record arrives is refused here, all of it at
-//! once, with file and line; a context comes back only if none of its findings is an error.
+//! once, with file and place. What has errors of its own does not come back, and is remembered as broken: an event, or a
+//! whole context; what stands beside it goes on.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use vitrina_sql::{Files, Finding};
+use vitrina_sql::{Files, Finding, Place};
 
-use crate::contract::context;
+use crate::contract::context::{self, ContextFile};
 use crate::contract::tombstone::TOMBSTONE;
 use crate::contract::version::{self, MAX_NAME, VersionFile};
 use crate::contract::{Context, Contract, Contracts};
@@ -29,20 +30,62 @@ struct EventFiles<'a> {
 
 impl Contracts {
     /// Reads all contracts below `root`, the shown folder: `root/CONTEXT/context.toml`, `root/CONTEXT/EVENT/vN.avsc`
-    /// and `vN.sql`. All findings come at once; contexts without errors come back.
+    /// and `vN.sql`. All findings come at once.
     pub fn load(files: &Files, root: &str) -> (Self, Vec<Finding>) {
         let mut findings = Vec::new();
         let mut contracts = Self::default();
         for (name, folder) in folders(files, root, &mut findings) {
-            let before = findings.len();
-            let context = load_context(root, name, &folder, &mut findings);
-            let accepted = !findings[before..].iter().any(Finding::is_error);
-            contracts
-                .contexts
-                .extend(context.filter(|_| accepted).map(|context| (name.to_owned(), context)));
+            contracts.load_context(root, name, &folder, &mut findings);
         }
         refuse_twins(&mut contracts, &mut findings);
         (contracts, findings)
+    }
+
+    fn load_context(
+        &mut self,
+        root: &str,
+        name: &str,
+        folder: &Folder<'_>,
+        findings: &mut Vec<Finding>,
+    ) {
+        let mut events = BTreeMap::new();
+        for (event, files) in &folder.events {
+            let before = findings.len();
+            let contract = load_event(name, event, files, findings);
+            self.note((name, Some(event)), &findings[before..]);
+            events.extend(contract.map(|contract| ((*event).to_owned(), Arc::new(contract))));
+        }
+        let before = findings.len();
+        let read = read_context(root, name, folder, findings);
+        self.note((name, None), &findings[before..]);
+        let Some((mut context, file)) = read.filter(|_| !self.is_broken(name, None)) else {
+            return;
+        };
+        context.events = events;
+        let before = findings.len();
+        file.check_keys(&mut context, findings);
+        for event in folder.events.keys().filter(|event| !context.events.contains_key(**event)) {
+            self.note((name, Some(event)), &findings[before..]);
+        }
+        let before = findings.len();
+        let all = context.events.len() == folder.events.len();
+        file.check_origins(&context, all, findings);
+        self.note((name, None), &findings[before..]);
+        if !self.is_broken(name, None) {
+            self.contexts.insert(name.to_owned(), context);
+        }
+    }
+
+    /// Remembers where the first of these errors is, if there is one.
+    fn note(&mut self, (context, event): (&str, Option<&str>), findings: &[Finding]) {
+        if let Some(first) = findings.iter().find(|finding| finding.is_error()) {
+            let name = (context.to_owned(), event.map(str::to_owned));
+            self.broken.entry(name).or_insert_with(|| first.address());
+        }
+    }
+
+    fn is_broken(&self, context: &str, event: Option<&str>) -> bool {
+        self.broken.contains_key(&(context.to_owned(), event.map(str::to_owned)))
     }
 }
 
@@ -76,7 +119,12 @@ fn folders<'a>(
                 let help = format!(
                     "contracts are {prefix}CONTEXT/context.toml and {prefix}CONTEXT/EVENT/v1.avsc, v2.avsc, v2.sql …"
                 );
-                findings.push(Finding::error(path, 1, "this file is no part of a contract", help));
+                findings.push(Finding::error(
+                    path,
+                    Place::START,
+                    "this file is no part of a contract",
+                    help,
+                ));
             }
             None => {}
         }
@@ -95,44 +143,30 @@ fn version_number(file: &str) -> Option<(u32, bool)> {
     }
 }
 
-fn load_context(
+/// The context by its file, still without events.
+fn read_context(
     root: &str,
     name: &str,
     folder: &Folder<'_>,
     findings: &mut Vec<Finding>,
-) -> Option<Context> {
+) -> Option<(Context, ContextFile)> {
     let path = format!("{}/{name}/context.toml", root.trim_end_matches('/'));
-    if let Some(why) = refused(name).or_else(|| {
+    let reserved = || {
         let reserved = RESERVED.contains(&name) || name.starts_with("pg_");
-        reserved.then(|| "it is reserved".into())
-    }) {
+        reserved.then(|| "it is reserved".to_owned())
+    };
+    if let Some(why) = refused(name).or_else(reserved) {
+        let what = format!("`{name}` cannot be a context: {why}");
         let help = format!("rename the folder {}/{name}", root.trim_end_matches('/'));
-        findings.push(Finding::error(
-            &path,
-            1,
-            format!("`{name}` cannot be a context: {why}"),
-            help,
-        ));
-    }
-    let mut events = BTreeMap::new();
-    for (event, files) in &folder.events {
-        let contract = load_event(name, event, files, findings);
-        events.extend(contract.map(|contract| ((*event).to_owned(), Arc::new(contract))));
+        findings.push(Finding::error(&path, Place::START, what, help));
     }
     let Some(text) = folder.context else {
+        let what = format!("the context {name} has no context.toml");
         let help = "write it, with topic = \"…\" and key = \"…\"";
-        findings.push(Finding::error(
-            &path,
-            1,
-            format!("the context {name} has no context.toml"),
-            help,
-        ));
+        findings.push(Finding::error(&path, Place::START, what, help));
         return None;
     };
-    let (mut context, file) = context::read(name, &path, text, findings)?;
-    context.events = events;
-    file.check(&context, findings);
-    Some(context)
+    context::read(name, &path, text, findings)
 }
 
 fn load_event(
@@ -150,7 +184,7 @@ fn load_event(
         let help = format!("rename the folder {folder}");
         findings.push(Finding::error(
             any.path,
-            1,
+            Place::START,
             format!("`{event}` cannot be an event: {why}"),
             help,
         ));
@@ -186,7 +220,7 @@ fn check_numbers(folder: &str, files: &EventFiles<'_>, findings: &mut Vec<Findin
     if files.schemas.contains_key(&0) {
         findings.push(Finding::error(
             format!("{folder}/v0.avsc"),
-            1,
+            Place::START,
             "versions count from 1",
             "call it v1.avsc",
         ));
@@ -194,7 +228,12 @@ fn check_numbers(folder: &str, files: &EventFiles<'_>, findings: &mut Vec<Findin
     for missing in (1..=newest).filter(|number| !files.schemas.contains_key(number)).take(3) {
         let what = format!("v{missing}.avsc is missing, though there is a v{newest}.avsc");
         let help = "write it, or number the versions from 1 without gaps";
-        findings.push(Finding::error(format!("{folder}/v{missing}.avsc"), 1, what, help));
+        findings.push(Finding::error(
+            format!("{folder}/v{missing}.avsc"),
+            Place::START,
+            what,
+            help,
+        ));
     }
     for &number in
         files.schemas.keys().filter(|&&number| number > 1 && !files.upcasts.contains_key(&number))
@@ -206,7 +245,7 @@ fn check_numbers(folder: &str, files: &EventFiles<'_>, findings: &mut Vec<Findin
         let path = format!("{folder}/v{number}.sql");
         findings.push(Finding::error(
             path,
-            1,
+            Place::START,
             format!("nothing says how a v{old} becomes a v{number}"),
             help,
         ));
@@ -215,7 +254,7 @@ fn check_numbers(folder: &str, files: &EventFiles<'_>, findings: &mut Vec<Findin
         if number < 2 {
             findings.push(Finding::error(
                 file.path,
-                1,
+                Place::START,
                 "there is no version before the first",
                 "remove the file",
             ));
@@ -223,7 +262,7 @@ fn check_numbers(folder: &str, files: &EventFiles<'_>, findings: &mut Vec<Findin
             let help = format!("write v{number}.avsc, or remove the file");
             findings.push(Finding::error(
                 file.path,
-                1,
+                Place::START,
                 format!("there is no v{number}.avsc"),
                 help,
             ));
@@ -243,10 +282,10 @@ fn refused(name: &str) -> Option<String> {
     (name.len() > MAX_NAME).then(|| format!("it has more than {MAX_NAME} bytes"))
 }
 
-/// Takes out contexts that share a topic and a record's name with another: their events could not be told apart.
+/// Takes out events that share a topic and a record's name with another: they could not be told apart.
 fn refuse_twins(contracts: &mut Contracts, findings: &mut Vec<Finding>) {
     let mut seen: HashMap<(String, String), String> = HashMap::new();
-    let mut refused = BTreeSet::new();
+    let mut twins = Vec::new();
     for context in contracts.contexts.values() {
         for event in context.events.values() {
             for name in &event.full_names {
@@ -257,11 +296,17 @@ fn refuse_twins(contracts: &mut Contracts, findings: &mut Vec<Finding>) {
                     let what =
                         format!("the record {name} on topic {} is {first} already", context.topic);
                     let help = "give the records of one topic different names, or the contexts different topics";
-                    findings.push(Finding::error(&event.files[0], 1, what, help));
-                    refused.insert(context.name.clone());
+                    let finding = Finding::error(&event.files[0], Place::START, what, help);
+                    twins.push((context.name.clone(), event.name.clone(), finding));
                 }
             }
         }
     }
-    contracts.contexts.retain(|name, _| !refused.contains(name));
+    for (context, event, finding) in twins {
+        contracts.note((&context, Some(&event)), std::slice::from_ref(&finding));
+        if let Some(context) = contracts.contexts.get_mut(&context) {
+            context.events.remove(&event);
+        }
+        findings.push(finding);
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use vitrina_sql::{Finding, Upcast, UpcastItem};
+use vitrina_sql::{Finding, Place, Upcast, UpcastItem};
 
 use crate::contract::carry::Carry;
 use crate::contract::literal::{self, quote};
@@ -92,7 +92,7 @@ impl VersionStep<'_> {
         );
         Finding::error(
             self.file,
-            1,
+            Place::START,
             format!("v{new}'s field `{name}` has no source: it {why}"),
             help,
         )
@@ -104,7 +104,7 @@ impl VersionStep<'_> {
         let help = format!("name one of the fields of v{new}.avsc, or leave the item out");
         Finding::error(
             self.file,
-            item.line,
+            item.at,
             format!("v{new} has no field `{}`{hint}", item.name),
             help,
         )

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use vitrina_sql::Finding;
+use vitrina_sql::{Finding, Place};
 
 use crate::contract::Version;
 use crate::contract::literal;
@@ -25,18 +25,19 @@ pub(crate) struct VersionFile<'a> {
 }
 
 impl VersionFile<'_> {
-    fn refuse(&self, line: usize, what: impl Into<String>, help: impl Into<String>) -> Finding {
-        Finding::error(self.path, line, what, help)
+    fn refuse(&self, at: Place, what: impl Into<String>, help: impl Into<String>) -> Finding {
+        Finding::error(self.path, at, what, help)
     }
 
-    /// The line that defines the field, 1 where it cannot be found.
-    fn line_of(&self, field: &str) -> usize {
+    /// The field's name where it is defined; the file's beginning where that cannot be found.
+    fn place_of(&self, field: &str) -> Place {
         let quoted = format!("\"{field}\"");
-        let named = |line: &str| {
-            let before = line.split_once(&quoted).map_or("", |(before, _)| before).trim_end();
-            before.strip_suffix(':').is_some_and(|before| before.trim_end().ends_with("\"name\""))
+        let named = |at: &usize| {
+            let before = self.text[..*at].trim_end().strip_suffix(':');
+            before.is_some_and(|before| before.trim_end().ends_with("\"name\""))
         };
-        1 + self.text.lines().position(named).unwrap_or(0)
+        let found = self.text.match_indices(&quoted).map(|(at, _)| at).find(named);
+        found.map_or(Place::START, |at| Place::of(self.text, at))
     }
 }
 
@@ -50,13 +51,17 @@ pub(crate) fn read(
         Ok(schema) => Arc::new(schema),
         Err(error) => {
             let help = "correct it: an .avsc is one Avro record in JSON";
-            findings.push(file.refuse(error.line.unwrap_or(1), error.what, help));
+            findings.push(file.refuse(error.at.unwrap_or(Place::START), error.what, help));
             return None;
         }
     };
     let Some(record) = schema.record(schema.root()) else {
         let what = format!("the schema is {}, not a record", schema.node(schema.root()).describe());
-        findings.push(file.refuse(1, what, "an event is a record: put the fields into one"));
+        findings.push(file.refuse(
+            Place::START,
+            what,
+            "an event is a record: put the fields into one",
+        ));
         return None;
     };
     let columns: Vec<Column> = record.fields.iter().map(|field| schema.column(field)).collect();
@@ -78,7 +83,7 @@ pub(crate) fn read(
 fn check_names(version: &Version, file: &VersionFile<'_>, findings: &mut Vec<Finding>) {
     for (place, (field, column)) in version.fields().iter().zip(&version.columns).enumerate() {
         let name = &field.name;
-        let refuse = |what: String, help: &str| file.refuse(file.line_of(name), what, help);
+        let refuse = |what: String, help: &str| file.refuse(file.place_of(name), what, help);
         if name.starts_with('_') {
             let what = format!("the field `{name}` begins with `_`");
             findings.push(refuse(what, "such names are the metadata's: choose another"));
@@ -104,7 +109,7 @@ fn check_types(version: &Version, file: &VersionFile<'_>, findings: &mut Vec<Fin
         if matches!(node, Node::Decimal { precision, .. } if *precision > MAX_PRECISION) {
             let what = format!("{} has more than {MAX_PRECISION} digits", node.describe());
             findings.push(file.refuse(
-                1,
+                Place::START,
                 what,
                 "Postgres cannot declare such a numeric: lower the precision",
             ));
@@ -114,7 +119,7 @@ fn check_types(version: &Version, file: &VersionFile<'_>, findings: &mut Vec<Fin
         if let Err(why) = literal::sql(&version.schema, field) {
             let what =
                 format!("the default of the field `{}` is not of its type: {why}", field.name);
-            findings.push(file.refuse(file.line_of(&field.name), what, "correct the default"));
+            findings.push(file.refuse(file.place_of(&field.name), what, "correct the default"));
         }
     }
 }

@@ -8,6 +8,8 @@ use apache_avro::schema::{
     UuidSchema,
 };
 
+use vitrina_sql::Place;
+
 use crate::schema::node::{Enumeration, Field, Node, NodeId, RecordType, TypeName};
 use crate::value::calendar::Unit;
 
@@ -16,8 +18,8 @@ use crate::value::calendar::Unit;
 #[error("{what}")]
 pub struct SchemaError {
     pub what: String,
-    /// 1-based, where the JSON itself is broken.
-    pub line: Option<usize>,
+    /// Where the JSON itself is broken.
+    pub at: Option<Place>,
 }
 
 /// The nodes of a parsed schema, and which of them is the whole; `others` define types that it may mention.
@@ -74,9 +76,7 @@ impl Arena<'_> {
         }
         match self.others.iter().find(|other| other.name() == Some(name)) {
             Some(other) => self.node(other),
-            None => {
-                Err(SchemaError { what: format!("nothing defines the name {full}"), line: None })
-            }
+            None => Err(SchemaError { what: format!("nothing defines the name {full}"), at: None }),
         }
     }
 

@@ -210,11 +210,35 @@ fn one_topic_one_meaning_of_a_name() {
         ["c/b/sold/v1.avsc:1: the record shop.Placed on topic shop.events is a.placed already"]
     );
     let (contracts, _) = load(&texts);
-    assert_eq!(
-        contracts.contexts.keys().collect::<Vec<_>>(),
-        ["a", "c"],
-        "contexts without errors come back"
-    );
+    assert_eq!(contracts.names().len(), 5, "the second of the twins is gone, and nothing else");
+    assert_eq!(contracts.broken("b", "sold").as_deref(), Some("c/b/sold/v1.avsc:1:1"));
+}
+
+#[test]
+fn what_is_broken_takes_nothing_along() {
+    let (good, bare) = (placed(""), record("Bare", r#"{"name":"n","type":"int"}"#));
+    let texts = |toml: &'static str, bad: &'static str| {
+        load(&[
+            ("a/context.toml", toml),
+            ("a/placed/v1.avsc", &good),
+            ("a/bad/v1.avsc", bad),
+            ("a/bare/v1.avsc", &bare),
+            ("b/context.toml", "topic = \"b\"\nkey = \"id\""),
+            ("b/sold/v1.avsc", &good),
+        ])
+    };
+    let (contracts, findings) = texts(CONTEXT, "{\n  \"type\": é");
+    let told: Vec<String> = findings.iter().map(|finding| finding.address()).collect();
+    assert_eq!(told, ["c/a/bad/v1.avsc:2:11", "c/a/context.toml:2:1"], "{findings:#?}");
+    assert_eq!(contracts.names(), ["a.placed", "a.tombstone", "b.sold", "b.tombstone"]);
+    assert_eq!(contracts.broken("a", "bad").as_deref(), Some(&told[0][..]));
+    assert_eq!(contracts.broken("a", "bare").as_deref(), Some(&told[1][..]));
+    assert_eq!(contracts.broken("a", "placed"), None);
+    // Without its file a context is nothing, and its events are not unknown, either.
+    let (contracts, findings) = texts("topic = 3", "{");
+    assert_eq!(contracts.names(), ["b.sold", "b.tombstone"]);
+    let told = contracts.broken("a", "placed");
+    assert_eq!(told.as_deref(), Some("c/a/context.toml:1:1"), "{findings:#?}");
 }
 
 #[test]

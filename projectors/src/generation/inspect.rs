@@ -3,13 +3,14 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgErrorPosition};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use vitrina_avro::{Layout, METADATA};
-use vitrina_sql::{Finding, Literal, LiteralStatement, Rule, functions};
+use vitrina_sql::{Finding, Literal, LiteralStatement, Place, Rule, functions};
 
 use crate::definition::Definition;
 use crate::fault::Fault;
+use crate::generation::refusal::{Origin, Text};
 use crate::generation::tables::declarations;
 use crate::sqlstate::Sqlstate;
 use crate::{quote, session};
@@ -38,14 +39,6 @@ struct Inspection<'a> {
     findings: Vec<Finding>,
 }
 
-/// A text of the user's to be analysed, and where it stands.
-struct Text<'a> {
-    file: &'a str,
-    line: usize,
-    /// A whole statement.
-    sql: String,
-}
-
 impl Inspection<'_> {
     async fn run(&mut self) -> Result<(), Fault> {
         self.connection.execute("BEGIN").await?;
@@ -66,15 +59,15 @@ impl Inspection<'_> {
             "CREATE SCHEMA {schema}; SET LOCAL search_path = {schema}, pg_catalog, pg_temp"
         ))
         .await?;
-        for (line, sql) in declarations(model) {
+        for (at, sql) in declarations(model) {
             self.execute("SAVEPOINT declaration".into()).await?;
             match self.connection.execute(AssertSqlSafe(sql.to_owned())).await {
                 Ok(_) => {}
                 Err(sqlx::Error::Database(error)) => {
                     self.execute("ROLLBACK TO SAVEPOINT declaration".into()).await?;
-                    let what = format!("Postgres refuses this declaration: {}", error.message());
-                    let help = "change it so that Postgres accepts it";
-                    self.findings.push(Finding::error(&model.file, line, what, help));
+                    let (file, origin) = (&model.file, Origin::Declaration(at));
+                    let text = Text { file, sql: sql.to_owned(), origin };
+                    self.findings.push(text.refused(&*error, ""));
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -84,13 +77,6 @@ impl Inspection<'_> {
 
     fn function(&self) -> String {
         format!("{}.\"analysed\"()", quote(&format!("{} events", self.schema)))
-    }
-
-    /// How many lines below the statement's first one an error's position lies.
-    fn lines_before(&self, sql: &str, position: Option<PgErrorPosition<'_>>) -> usize {
-        let Some(PgErrorPosition::Original(position)) = position else { return 0 };
-        let before = position.saturating_sub(1 + create_prefix(&self.function()).chars().count());
-        sql.chars().take(before).filter(|character| *character == '\n').count()
     }
 
     fn stub(&self, layout: usize, version: usize) -> String {
@@ -132,12 +118,13 @@ impl Inspection<'_> {
                     };
                     let (stub, ty) = (self.stub(index, before), column.ty.sql());
                     let select = |expr: &str| {
-                        format!("SELECT ({expr}\n)::{ty} FROM {stub} AS v{}", before + 1)
+                        let opening = Text::ITEM;
+                        format!("{opening}{expr}\n)::{ty} FROM {stub} AS v{}", before + 1)
                     };
                     let text = Text {
                         file: &version.upcast_file,
-                        line: item.line,
                         sql: select(&item.expr),
+                        origin: Origin::Item(item),
                     };
                     self.inspect_text(&text).await?;
                     for literal in &item.literals {
@@ -158,25 +145,25 @@ impl Inspection<'_> {
         for rule in &model.rules {
             let Some(relation) = self.relation(rule) else { continue };
             let sql = rule.with_relation(&relation);
+            let text = Text { file: &model.file, sql, origin: Origin::Rule(rule, relation) };
             let found = self.findings.len();
-            self.inspect_text(&Text { file: &model.file, line: rule.line, sql: sql.clone() })
-                .await?;
+            self.inspect_text(&text).await?;
             if self.findings.len() == found {
-                self.plan(rule, &sql).await?;
+                self.plan(&text).await?;
             }
         }
         Ok(())
     }
 
     /// Some refusals, such as of an ON CONFLICT that no index fits, come only when Postgres plans the statement.
-    async fn plan(&mut self, rule: &Rule, sql: &str) -> Result<(), Fault> {
+    async fn plan(&mut self, text: &Text<'_>) -> Result<(), Fault> {
         self.execute("SAVEPOINT plan".into()).await?;
-        let planned = self.connection.execute(AssertSqlSafe(format!("EXPLAIN {sql}"))).await;
+        let before = "EXPLAIN ";
+        let planned = self.connection.execute(AssertSqlSafe(format!("{before}{}", text.sql))).await;
         self.execute("ROLLBACK TO SAVEPOINT plan".into()).await?;
-        let Err(sqlx::Error::Database(error)) = planned else { return Ok(()) };
-        let what = format!("Postgres refuses this statement: {}", error.message());
-        let help = "change it so that Postgres accepts it";
-        self.findings.push(Finding::error(&self.definition.model.file, rule.line, what, help));
+        if let Err(sqlx::Error::Database(error)) = planned {
+            self.findings.push(text.refused(&*error, before));
+        }
         Ok(())
     }
 
@@ -203,7 +190,7 @@ impl Inspection<'_> {
         let what =
             format!("'{}' is the clock's time here: two runs would give other rows", literal.word);
         let help = "use the event's time, e._time, or a field of the event";
-        self.findings.push(Finding::error(file, literal.line, what, help));
+        self.findings.push(Finding::error(file, literal.at, what, help));
     }
 
     /// Creates something in a schema of its own, and takes it back.
@@ -232,22 +219,12 @@ impl Inspection<'_> {
         let tree = match self.analyse(&text.sql).await {
             Ok(tree) => tree,
             Err(sqlx::Error::Database(error)) => {
-                let position = error
-                    .try_downcast_ref::<sqlx::postgres::PgDatabaseError>()
-                    .and_then(|error| error.position());
-                let line = text.line + self.lines_before(&text.sql, position);
-                let what = format!("Postgres refuses this statement: {}", error.message());
-                self.findings.push(Finding::error(
-                    text.file,
-                    line,
-                    what,
-                    "change it so that Postgres accepts it",
-                ));
+                self.findings.push(text.refused(&*error, &create_prefix(&self.function())));
                 return Ok(());
             }
             Err(error) => return Err(error.into()),
         };
-        self.judge_functions(&tree, text.file, text.line).await
+        self.judge_functions(&tree, text.file, text.begin()).await
     }
 
     /// Postgres's parse of a statement, as the body of a function that is gone again.
@@ -282,18 +259,18 @@ impl Inspection<'_> {
         .await?;
         let definition = self.definition;
         for (table, _, tree) in expressions {
-            let line = definition
+            let at = definition
                 .model
                 .tables
                 .iter()
                 .find(|other| other.name == table)
-                .map_or(1, |table| table.line);
-            self.judge_functions(&tree, &definition.model.file, line).await?;
+                .map_or(Place::START, |table| table.at);
+            self.judge_functions(&tree, &definition.model.file, at).await?;
         }
         Ok(())
     }
 
-    async fn judge_functions(&mut self, tree: &str, file: &str, line: usize) -> Result<(), Fault> {
+    async fn judge_functions(&mut self, tree: &str, file: &str, at: Place) -> Result<(), Fault> {
         let ids: Vec<i64> = function_ids(tree).into_iter().collect();
         let called: Vec<(String, String, String, i16)> = sqlx::query_as(
             "SELECT n.nspname, p.proname, p.provolatile::text, p.pronargs
@@ -323,7 +300,7 @@ impl Inspection<'_> {
             } else {
                 continue;
             };
-            self.findings.push(Finding::error(file, line, what, help));
+            self.findings.push(Finding::error(file, at, what, help));
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ pub(crate) mod inspect;
 pub(crate) mod live;
 pub(crate) mod open;
 mod rebuild;
+pub(crate) mod refusal;
 pub(crate) mod role;
 mod stable;
 pub(crate) mod stored;

@@ -2,7 +2,7 @@
 
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor as _};
-use vitrina_sql::Model;
+use vitrina_sql::{Model, Place};
 
 use crate::fault::Fault;
 use crate::names::quote;
@@ -28,12 +28,12 @@ pub(crate) async fn create_tables(
     Ok(())
 }
 
-/// What a generation's schema holds, with the lines of the file, in an order in which it can be created.
-pub(crate) fn declarations(model: &Model) -> Vec<(usize, &str)> {
-    let tables = model.tables.iter().map(|table| (table.line, table.sql.as_str()));
-    let indexes = model.indexes.iter().map(|index| (index.line, index.sql.as_str()));
-    let views = model.views.iter().map(|view| (view.line, view.sql.as_str()));
-    let comments = model.comments.iter().map(|comment| (comment.line, comment.sql.as_str()));
+/// What a generation's schema holds, with the places in the file, in an order in which it can be created.
+pub(crate) fn declarations(model: &Model) -> Vec<(Place, &str)> {
+    let tables = model.tables.iter().map(|table| (table.at, table.sql.as_str()));
+    let indexes = model.indexes.iter().map(|index| (index.at, index.sql.as_str()));
+    let views = model.views.iter().map(|view| (view.at, view.sql.as_str()));
+    let comments = model.comments.iter().map(|comment| (comment.at, comment.sql.as_str()));
     tables.chain(indexes).chain(views).chain(comments).collect()
 }
 

@@ -150,7 +150,7 @@ fn runnable(definition: &Definition, waves: &Waves) -> Vec<RunnableRule> {
             });
             RunnableRule {
                 layout,
-                place: format!("{}:{}", model.file, rule.line),
+                place: format!("{}:{}", model.file, rule.at.line),
                 single,
                 wave,
                 plain,

@@ -8,6 +8,7 @@ use std::{fs, io};
 use serde::{Deserialize, Serialize};
 
 use crate::Finding;
+use crate::finding::place::Place;
 
 /// Path (with `/`, as shown to the user) to text.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,25 +61,31 @@ impl Files {
     }
 }
 
-/// The file's text; a finding under the path `shown` where there is none.
+/// The file's text without the mark of its encoding, its lines ended by `\n` wherever it was saved: to Postgres a lone
+/// carriage return ends a comment, to the parser it does not. A finding under the path `shown` where there is none.
 fn text(path: &Path, shown: &str) -> Result<String, Finding> {
-    let mut bytes = fs::read(path).map_err(|error| {
+    let bytes = fs::read(path).map_err(|error| {
         Finding::error(
             shown,
-            1,
+            Place::START,
             format!("the file cannot be read: {error}"),
             "let the user that runs Vitrina read it",
         )
     })?;
-    // Some editors put a byte order mark first.
-    if bytes.starts_with("\u{feff}".as_bytes()) {
-        bytes.drain(.."\u{feff}".len());
+    if [[0xff, 0xfe], [0xfe, 0xff]].iter().any(|mark| bytes.starts_with(mark)) {
+        return Err(Finding::error(shown, Place::START, "the file is UTF-16", "save it as UTF-8"));
     }
-    String::from_utf8(bytes).map_err(|error| {
+    let text = String::from_utf8(bytes).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        Finding::error(shown, line, "the file is not UTF-8 from this line on", "save it as UTF-8")
-    })
+        let at = Place::of(&String::from_utf8_lossy(before), before.len());
+        Finding::error(shown, at, "the file is not UTF-8 from here on", "save it as UTF-8")
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    if let Some(nul) = text.find('\0') {
+        let help = "save it as UTF-8; files in UTF-16 look so";
+        return Err(Finding::error(shown, Place::of(text, nul), "here is a NUL character", help));
+    }
+    Ok(text.replace("\r\n", "\n").replace('\r', "\n"))
 }
 
 #[cfg(test)]

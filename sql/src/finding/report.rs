@@ -1,6 +1,7 @@
 //! Findings of one file as they are made. Reading goes on after each of them, so a user sees all at once.
 
 use crate::Finding;
+use crate::finding::place::Place;
 use crate::text::Unreadable;
 
 pub(crate) struct Report {
@@ -13,17 +14,18 @@ impl Report {
         Self { file: file.to_owned(), findings: Vec::new() }
     }
 
-    pub(crate) fn error(&mut self, line: usize, what: impl Into<String>, help: impl Into<String>) {
-        self.findings.push(Finding::error(&self.file, line, what, help));
+    pub(crate) fn error(&mut self, at: Place, what: impl Into<String>, help: impl Into<String>) {
+        self.findings.push(Finding::error(&self.file, at, what, help));
     }
 
-    pub(crate) fn warning(
-        &mut self,
-        line: usize,
-        what: impl Into<String>,
-        help: impl Into<String>,
-    ) {
-        self.findings.push(Finding::warning(&self.file, line, what, help));
+    pub(crate) fn warning(&mut self, at: Place, what: impl Into<String>, help: impl Into<String>) {
+        self.findings.push(Finding::warning(&self.file, at, what, help));
+    }
+
+    /// An error that is another one's doing.
+    pub(crate) fn follows(&mut self, at: Place, what: impl Into<String>, help: impl Into<String>) {
+        let finding = Finding::error(&self.file, at, what, help);
+        self.findings.push(Finding { follows: true, ..finding });
     }
 
     /// A parse error cannot tell a slip from syntax that the parser lacks, so the text leaves both open. `lacking` is
@@ -33,12 +35,12 @@ impl Report {
         let help = format!(
             "correct it if it is a slip; if Postgres takes it, it is not supported yet: write it another way{hint}"
         );
-        self.error(error.line, format!("Vitrina cannot read this: {}", error.what), help);
+        self.error(error.at, format!("Vitrina cannot read this: {}", error.what), help);
     }
 
     /// The findings by line, and whether nothing is refused.
     pub(crate) fn finish(mut self) -> (bool, Vec<Finding>) {
-        self.findings.sort_by_key(|finding| finding.line);
+        self.findings.sort_by_key(|finding| finding.place());
         self.findings.dedup();
         (!self.findings.iter().any(Finding::is_error), self.findings)
     }

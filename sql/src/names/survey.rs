@@ -9,10 +9,10 @@ use sqlparser::ast::{
     Select, SelectItem, SetExpr, Spanned, TableAlias, TableFactor, Value, Visit, Visitor,
 };
 
+use crate::finding::place::Place;
 use crate::finding::report::Report;
 use crate::names::functions::{self, Refusal};
 use crate::names::name::{fold, parts};
-use crate::text::line;
 use crate::text::literal;
 
 /// A table factor that names a relation.
@@ -24,8 +24,8 @@ pub(crate) struct NamedRelation {
 }
 
 impl NamedRelation {
-    pub(crate) fn line(&self) -> usize {
-        self.name.first().map_or(0, |ident| line(ident.span.start))
+    pub(crate) fn place(&self) -> Place {
+        self.name.first().map_or(Place::START, |ident| Place::from(ident.span.start))
     }
 
     /// The name by which the statement refers to it, folded.
@@ -36,7 +36,8 @@ impl NamedRelation {
 
 #[derive(Debug)]
 struct Refused {
-    line: usize,
+    /// None where the parser did not keep it.
+    at: Option<Place>,
     what: String,
     help: String,
     clock: bool,
@@ -74,22 +75,22 @@ impl Survey {
         self.refused.iter().any(|refused| refused.clock)
     }
 
-    /// Reports what was refused on the way; `statement` is the line for places that the parser did not keep. `clock`
+    /// Reports what was refused on the way; `statement` stands for places that the parser did not keep. `clock`
     /// allows to read the clock, as views may.
-    pub(crate) fn report(&self, statement: usize, clock: bool, report: &mut Report) {
+    pub(crate) fn report(&self, statement: Place, clock: bool, report: &mut Report) {
         for refused in self.refused.iter().filter(|refused| !(clock && refused.clock)) {
-            let line = if refused.line == 0 { statement } else { refused.line };
-            report.error(line, refused.what.clone(), refused.help.clone());
+            let at = refused.at.unwrap_or(statement);
+            report.error(at, refused.what.clone(), refused.help.clone());
         }
     }
 
-    fn refuse(&mut self, line: usize, what: impl Into<String>, help: impl Into<String>) {
-        self.refused.push(Refused { line, what: what.into(), help: help.into(), clock: false });
+    fn refuse(&mut self, at: Option<Place>, what: impl Into<String>, help: impl Into<String>) {
+        self.refused.push(Refused { at, what: what.into(), help: help.into(), clock: false });
     }
 
     fn refuse_name(&mut self, name: &Ident, refusal: Refusal) {
         self.refused.push(Refused {
-            line: line(name.span.start),
+            at: Place::known(name.span.start),
             what: format!("`{}` {}", name.value, refusal.what),
             help: refusal.help.to_owned(),
             clock: refusal.clock,
@@ -227,7 +228,7 @@ impl Survey {
             && let Some(word) = text.as_deref().and_then(literal::clock_word)
         {
             self.refused.push(Refused {
-                line: start(place),
+                at: start(place),
                 what: format!(
                     "'{word}' as a time reads the clock, so a rebuild would give other rows"
                 ),
@@ -243,9 +244,9 @@ fn called(function: &ObjectName, alias: Option<&TableAlias>) -> String {
     alias.map(|alias| &alias.name).or(parts(function).last().copied()).map(fold).unwrap_or_default()
 }
 
-/// The line where a node begins; 0 where the parser did not keep it.
-fn start(node: &impl Spanned) -> usize {
-    line(node.span().start)
+/// Where a node begins; none where the parser did not keep it.
+fn start(node: &impl Spanned) -> Option<Place> {
+    Place::known(node.span().start)
 }
 
 impl Visitor for Survey {
@@ -257,7 +258,7 @@ impl Visitor for Survey {
             let name = fold(&cte.alias.name);
             if name.starts_with("pg_") {
                 self.refuse(
-                    line(cte.alias.name.span.start),
+                    Place::known(cte.alias.name.span.start),
                     format!("`{name}` bears a name of the catalogue"),
                     "choose another name",
                 );

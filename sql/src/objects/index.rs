@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use sqlparser::ast::{CommentObject, CreateIndex, CreateTableOptions, CreateView, ObjectName};
 
+use crate::finding::place::Place;
 use crate::finding::report::Report;
 use crate::names::name::{fold, parts, single};
 use crate::names::survey::Survey;
@@ -15,7 +16,7 @@ use crate::text::literal::Literal;
 
 #[derive(Debug, Clone)]
 pub struct Index {
-    pub line: usize,
+    pub at: Place,
     /// The user's text without semicolon.
     pub sql: String,
     pub table: String,
@@ -34,7 +35,7 @@ impl Index {
         fragment: &Fragment<'_>,
         report: &mut Report,
     ) -> Option<Self> {
-        let at = fragment.line();
+        let at = fragment.place();
         if create.concurrently || create.if_not_exists {
             report.error(
                 at,
@@ -49,7 +50,7 @@ impl Index {
             return None;
         };
         Some(Self {
-            line: at,
+            at,
             sql: fragment.text().to_owned(),
             table,
             unique: create.unique,
@@ -64,7 +65,7 @@ impl Index {
 #[derive(Debug, Clone)]
 pub struct View {
     pub name: String,
-    pub line: usize,
+    pub at: Place,
     /// The user's text without semicolon.
     pub sql: String,
     /// The text after `AS`.
@@ -85,7 +86,7 @@ impl View {
         scope: &Scope<'_>,
         report: &mut Report,
     ) -> Option<Self> {
-        let at = fragment.line();
+        let at = fragment.place();
         let Some(name) = single(&create.name) else {
             report.error(
                 at,
@@ -113,7 +114,7 @@ impl View {
                 event.context, event.event
             );
             report.error(
-                event.named.line(),
+                event.named.place(),
                 what,
                 "a view reads tables; keep what it needs in a helper table",
             );
@@ -125,7 +126,7 @@ impl View {
         let query = fragment.part(&(opening.bytes.end..usize::MAX))?;
         Some(Self {
             name,
-            line: at,
+            at,
             sql: fragment.text().to_owned(),
             query: query.text().to_owned(),
             columns: create.columns.iter().map(|column| fold(&column.name)).collect(),
@@ -137,7 +138,7 @@ impl View {
 
 #[derive(Debug, Clone)]
 pub struct Comment {
-    pub line: usize,
+    pub at: Place,
     /// The user's text without semicolon.
     pub sql: String,
 }
@@ -164,7 +165,7 @@ impl Comment {
             _ => {
                 let help =
                     "write COMMENT ON TABLE, VIEW or INDEX name, or COMMENT ON COLUMN table.column";
-                report.error(fragment.line(), "this COMMENT is not part of a model", help);
+                report.error(fragment.place(), "this COMMENT is not part of a model", help);
                 return None;
             }
         };
@@ -174,8 +175,8 @@ impl Comment {
                 object.to_string().to_lowercase(),
                 folded.join(".")
             );
-            report.error(fragment.line(), what, "comment on what this file creates");
+            report.error(fragment.place(), what, "comment on what this file creates");
         }
-        Some(Self { line: fragment.line(), sql: fragment.text().to_owned() })
+        Some(Self { at: fragment.place(), sql: fragment.text().to_owned() })
     }
 }

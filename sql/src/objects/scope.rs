@@ -5,18 +5,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sqlparser::ast::Ident;
 
+use crate::finding::place::Place;
 use crate::finding::report::Report;
 use crate::names::name::fold;
 use crate::names::nearest::did_you_mean;
 use crate::names::survey::{NamedRelation, Survey};
 use crate::objects::table::Table;
-use crate::text::line;
 
 /// What the models may refer to: event relations and their columns.
 pub trait Relations {
     /// Names (folded) of the columns of `context.event`, its fields and the metadata (`_event_id` …); `None` where
     /// there is no such relation.
     fn columns(&self, context: &str, event: &str) -> Option<Vec<String>>;
+    /// Where it says why `context.event` does not load, if it is there and does not.
+    fn broken(&self, context: &str, event: &str) -> Option<String> {
+        let _ = (context, event);
+        None
+    }
     /// All names as `context.event`, for suggestions; `context.tombstone` is one of every context.
     fn names(&self) -> Vec<String>;
 }
@@ -64,13 +69,13 @@ impl Scope<'_> {
                 }
                 [context, event] => {
                     if let Some((context, event)) =
-                        self.event(&fold(context), &fold(event), named.line(), report)
+                        self.event(&fold(context), &fold(event), named.place(), report)
                     {
                         resolved.events.push(EventName { context, event, named: named.clone() });
                     }
                 }
                 _ => report.error(
-                    named.line(),
+                    named.place(),
                     "a relation's name has at most two parts",
                     "write context.event for an event relation, or a table's name alone",
                 ),
@@ -99,21 +104,30 @@ impl Scope<'_> {
             );
             (format!("this model has no table or view `{folded}`"), help)
         };
-        report.error(line(name.span.start), what, help);
+        report.error(Place::from(name.span.start), what, help);
     }
 
     fn event(
         &self,
         context: &str,
         event: &str,
-        line: usize,
+        at: Place,
         report: &mut Report,
     ) -> Option<(String, String)> {
         if self.relations.columns(context, event).is_some() {
             return Some((context.to_owned(), event.to_owned()));
         }
-        let (what, help) = self.unknown_event(context, event);
-        report.error(line, what, help);
+        match self.relations.broken(context, event) {
+            Some(place) => report.follows(
+                at,
+                format!("the contract of `{context}.{event}` does not load"),
+                format!("mend it at {place}"),
+            ),
+            None => {
+                let (what, help) = self.unknown_event(context, event);
+                report.error(at, what, help);
+            }
+        }
         None
     }
 
@@ -157,7 +171,7 @@ impl Scope<'_> {
             self.check_system_column(name, events, report);
         }
         for name in &survey.dotted {
-            let place = name.first().map_or(0, |ident| line(ident.span.start));
+            let place = name.first().map_or(Place::START, |ident| Place::from(ident.span.start));
             let [relation, column] = &name[..] else {
                 let shown: Vec<_> = name.iter().map(|ident| ident.value.as_str()).collect();
                 let help = "give the relation an alias and write alias.column";
@@ -203,7 +217,7 @@ impl Scope<'_> {
             && !events.iter().any(|event| columns(event).contains(&name))
         {
             let what = format!("`{name}` is a system column, which differs between runs");
-            report.error(line(column.span.start), what, "use the table's own columns");
+            report.error(Place::from(column.span.start), what, "use the table's own columns");
         }
     }
 }

@@ -7,17 +7,18 @@ use sqlparser::ast::{
     IndexColumn, TableConstraint,
 };
 
+use crate::finding::place::Place;
 use crate::finding::report::Report;
 use crate::names::name::{fold, single};
 use crate::names::survey::Survey;
+use crate::text::Fragment;
 use crate::text::literal::Literal;
-use crate::text::{Fragment, line};
 
 /// A table of a model.
 #[derive(Debug, Clone)]
 pub struct Table {
     pub name: String,
-    pub line: usize,
+    pub at: Place,
     /// The user's text without semicolon.
     pub sql: String,
     pub columns: Vec<TableColumn>,
@@ -45,7 +46,7 @@ impl Table {
         fragment: &Fragment<'_>,
         report: &mut Report,
     ) -> Option<Self> {
-        let at = fragment.line();
+        let at = fragment.place();
         let Some(name) = single(&create.name) else {
             report.error(
                 at,
@@ -57,7 +58,7 @@ impl Table {
         refuse_options(create, at, report);
         let mut table = Self {
             name,
-            line: at,
+            at,
             sql: fragment.text().to_owned(),
             columns: Vec::new(),
             key: Vec::new(),
@@ -100,7 +101,7 @@ impl Table {
     }
 
     fn read_column(&mut self, column: &ColumnDef, report: &mut Report) {
-        let (name, at) = (fold(&column.name), line(column.name.span.start));
+        let (name, at) = (fold(&column.name), Place::from(column.name.span.start));
         let mut read = TableColumn {
             name: name.clone(),
             ty: column.data_type.to_string(),
@@ -161,25 +162,26 @@ impl Table {
     fn read_constraint(&mut self, constraint: &TableConstraint, report: &mut Report) {
         match constraint {
             TableConstraint::PrimaryKey(key) => {
-                refuse_deferrable(key.characteristics, self.line, report);
+                refuse_deferrable(key.characteristics, self.at, report);
                 self.key = plain_columns(&key.columns).unwrap_or_default();
             }
             TableConstraint::Unique(unique) => {
-                refuse_deferrable(unique.characteristics, self.line, report);
+                refuse_deferrable(unique.characteristics, self.at, report);
                 self.unique.extend(plain_columns(&unique.columns));
             }
             TableConstraint::Check(_) => {}
             TableConstraint::ForeignKey(key) => {
-                let at = key.columns.first().map_or(self.line, |column| line(column.span.start));
+                let at =
+                    key.columns.first().map_or(self.at, |column| Place::from(column.span.start));
                 refuse_foreign_key(at, report);
             }
             TableConstraint::Exclude(_) => {
                 let help = "use UNIQUE, or a CHECK of one row";
-                report.error(self.line, "EXCLUDE is not part of a model", help);
+                report.error(self.at, "EXCLUDE is not part of a model", help);
             }
             other => {
                 let help = "a table may have PRIMARY KEY, UNIQUE and CHECK constraints";
-                report.error(self.line, format!("`{other}` is not part of a model"), help);
+                report.error(self.at, format!("`{other}` is not part of a model"), help);
             }
         }
     }
@@ -194,7 +196,7 @@ pub(crate) fn plain_columns(columns: &[IndexColumn]) -> Option<Vec<String>> {
     plain.collect()
 }
 
-fn refuse_options(create: &CreateTable, at: usize, report: &mut Report) {
+fn refuse_options(create: &CreateTable, at: Place, report: &mut Report) {
     let refusals = [
         (
             create.temporary || create.unlogged,
@@ -235,7 +237,7 @@ fn refuse_options(create: &CreateTable, at: usize, report: &mut Report) {
 
 fn refuse_deferrable(
     characteristics: Option<ConstraintCharacteristics>,
-    at: usize,
+    at: Place,
     report: &mut Report,
 ) {
     let deferred = |found: ConstraintCharacteristics| {
@@ -250,13 +252,13 @@ fn refuse_deferrable(
     }
 }
 
-fn refuse_foreign_key(at: usize, report: &mut Report) {
+fn refuse_foreign_key(at: Place, report: &mut Report) {
     let help =
         "take REFERENCES out: events of two topics come in any order; join the tables in a view";
     report.error(at, "a foreign key is not part of a model", help);
 }
 
-fn refuse_sequence(at: usize, what: &str, report: &mut Report) {
+fn refuse_sequence(at: Place, what: &str, report: &mut Report) {
     let help = "use what identifies the event: a field of it, `_event_id`, or `_topic`, `_partition` and `_offset`";
     report.error(
         at,

@@ -6,9 +6,10 @@ use std::ops::Range;
 
 use sqlparser::ast::Statement;
 
+use crate::finding::place::Place;
 use crate::names::name::quoted;
 use crate::text::literal::Literal;
-use crate::text::splice;
+use crate::text::{splice, unspliced};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RuleKind {
@@ -37,7 +38,7 @@ pub(crate) struct Mention {
 
 #[derive(Debug, Clone)]
 pub struct Rule {
-    pub line: usize,
+    pub at: Place,
     /// The user's text without semicolon.
     pub sql: String,
     pub context: String,
@@ -94,6 +95,12 @@ impl Rule {
                 )
             }
         }
+    }
+
+    /// Where a byte of [`Self::with_relation`] stands in the file; what the user did not write stands at the mention.
+    pub fn place(&self, derived_table: &str, byte: usize) -> Place {
+        let byte = unspliced(self.edits(derived_table), byte);
+        self.at.after(self.sql.get(..byte).unwrap_or_default())
     }
 
     pub(crate) fn replaced(

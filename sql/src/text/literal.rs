@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use crate::finding::place::Place;
 use crate::text::Fragment;
 
 const CLOCK_WORDS: [&str; 4] = ["now", "today", "tomorrow", "yesterday"];
@@ -16,8 +17,8 @@ pub(crate) fn clock_word(text: &str) -> Option<&'static str> {
 /// A literal that reads the clock if it is a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Literal {
-    /// 1-based line of the file.
-    pub line: usize,
+    /// In the file.
+    pub at: Place,
     /// Its bytes, quotes included, in the text it belongs to.
     pub span: Range<usize>,
     /// The word in it that stands for the clock.
@@ -28,7 +29,7 @@ impl Literal {
     pub(crate) fn all(fragment: &Fragment<'_>) -> Vec<Self> {
         let found = fragment.significant().filter_map(|lexeme| {
             let word = lexeme.literal().and_then(clock_word)?;
-            Some(Self { line: lexeme.line(), span: fragment.within(&lexeme.bytes), word })
+            Some(Self { at: lexeme.place(), span: fragment.within(&lexeme.bytes), word })
         });
         found.collect()
     }

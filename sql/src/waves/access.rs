@@ -1,6 +1,7 @@
 //! An access is a table, a set of its rows, and what of them is read, written and added to. Sets are never smaller than
 //! what Postgres touches.
 
+use crate::finding::place::Place;
 use std::collections::BTreeSet;
 
 /// A column of a table, or whether the row is there at all.
@@ -56,7 +57,7 @@ pub struct Obstacle {
     /// A plain sentence without its full stop.
     pub because: String,
     /// Where it stands, in the model's file.
-    pub line: usize,
+    pub at: Place,
     pub help: String,
 }
 

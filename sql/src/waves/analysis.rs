@@ -14,6 +14,7 @@ use super::keys::KeyValue;
 use super::names::{CalledRelation, Names, Source};
 use super::select_level::{Keyed, Level, Use};
 use super::types::Types;
+use crate::finding::place::Place;
 use crate::model::Model;
 use crate::names::name::{fold, single};
 use crate::names::survey::Survey;
@@ -25,8 +26,8 @@ pub(crate) struct Study<'a> {
     pub(crate) model: &'a Model,
     pub(crate) facts: &'a [TableFacts],
     pub(crate) types: &'a dyn Types,
-    /// (table, column) that a `SET` of the model writes, and the lines of the rules that do.
-    pub(crate) set: BTreeMap<(usize, usize), Vec<usize>>,
+    /// (table, column) that a `SET` of the model writes, and where the rules stand that do.
+    pub(crate) set: BTreeMap<(usize, usize), Vec<Place>>,
 }
 
 /// A rule under study, read once.
@@ -49,7 +50,7 @@ impl<'a> Study<'a> {
             for column in facts[table].with_generated(study.written(table, assignments(&rule.ast)))
             {
                 if let Column::At(at) = column {
-                    study.set.entry((table, at)).or_default().push(rule.line);
+                    study.set.entry((table, at)).or_default().push(rule.at);
                 }
             }
         }

@@ -41,7 +41,7 @@ impl<'a> Study<'a> {
         let reads_target = accesses.iter().any(|access| access.table == table);
         let named = reader.named.columns(&called, &self.model.tables[table]);
         let written = self.facts[table].with_generated(self.written(table, assignments(&rule.ast)));
-        let change = Change { table, written, line: rule.line };
+        let change = Change { table, written, at: rule.at };
         let mut own = match &rule.ast {
             Statement::Insert(insert) => self.insert(insert, &called, change, &row),
             _ => {

@@ -63,9 +63,11 @@ pub(crate) fn obstacle(
     let others = drafts.keys().copied().filter(|other| *other != rule);
     let mut culprits = std::iter::once(rule).chain(others);
     let mut obstacle = culprits.find_map(|culprit| own_obstacle(culprit, drafts, keys, model))?;
-    if obstacle.line != model.rules[rule].line {
-        obstacle.because =
-            format!("its events also run the rule in line {}: {}", obstacle.line, obstacle.because);
+    if obstacle.at != model.rules[rule].at {
+        obstacle.because = format!(
+            "its events also run the rule in line {}: {}",
+            obstacle.at.line, obstacle.because
+        );
     }
     Some(obstacle)
 }
@@ -105,7 +107,7 @@ fn explain(
     (other, met): (usize, &Access),
     model: &Model,
 ) -> Obstacle {
-    let (line, there) = (model.rules[rule].line, model.rules[other].line);
+    let (at, there) = (model.rules[rule].at, model.rules[other].at);
     let table = &model.tables[access.table].name;
     if let Some(obstacle) = &access.obstacle {
         return obstacle.clone();
@@ -116,7 +118,7 @@ fn explain(
     if common(access, met).next().is_some() {
         return Obstacle {
             because: format!("every event touches the same row of `{table}`"),
-            line,
+            at,
             help: "let SET only merge what events bring: n = t.n + EXCLUDED.n, x = EXCLUDED.x, GREATEST, LEAST or \
                    COALESCE of t.x and EXCLUDED.x, in a table without CHECK, generated columns and further unique \
                    indexes"
@@ -125,9 +127,10 @@ fn explain(
     }
     Obstacle {
         because: format!(
-            "line {line} and line {there} find rows of `{table}` by different columns, so they may be the same rows"
+            "line {} and line {} find rows of `{table}` by different columns, so they may be the same rows",
+            at.line, there.line
         ),
-        line,
+        at,
         help: format!("find rows of `{table}` by the same column in both"),
     }
 }

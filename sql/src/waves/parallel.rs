@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::access::{Access, KeyPart, Obstacle};
 use super::keys::{EventKeys, KeyValue};
 use super::runs::Waves;
+use crate::finding::place::Place;
 use crate::model::Model;
 
 /// Where the events of a relation come from, and what all events of one record have in common.
@@ -44,14 +45,14 @@ impl Waves {
         let judgement = Judgement { waves: self, model, records: &records };
         let topic = judgement.one_topic()?;
         let keys = judgement.keys();
-        let mut columns: BTreeMap<usize, (BTreeSet<usize>, usize)> = BTreeMap::new();
+        let mut columns: BTreeMap<usize, (BTreeSet<usize>, Place)> = BTreeMap::new();
         for (rule, access) in judgement.accesses() {
             let own = judgement.columns(rule, access, &keys)?;
-            let line = model.rules[rule].line;
-            let (left, since) = columns.entry(access.table).or_insert_with(|| (own.clone(), line));
+            let at = model.rules[rule].at;
+            let (left, since) = columns.entry(access.table).or_insert_with(|| (own.clone(), at));
             left.retain(|column| own.contains(column));
             if left.is_empty() {
-                return Err(judgement.two_columns(line, *since, access.table));
+                return Err(judgement.two_columns(at, *since, access.table));
             }
         }
         let keys: Option<Vec<usize>> = keys.into_iter().collect();
@@ -76,7 +77,7 @@ impl<'a> Judgement<'a> {
                 Some(first) if first != own => {
                     return Err(Obstacle {
                         because: format!("its events come from the topics `{first}` and `{own}`"),
-                        line: self.model.rules[rule].line,
+                        at: self.model.rules[rule].at,
                         help: "only what comes from one topic can be split by its record key"
                             .into(),
                     });
@@ -143,20 +144,21 @@ impl<'a> Judgement<'a> {
                 "rows of `{}` are told by {found}, not by the record key `{wanted}`",
                 table.name
             ),
-            line: self.model.rules[rule].line,
+            at: self.model.rules[rule].at,
             help: format!(
                 "tell them by `column = e.{wanted}` in every rule, the column being of the field's own type"
             ),
         }
     }
 
-    fn two_columns(&self, line: usize, since: usize, table: usize) -> Obstacle {
+    fn two_columns(&self, at: Place, since: Place, table: usize) -> Obstacle {
         let table = &self.model.tables[table].name;
         Obstacle {
             because: format!(
-                "the record key tells rows of `{table}` by another column than in line {since}"
+                "the record key tells rows of `{table}` by another column than in line {}",
+                since.line
             ),
-            line,
+            at,
             help: "tell a table's rows by one and the same column in every rule".into(),
         }
     }
@@ -164,6 +166,6 @@ impl<'a> Judgement<'a> {
     /// Nothing touches a row.
     fn idle(&self) -> Obstacle {
         let because = "no rule touches a row by the record key".to_owned();
-        Obstacle { because, line: 1, help: "write one that does".into() }
+        Obstacle { because, at: Place::START, help: "write one that does".into() }
     }
 }

@@ -7,6 +7,7 @@ use super::access::{Access, Column, ColumnSet, KeyPart, Obstacle, RowSet};
 use super::analysis::Study;
 use super::reads::{NamedColumns, Reader};
 use super::sabotage::{Line, left_out};
+use crate::finding::place::Place;
 use crate::names::name::fold;
 use crate::names::survey::Survey;
 use crate::shape::rule::{Rule, RuleKind};
@@ -15,7 +16,7 @@ use crate::shape::rule::{Rule, RuleKind};
 pub(crate) struct Change {
     pub(crate) table: usize,
     pub(crate) written: ColumnSet,
-    pub(crate) line: usize,
+    pub(crate) at: Place,
 }
 
 impl Study<'_> {
@@ -33,14 +34,14 @@ impl Study<'_> {
                 } else {
                     reader.named.columns(&named.called(), &self.model.tables[table])
                 };
-                accesses.push(self.access(table, parts, reads, rule.line));
+                accesses.push(self.access(table, parts, reads, rule.at));
             }
-            self.read_view(&fold(name), rule.line, &mut accesses);
+            self.read_view(&fold(name), rule.at, &mut accesses);
         }
         accesses
     }
 
-    fn read_view(&self, name: &str, line: usize, accesses: &mut Vec<Access>) {
+    fn read_view(&self, name: &str, at: Place, accesses: &mut Vec<Access>) {
         for view in
             self.model.views.iter().filter(|view| view.name == name && !left_out(Line::Views))
         {
@@ -48,13 +49,13 @@ impl Study<'_> {
                 if let Some(table) = self.table(read) {
                     let obstacle = Obstacle {
                         because: format!("the view `{name}` reads all rows of `{read}`"),
-                        line,
+                        at,
                         help: "read the tables themselves, by `column = e.field`".into(),
                     };
-                    let access = self.access(table, Vec::new(), self.whole_row(table), line);
+                    let access = self.access(table, Vec::new(), self.whole_row(table), at);
                     accesses.push(Access { obstacle: Some(obstacle), ..access });
                 }
-                self.read_view(read, line, accesses);
+                self.read_view(read, at, accesses);
             }
         }
     }
@@ -65,13 +66,7 @@ impl Study<'_> {
     }
 
     /// An access that reads; rows are not told by columns that a rule of the model moves.
-    fn access(
-        &self,
-        table: usize,
-        mut parts: Vec<KeyPart>,
-        reads: ColumnSet,
-        line: usize,
-    ) -> Access {
+    fn access(&self, table: usize, mut parts: Vec<KeyPart>, reads: ColumnSet, at: Place) -> Access {
         let moved = parts
             .iter()
             .find_map(|part| Some((part.column, *self.set.get(&(table, part.column))?.first()?)));
@@ -79,22 +74,22 @@ impl Study<'_> {
             !self.set.contains_key(&(table, part.column)) || left_out(Line::MovedColumns)
         });
         let rows = RowSet::of(parts);
-        let obstacle = (rows == RowSet::All).then(|| self.untold(table, moved, line));
+        let obstacle = (rows == RowSet::All).then(|| self.untold(table, moved, at));
         let (writes, adds) = (ColumnSet::new(), ColumnSet::new());
         Access { table, rows, reads, writes, adds, new_row: false, obstacle }
     }
 
-    /// Why no key tells the rows; `moved` is a column that would, and the line of a rule that changes it.
-    fn untold(&self, table: usize, moved: Option<(usize, usize)>, line: usize) -> Obstacle {
+    /// Why no key tells the rows; `moved` is a column that would, and where a rule stands that changes it.
+    fn untold(&self, table: usize, moved: Option<(usize, Place)>, at: Place) -> Obstacle {
         let table = &self.model.tables[table];
         let inserts = self.model.rules.iter().any(|rule| {
-            rule.line == line && rule.target == table.name && rule.kind == RuleKind::Insert
+            rule.at == at && rule.target == table.name && rule.kind == RuleKind::Insert
         });
         let (because, help) = match moved {
             Some((column, setter)) => (
                 format!(
-                    "rows of `{}` are told apart by `{}`, which the rule in line {setter} changes",
-                    table.name, table.columns[column].name
+                    "rows of `{}` are told apart by `{}`, which the rule in line {} changes",
+                    table.name, table.columns[column].name, setter.line
                 ),
                 "tell them apart by a column that no SET writes".to_owned(),
             ),
@@ -114,7 +109,7 @@ impl Study<'_> {
                 ),
             ),
         };
-        Obstacle { because, line, help }
+        Obstacle { because, at, help }
     }
 
     /// The access of an UPDATE or DELETE, or of what is changed on a conflict.
@@ -125,9 +120,9 @@ impl Study<'_> {
         reads: ColumnSet,
         deletes: bool,
     ) -> Access {
-        let Change { table, written, line } = change;
+        let Change { table, written, at } = change;
         let unique = written.iter().copied().find(|column| self.facts[table].is_unique(*column));
-        let mut access = self.access(table, parts, reads, line);
+        let mut access = self.access(table, parts, reads, at);
         if !left_out(Line::Constraints) {
             access.reads.extend(self.facts[table].read_along(&written));
         }
@@ -135,14 +130,14 @@ impl Study<'_> {
         if deletes {
             access.writes.insert(Column::Exists);
         }
-        if let Some(Column::At(at)) = unique.filter(|_| !left_out(Line::UniqueWritten)) {
+        if let Some(Column::At(column)) = unique.filter(|_| !left_out(Line::UniqueWritten)) {
             access.rows = RowSet::All;
             access.obstacle = Some(Obstacle {
                 because: format!(
                     "it sets `{}`, which a unique index holds: any row may be in its way",
-                    self.model.tables[table].columns[at].name
+                    self.model.tables[table].columns[column].name
                 ),
-                line,
+                at,
                 help: "leave the columns of unique indexes as they were inserted".into(),
             });
         }
@@ -157,10 +152,10 @@ impl Study<'_> {
         change: Change,
         row: &[KeyPart],
     ) -> Vec<Access> {
-        let Change { table, written, line } = change;
+        let Change { table, written, at } = change;
         let facts = &self.facts[table];
         let exists: ColumnSet = [Column::Exists].into();
-        let mut new = self.access(table, row.to_vec(), exists.clone(), line);
+        let mut new = self.access(table, row.to_vec(), exists.clone(), at);
         new.writes = self.whole_row(table);
         new.new_row = true;
         let reads = match &insert.on {
@@ -172,7 +167,7 @@ impl Study<'_> {
             let nulls_equal = unique.nulls_equal && !left_out(Line::EqualNulls);
             let known =
                 row.iter().filter(|part| unique.columns.contains(&part.column) && !nulls_equal);
-            let change = Change { table, written: written.clone(), line };
+            let change = Change { table, written: written.clone(), at };
             accesses.push(self.change(change, known.cloned().collect(), reads.clone(), false));
         }
         accesses

@@ -26,7 +26,7 @@ fn judged(rules: &str) -> Result<Parallel, String> {
     let judged = model.waves(&Declared).parallel(&model, &record_key);
     judged.map_err(|obstacle| {
         assert!(!obstacle.help.is_empty());
-        format!("{}: {}", obstacle.line, obstacle.because)
+        format!("{}: {}", obstacle.at.line, obstacle.because)
     })
 }
 

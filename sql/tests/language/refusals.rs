@@ -277,7 +277,7 @@ fn literals_that_only_postgres_can_judge_are_listed_and_can_be_replaced() {
     );
     let model = model(&text);
     let [found] = &model.suspicious_literals()[..] else { panic!() };
-    assert_eq!(found.literal.line, 6);
+    assert_eq!(found.literal.at.line, 6);
     assert_eq!(
         found.replaced("'epoch'", "(SELECT 1)"),
         "INSERT INTO t SELECT e.order_id, 'é', greatest(e.placed_at, 'epoch') FROM (SELECT 1) e"

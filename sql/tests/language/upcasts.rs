@@ -19,7 +19,7 @@ fn items_keep_the_users_text() {
          (SELECT jsonb_agg(i || '{}') FROM jsonb_array_elements(items) i) AS items FROM v1;\n",
     );
     let read: Vec<_> =
-        items.iter().map(|item| (item.name.as_str(), item.expr.as_str(), item.line)).collect();
+        items.iter().map(|item| (item.name.as_str(), item.expr.as_str(), item.at.line)).collect();
     assert_eq!(
         read,
         [
