@@ -224,6 +224,10 @@ impl vitrina_sql::Relations for Contracts {
         named(None).or_else(|| named(Some(event.to_owned()))).cloned()
     }
 
+    fn topic(&self, context: &str) -> String {
+        self.contexts.get(context).map_or_else(String::new, |context| context.topic.clone())
+    }
+
     fn names(&self) -> Vec<String> {
         let contracts = self
             .contexts

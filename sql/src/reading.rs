@@ -11,7 +11,7 @@ use crate::names::nearest;
 use crate::objects::index::{Comment, Index, View};
 use crate::objects::scope::{Relations, Scope};
 use crate::objects::table::Table;
-use crate::precedence;
+use crate::precedence::Precedence;
 use crate::shape;
 use crate::shape::rule::Rule;
 use crate::text::statement::{StatementKind, lacking};
@@ -78,7 +78,9 @@ pub(crate) fn read(text: &Text<'_>, relations: &dyn Relations, report: &mut Repo
     read.views(&parsed, &mut scope, report);
     read.check_names(report);
     read.comments_and_rules(parsed, &scope, report);
-    precedence::warn(&read.rules, report);
+    read.warn_of_views(report);
+    let Statements { rules, tables, views, .. } = &read;
+    Precedence { rules, tables, views, relations }.warn(report);
     read
 }
 
@@ -118,6 +120,18 @@ impl Statements {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// What a view leaves open counts where a rule reads it.
+    fn warn_of_views(&self, report: &mut Report) {
+        let mut open: Vec<&String> = self.rules.iter().flat_map(|rule| &rule.reads).collect();
+        let mut seen = BTreeSet::new();
+        while let Some(name) = open.pop() {
+            let view = self.views.iter().find(|view| view.name == *name);
+            let Some(view) = view.filter(|_| seen.insert(name)) else { continue };
+            view.unordered.iter().for_each(|unordered| unordered.report(view.at, report));
+            open.extend(&view.reads);
         }
     }
 

@@ -5,6 +5,8 @@ pub(crate) mod from;
 pub(crate) mod list;
 pub(crate) mod pin;
 pub(crate) mod rule;
+pub(crate) mod unordered;
+pub(crate) mod written;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -26,6 +28,7 @@ use crate::text::literal::Literal;
 use crate::text::statement::CONTENTS;
 use from::{Item, Join};
 use rule::{Mention, Rule, RuleKind, Shape};
+use unordered::Unordered;
 
 /// A rule under the reader: what the findings need.
 struct Reading<'a, 'b> {
@@ -73,6 +76,12 @@ pub(crate) fn read(
         Statement::Delete(delete) => reading.delete(delete, resolved.events.len()),
         _ => reading.error("this is not a rule", CONTENTS),
     }?;
+    if let Some(table) = scope.tables.get(&form.target) {
+        written::check(&ast, table, fragment.place(), report);
+    }
+    for open in Unordered::all(&ast, scope.tables, scope.unique) {
+        open.report(fragment.place(), report);
+    }
     let event = event?;
     let mentions = resolved.events.iter().filter_map(|event| mention(event, fragment)).collect();
     let typed = match (&ast, scope.tables.get(&form.target)) {
@@ -344,10 +353,10 @@ impl Form {
     }
 }
 
-/// Base tables that are joined so that a missing row takes the event's effect away.
+/// Tables and views that are joined so that a missing row takes the event's effect away.
 fn needed(items: &[Item<'_>], scope: &Scope<'_>) -> BTreeSet<String> {
     let inward = items.iter().filter(|item| !matches!(item.join, Join::Left(_)));
-    inward.filter_map(Item::table).filter(|table| scope.tables.contains_key(table)).collect()
+    inward.filter_map(Item::table).filter(|table| scope.declared.contains(table)).collect()
 }
 
 /// A plain SELECT in which each event makes its rows alone.
@@ -385,6 +394,7 @@ fn unnests(query: &Query) -> bool {
             let function = parts(name).last().map(|name| fold(name)).unwrap_or_default();
             functions::is_set_returning(&function) && !with_ordinality
         }
+        TableFactor::Derived { subquery, .. } => unnests(subquery),
         _ => false,
     };
     let in_list = Survey::of(&select.projection).row_changing;

@@ -1,6 +1,6 @@
 //! An upcast is a select list over the version before and nothing else, so each row gives exactly one row, by itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlparser::ast::{Expr, Ident, Select, SelectItem, Statement, TableFactor};
 use sqlparser::tokenizer::Token;
@@ -13,6 +13,7 @@ use crate::names::name::{fold, single};
 use crate::names::nearest::did_you_mean;
 use crate::names::survey::Survey;
 use crate::shape::is_grouped;
+use crate::shape::unordered::Unordered;
 use crate::text::literal::Literal;
 use crate::text::{Fragment, Lexeme, Text};
 
@@ -150,6 +151,9 @@ impl Reading<'_> {
         };
         let survey = Survey::of(expr);
         self.check(&survey, at);
+        for open in Unordered::all(expr, &BTreeMap::new(), &BTreeMap::new()) {
+            open.report(at, self.report);
+        }
         Some(UpcastItem {
             name,
             expr: text.text().to_owned(),

@@ -27,4 +27,5 @@ pub use merge::Merge;
 pub use merge::fold::Fold;
 pub use parallel::{KEY, Parallel, RecordKey};
 pub use runs::{RuleWaves, Runs, Waves};
+pub(crate) use select_level::conjuncts;
 pub use types::{StoredType, Types};

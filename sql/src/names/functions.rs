@@ -91,6 +91,10 @@ const AGGREGATES: &str = "any_value array_agg avg bit_and bit_or bit_xor bool_an
     regr_slope regr_sxx regr_sxy regr_syy row_number stddev stddev_pop stddev_samp string_agg sum var_pop var_samp \
     variance xmlagg";
 
+/// Shows in which order its rows came.
+const SHOWING_ORDER: &str = "array_agg json_agg json_agg_strict json_arrayagg json_object_agg json_object_agg_strict \
+    json_objectagg jsonb_agg jsonb_agg_strict string_agg xmlagg";
+
 /// Makes many rows of one.
 const SET_RETURNING: &str = "generate_series generate_subscripts json_array_elements json_array_elements_text json_each \
     json_each_text json_object_keys json_populate_recordset json_to_recordset jsonb_array_elements \
@@ -122,6 +126,10 @@ pub(crate) fn refused_word(name: &str) -> Option<Refusal> {
 
 pub(crate) fn is_aggregate(name: &str) -> bool {
     holds(AGGREGATES, name)
+}
+
+pub(crate) fn shows_order(name: &str) -> bool {
+    holds(SHOWING_ORDER, name)
 }
 
 pub(crate) fn is_set_returning(name: &str) -> bool {

@@ -11,6 +11,7 @@ use crate::names::name::{fold, parts, single};
 use crate::names::survey::Survey;
 use crate::objects::scope::Scope;
 use crate::objects::table::plain_columns;
+use crate::shape::unordered::Unordered;
 use crate::text::Fragment;
 use crate::text::literal::Literal;
 
@@ -76,6 +77,7 @@ pub struct View {
     pub reads: Vec<String>,
     /// Whether its rows may change by the mere passing of time.
     pub reads_clock: bool,
+    pub(crate) unordered: Vec<Unordered>,
 }
 
 impl View {
@@ -132,6 +134,7 @@ impl View {
             columns: create.columns.iter().map(|column| fold(&column.name)).collect(),
             reads: resolved.reads.into_iter().collect(),
             reads_clock,
+            unordered: Unordered::all(&create.query, scope.tables, scope.unique),
         })
     }
 }

@@ -22,6 +22,10 @@ pub trait Relations {
         let _ = (context, event);
         None
     }
+    /// What the context's events come on, side by side with those of all others.
+    fn topic(&self, context: &str) -> String {
+        context.to_owned()
+    }
     /// All names as `context.event`, for suggestions; `context.tombstone` is one of every context.
     fn names(&self) -> Vec<String>;
 }

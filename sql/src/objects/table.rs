@@ -36,6 +36,7 @@ pub struct TableColumn {
     /// The type as declared, in lower case.
     pub ty: String,
     pub not_null: bool,
+    pub default: bool,
     /// Whether Postgres computes it from other columns.
     pub generated: bool,
 }
@@ -106,6 +107,7 @@ impl Table {
             name: name.clone(),
             ty: column.data_type.to_string(),
             not_null: false,
+            default: false,
             generated: false,
         };
         if !read.ty.contains('"') {
@@ -119,10 +121,8 @@ impl Table {
         }
         for option in &column.options {
             match &option.option {
-                ColumnOption::Null
-                | ColumnOption::Default(_)
-                | ColumnOption::Check(_)
-                | ColumnOption::Collation(_) => {}
+                ColumnOption::Default(_) => read.default = true,
+                ColumnOption::Null | ColumnOption::Check(_) | ColumnOption::Collation(_) => {}
                 ColumnOption::NotNull => read.not_null = true,
                 ColumnOption::PrimaryKey(key) => {
                     refuse_deferrable(key.characteristics, at, report);

@@ -52,7 +52,7 @@ pub struct Rule {
     pub columns: Option<BTreeSet<String>>,
     /// Tables and views that it reads.
     pub reads: BTreeSet<String>,
-    /// Tables whose rows must exist already, or its event has no effect: those joined inwardly.
+    /// Tables and views whose rows must exist already, or its event has no effect: those joined inwardly.
     pub(crate) needs: BTreeSet<String>,
     pub(crate) mentions: Vec<Mention>,
     /// Bytes of an INSERT's query.
@@ -70,6 +70,10 @@ impl Rule {
     /// The statement as parsed, its locations those of the file.
     pub fn statement(&self) -> &Statement {
         &self.ast
+    }
+
+    pub(crate) fn same_event(&self, other: &Self) -> bool {
+        (&self.context, &self.event) == (&other.context, &other.event)
     }
 
     /// The statement with every mention of the event relation replaced by `derived_table`, which is a text like

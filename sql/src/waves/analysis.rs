@@ -3,10 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sqlparser::ast::{
-    Assignment, AssignmentTarget, Expr, GroupByExpr, Insert, OnConflict, OnConflictAction,
-    OnInsert, SelectItem, Statement,
-};
+use sqlparser::ast::{Assignment, Expr, GroupByExpr, Insert, Statement};
 
 use super::access::{Column, ColumnSet, KeyPart};
 use super::facts::{TableFacts, position};
@@ -20,6 +17,7 @@ use crate::names::name::{fold, single};
 use crate::names::survey::Survey;
 use crate::shape::from;
 use crate::shape::rule::{Rule, Shape};
+use crate::shape::written::{assigned, assignments, inserted};
 
 /// A model under study.
 pub(crate) struct Study<'a> {
@@ -63,13 +61,7 @@ impl<'a> Study<'a> {
 
     /// The columns that these assignments write.
     pub(crate) fn written(&self, table: usize, assignments: &[Assignment]) -> ColumnSet {
-        let targets = assignments.iter().flat_map(|assignment| match &assignment.target {
-            AssignmentTarget::ColumnName(name) => std::slice::from_ref(name),
-            AssignmentTarget::Tuple(names) => names.as_slice(),
-        });
-        // `c[1]` and `c.field` write a part of `c`.
-        let first = targets.filter_map(|name| name.0.first()?.as_ident());
-        first
+        assigned(assignments)
             .filter_map(|name| position(&self.model.tables[table], &fold(name)))
             .map(Column::At)
             .collect()
@@ -132,49 +124,11 @@ impl<'a> Study<'a> {
     }
 }
 
-/// The `SET` items of a rule, those of an INSERT's conflict included.
-pub(crate) fn assignments(ast: &Statement) -> &[Assignment] {
-    match ast {
-        Statement::Update(update) => &update.assignments,
-        Statement::Insert(insert) => match &insert.on {
-            Some(OnInsert::OnConflict(OnConflict {
-                action: OnConflictAction::DoUpdate(update),
-                ..
-            })) => &update.assignments,
-            _ => &[],
-        },
-        _ => &[],
-    }
-}
-
 pub(crate) fn called(ast: &Statement) -> Option<String> {
     match ast {
         Statement::Insert(insert) => insert.table_alias.as_ref().map(|alias| fold(&alias.alias)),
         _ => Survey::of(ast).relations.first().map(|named| named.called()),
     }
-}
-
-/// The columns that an INSERT names and the expressions for them; `None` where they cannot be paired.
-pub(crate) fn inserted<'s>(
-    insert: &'s Insert,
-    table: &crate::Table,
-) -> Option<Vec<(usize, &'s Expr)>> {
-    let select = insert.source.as_deref()?.body.as_select()?;
-    let values: Option<Vec<&Expr>> = select
-        .projection
-        .iter()
-        .map(|item| match item {
-            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
-            _ => None,
-        })
-        .collect();
-    let values = values?;
-    let columns: Vec<usize> = if insert.columns.is_empty() {
-        (0..table.columns.len()).take(values.len()).collect()
-    } else {
-        insert.columns.iter().map(|name| position(table, &single(name)?)).collect::<Option<_>>()?
-    };
-    (columns.len() == values.len()).then(|| columns.into_iter().zip(values).collect())
 }
 
 /// Whether wherever the event's columns are named they have the event's values: no outer join, no grouping set puts a

@@ -3,7 +3,7 @@
 use sqlparser::ast::Statement;
 
 use super::access::Access;
-use super::analysis::{Read, Study, assignments, called, is_whole};
+use super::analysis::{Read, Study, called, is_whole};
 use super::keys::EventKeys;
 use super::merge::{self, Merge};
 use super::names::{CalledRelation, Names, Source};
@@ -11,6 +11,7 @@ use super::reads::Reader;
 use super::select_level::Keyed;
 use super::touch::Change;
 use crate::shape::rule::Rule;
+use crate::shape::written::assignments;
 
 /// What is known of a rule before the rules are looked at together.
 pub(crate) struct Draft {

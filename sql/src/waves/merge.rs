@@ -13,7 +13,7 @@ use sqlparser::ast::{
 };
 
 use super::access::{Access, Column};
-use super::analysis::{Read, Study, assignments, inserted};
+use super::analysis::{Read, Study};
 use super::facts::{TableFacts, position};
 use super::keys::KeyValue;
 use super::names::Source;
@@ -22,6 +22,7 @@ use super::types::SqlType;
 use crate::names::name::{fold, single};
 use crate::objects::table::Table;
 use crate::shape::rule::{RuleKind, Shape};
+use crate::shape::written::{assignments, inserted};
 use fold::{Fold, SetItem, is_column};
 use statement::{Piece, split};
 

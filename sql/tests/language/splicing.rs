@@ -76,7 +76,7 @@ fn the_query_of_an_insert_is_found_wherever_it_begins() {
 #[test]
 fn bare_literals_keep_their_columns_types_in_a_batch() {
     let inside = |head: &str, list: &str| {
-        let columns = "CREATE TABLE w (n int8, at timestamptz, t text, v varchar(3), d numeric(4,1), a int[], PRIMARY KEY (n));";
+        let columns = "CREATE TABLE w (n int8, at timestamptz, t text, v varchar(3), d numeric(4,1), a int[], k text DEFAULT '' PRIMARY KEY);";
         let rest = "FROM orders.order_placed e GROUP BY e.order_id";
         let rules = model(&format!("{TABLES}{columns}INSERT INTO w {head} {list} {rest}")).rules;
         let text = rules[0].with_batch("B");
