@@ -10,6 +10,7 @@ mod walk;
 mod write;
 
 pub use contract::publish::{encode_json, key_text};
+pub use contract::upcast::lossy_cast;
 pub use contract::{Context, Contract, Contracts, METADATA, Origin, Version};
 pub use read::decoder::{DecodedRecord, Decoder, Defaulted, EventId, UnknownName};
 pub use read::error::RecordError;

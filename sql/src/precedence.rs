@@ -61,7 +61,9 @@ impl<'a> Precedence<'a> {
     /// made.
     fn warn_of_change(&self, rule: &Rule, table: &str, report: &mut Report) {
         let Some(table) = self.tables.iter().find(|known| known.name == table) else { return };
-        let lookup = Lookup::of(rule, table, self.tables);
+        let views = rule.reads.iter().filter(|name| **name != table.name);
+        let viewed = self.base(&views.cloned().collect()).contains(&table.name);
+        let lookup = Lookup::of(rule, table, self.tables, viewed);
         let mut told = BTreeSet::new();
         for writer in self.rules {
             let other = writer.target == table.name && !self.same_topic(rule, writer);

@@ -28,6 +28,8 @@ pub struct Upcast {
 pub struct UpcastItem {
     /// The field that it makes: its alias, or the bare column's own name, folded.
     pub name: String,
+    /// The column that it is, where it is no more than one.
+    pub column: Option<String>,
     /// The user's text, to be placed in `SELECT … FROM (…) AS v1`.
     pub expr: String,
     pub at: Place,
@@ -156,6 +158,7 @@ impl Reading<'_> {
         }
         Some(UpcastItem {
             name,
+            column: own_name(expr),
             expr: text.text().to_owned(),
             at,
             columns: self.used(&survey, &text),

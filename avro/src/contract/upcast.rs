@@ -12,6 +12,56 @@ use crate::hint::hint;
 use crate::schema::node::Field;
 use crate::value::column::Column;
 
+/// A warning where a value of type `from` may lose something in the cast of an item to its field's type `to`: digits
+/// after the point, or the time of a day.
+pub fn lossy_cast(file: &str, item: &UpcastItem, from: &str, to: &str) -> Option<Finding> {
+    let kind = |sql: &str| {
+        let base = sql.split('(').next().unwrap_or_default().trim().to_lowercase();
+        match base.as_str() {
+            "numeric" => Kind::Numeric(scale(sql)),
+            "float4" | "real" => Kind::Float(4),
+            "float8" | "double precision" => Kind::Float(8),
+            "int2" | "int4" | "int8" | "smallint" | "integer" | "bigint" => Kind::Whole,
+            "date" => Kind::Date,
+            "time" | "time without time zone" => Kind::Time,
+            name if name.starts_with("timestamp") => Kind::Timestamp,
+            _ => Kind::Other,
+        }
+    };
+    let lossy = match (kind(from), kind(to)) {
+        (Kind::Numeric(Some(from)), Kind::Numeric(Some(to))) => to < from,
+        (Kind::Numeric(None) | Kind::Float(_), Kind::Numeric(Some(_))) => true,
+        (Kind::Numeric(scale), Kind::Whole) => scale != Some(0),
+        (Kind::Float(_), Kind::Whole) | (Kind::Numeric(_), Kind::Float(_)) => true,
+        (Kind::Float(from), Kind::Float(to)) => to < from,
+        (Kind::Timestamp, Kind::Date | Kind::Time) => true,
+        _ => false,
+    };
+    lossy.then(|| {
+        let what = format!("`{}` is {to} and is given {from}, which may lose a part", item.name);
+        let help = format!("write ({})::{to} if that is meant", item.expr);
+        Finding::warning(file, item.at, what, help)
+    })
+}
+
+enum Kind {
+    /// With its scale, where it has one.
+    Numeric(Option<i32>),
+    /// With its bytes.
+    Float(u8),
+    Whole,
+    Timestamp,
+    Date,
+    Time,
+    Other,
+}
+
+fn scale(numeric: &str) -> Option<i32> {
+    let (_, inside) = numeric.split_once('(')?;
+    let inside = inside.trim_end_matches(')');
+    inside.split_once(',').map_or(Some(0), |(_, scale)| scale.trim().parse().ok())
+}
+
 /// One version and what the one before it is.
 pub(crate) struct VersionStep<'a> {
     /// The event relation's name.
@@ -33,8 +83,9 @@ impl VersionStep<'_> {
         let (upcast, mut findings) = Upcast::parse(self.file, text, &from, &readable);
         let Some(upcast) = upcast else { return (Vec::new(), Vec::new(), findings) };
         for item in &upcast.items {
-            if !self.newer.columns.iter().any(|column| column.name == item.name) {
-                findings.push(self.no_such_field(item));
+            match self.newer.columns.iter().find(|column| column.name == item.name) {
+                Some(column) => findings.extend(self.lossy(column, item)),
+                None => findings.push(self.no_such_field(item)),
             }
         }
         let mut sources = Vec::new();
@@ -81,6 +132,15 @@ impl VersionStep<'_> {
             Ok(sql) => Ok(ColumnSource { sql, reads }),
             Err(why) => Err(self.no_source(column, &why)),
         }
+    }
+
+    /// A bare field that is cast to a type which may not hold all of it.
+    fn lossy(&self, column: &Column, item: &UpcastItem) -> Option<Finding> {
+        let field = item.column.as_ref()?;
+        let metadata = METADATA.iter().find(|(name, _)| name == field).map(|(_, ty)| *ty);
+        let own = self.older.columns.iter().find(|column| column.name == *field);
+        let from = own.map(|column| column.ty).or(metadata)?;
+        lossy_cast(self.file, item, &from.sql(), &column.ty.sql())
     }
 
     fn no_source(&self, column: &Column, why: &str) -> Finding {

@@ -111,4 +111,31 @@ mod tests {
         assert_eq!(files.0["models/b.sql"], "SELECT 2;");
         assert!(refused.is_err());
     }
+
+    #[test]
+    fn a_file_reads_the_same_wherever_it_was_saved() {
+        let folder = std::env::temp_dir().join(format!("vitrina-saved-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let save = |bytes: &[u8]| {
+            let path = folder.join("a.sql");
+            fs::write(&path, bytes).unwrap();
+            text(&path, "a.sql").map_err(|finding| finding.to_string())
+        };
+        let read = ["\u{feff}SELECT -- é\r\n1;\r\n", "SELECT -- é\r1;\r", "SELECT -- é\n1;\n"]
+            .map(|text| save(text.as_bytes()).unwrap());
+        assert_eq!(read, ["SELECT -- é\n1;\n"; 3]);
+        let wide =
+            |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
+        let refused =
+            [save(&wide("\u{feff}SELECT 1;")), save(&wide("ab")), save(b"\n\xc3\xa9\xff")];
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(
+            refused.map(Result::unwrap_err),
+            [
+                "a.sql:1:1: the file is UTF-16: save it as UTF-8",
+                "a.sql:1:2: here is a NUL character: save it as UTF-8; files in UTF-16 look so",
+                "a.sql:2:2: the file is not UTF-8 from here on: save it as UTF-8",
+            ]
+        );
+    }
 }

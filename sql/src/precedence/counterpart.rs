@@ -8,7 +8,7 @@ use sqlparser::ast::{
 };
 
 use crate::names::name::fold;
-use crate::names::survey::Survey;
+use crate::names::survey::{NamedRelation, Survey};
 use crate::objects::table::Table;
 use crate::shape::from::{self, Join};
 use crate::shape::rule::{Rule, RuleKind};
@@ -22,46 +22,56 @@ pub(crate) struct Lookup<'a> {
     target: Option<&'a Table>,
     /// The name by which the rule calls the table, where it is an item of the rule's own `FROM` and nothing else.
     called: Option<String>,
-    /// The columns whose values count; `None`: all, and whether there is a row.
+    /// Whether it counts that there is a row.
+    exists: bool,
+    /// The columns whose values count; `None`: all.
     columns: Option<BTreeSet<String>>,
     /// Columns of the target that are made of it, and how.
     made: Vec<(String, &'a Expr)>,
 }
 
 impl<'a> Lookup<'a> {
-    pub(crate) fn of(rule: &'a Rule, table: &'a Table, tables: &'a [Table]) -> Self {
+    /// `viewed`: the rule reads the table through a view, too, so all of it.
+    pub(crate) fn of(rule: &'a Rule, table: &'a Table, tables: &'a [Table], viewed: bool) -> Self {
         let target = tables.iter().find(|known| known.name == rule.target);
-        let mut lookup =
-            Self { rule, table, target, called: None, columns: None, made: Vec::new() };
-        let mentions = Survey::of(&rule.ast).relations;
+        let mut lookup = Self {
+            rule,
+            table,
+            target,
+            called: None,
+            exists: true,
+            columns: None,
+            made: Vec::new(),
+        };
+        let all = Survey::of(&rule.ast);
         let of_table = |name: &[Ident]| name.len() == 1 && fold(&name[0]) == table.name;
-        let once = mentions.iter().filter(|named| of_table(&named.name)).count() == 1;
-        let items = from::items(own_from(&rule.ast));
-        let item = items.iter().find(|item| item.table().as_deref() == Some(table.name.as_str()));
-        let Some(item) = item.filter(|_| once) else { return lookup };
-        let called = item.called();
-        let named = |node: &dyn Fn() -> Survey| lookup.named(&node(), &called);
-        if matches!(item.join, Join::Left(_)) {
-            // What only finds the row does not count: without a row, its columns are NULL.
-            lookup.columns = Some(match &rule.ast {
-                Statement::Insert(_) => {
-                    let select = own_select(&rule.ast);
-                    let list = select.map(|select| named(&|| Survey::of(&select.projection)));
-                    let condition = select.map(|select| named(&|| Survey::of(&select.selection)));
-                    list.into_iter().chain(condition).flatten().collect()
-                }
-                Statement::Update(update) => {
-                    let set = named(&|| Survey::of(&update.assignments));
-                    set.into_iter().chain(named(&|| Survey::of(&update.selection))).collect()
-                }
-                _ => return lookup,
-            });
-        }
-        let made = lookup.pairs().into_iter();
-        let made: Vec<_> = made
-            .filter(|(_, expr)| !lookup.named(&Survey::of(*expr), &called).is_empty())
+        let mentions: Vec<String> = all
+            .relations
+            .iter()
+            .filter(|named| of_table(&named.name))
+            .map(NamedRelation::called)
             .collect();
-        (lookup.made, lookup.called) = (made, Some(called));
+        if viewed || mentions.is_empty() {
+            return lookup;
+        }
+        let named = mentions.iter().flat_map(|called| lookup.named(&all, called)).collect();
+        lookup.columns = Some(named);
+        let items = from::items(own_from(&rule.ast));
+        let item = items.iter().find(|item| item.table().as_ref() == Some(&table.name));
+        if let ([called], Some(item)) = (&mentions[..], item) {
+            // What only finds the row does not count: without a row, its columns are NULL.
+            if matches!(item.join, Join::Left(_)) {
+                let values = values(&rule.ast);
+                let named = values.iter().flat_map(|survey| lookup.named(survey, called));
+                lookup.columns = Some(named.collect());
+                lookup.exists = false;
+            }
+            let made = lookup.pairs().into_iter();
+            let made =
+                made.filter(|(_, expr)| !lookup.named(&Survey::of(*expr), called).is_empty());
+            lookup.made = made.collect();
+            lookup.called = Some(called.clone());
+        }
         lookup
     }
 
@@ -107,6 +117,7 @@ impl<'a> Lookup<'a> {
     pub(crate) fn sees(&self, writer: &Rule) -> bool {
         let Some(columns) = &self.columns else { return true };
         writer.kind == RuleKind::Delete
+            || (writer.kind == RuleKind::Insert && self.exists)
             || written(writer, self.table).is_none_or(|written| !written.is_disjoint(columns))
     }
 
@@ -188,6 +199,23 @@ impl<'a> Lookup<'a> {
             }
             _ => None,
         })
+    }
+}
+
+/// What a rule names outside of how its items are joined.
+fn values(ast: &Statement) -> Vec<Survey> {
+    match (ast, own_select(ast)) {
+        (Statement::Update(update), _) => {
+            vec![Survey::of(&update.assignments), Survey::of(&update.selection)]
+        }
+        (Statement::Insert(insert), Some(select)) => {
+            vec![
+                Survey::of(&select.projection),
+                Survey::of(&select.selection),
+                Survey::of(&insert.on),
+            ]
+        }
+        _ => vec![Survey::of(ast)],
     }
 }
 

@@ -196,6 +196,120 @@ fn rules_that_are_refused() {
 }
 
 #[test]
+fn columns_that_are_not_there_or_not_brought() {
+    let tables = "CREATE TABLE r (id text PRIMARY KEY, a int NOT NULL, b int NOT NULL DEFAULT 1, c int NOT NULL GENERATED ALWAYS AS (a) STORED, d int);\n";
+    let told = |rule: &str| {
+        let (_, findings) = parse(&format!("{tables}{rule}"));
+        findings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let file = "projectors/models/order_summary.sql";
+    for (rule, place, what) in [
+        (
+            "INSERT INTO r (id, d) SELECT e.order_id, 1 FROM orders.order_placed e",
+            "2:13",
+            "`r.a` is NOT NULL and has no default, and this INSERT leaves it out: insert a value for it, or give it a DEFAULT",
+        ),
+        (
+            "INSERT INTO r SELECT e.order_id FROM orders.order_placed e",
+            "2:13",
+            "`r.a` is NOT NULL and has no default",
+        ),
+        (
+            "INSERT INTO r (id, d) SELECT e.* FROM orders.order_placed e",
+            "2:13",
+            "`r.a` is NOT NULL and has no default",
+        ),
+        (
+            "INSERT INTO r (id, a) SELECT e.order_id, NULL::int FROM orders.order_placed e",
+            "2:13",
+            "`r.a` is NOT NULL, and NULL is inserted",
+        ),
+        (
+            "INSERT INTO r (id, aa) SELECT e.order_id, 1 FROM orders.order_placed e",
+            "2:20",
+            "`r` has no column `aa`: did you mean `a`? its columns are id, a, b, c, d",
+        ),
+        (
+            "INSERT INTO r (id, a) SELECT e.order_id FROM orders.order_placed e",
+            "2:13",
+            "2 columns are named, and 1 values selected",
+        ),
+        (
+            "UPDATE r SET d = 1,\n  é = 2 FROM orders.order_placed e WHERE r.id = e.order_id",
+            "3:3",
+            "`r` has no column `é`",
+        ),
+        (
+            "INSERT INTO r (id, a) SELECT e.order_id, 1 FROM orders.order_placed e ON CONFLICT (id) DO UPDATE SET x = 1",
+            "2:102",
+            "`r` has no column `x`",
+        ),
+    ] {
+        let told = told(rule);
+        assert!(
+            told.iter().any(|told| told.starts_with(&format!("{file}:{place}: {what}"))),
+            "{rule}: {told:#?}"
+        );
+    }
+    for rule in [
+        "INSERT INTO r (id, a) SELECT e.order_id, 1 FROM orders.order_placed e",
+        "INSERT INTO r SELECT e.order_id, 1 FROM orders.order_placed e",
+        "INSERT INTO r SELECT e.* FROM orders.order_placed e",
+    ] {
+        assert_eq!(told(rule), [""; 0], "{rule}");
+    }
+}
+
+#[test]
+fn slips_are_told_where_they_are() {
+    let tables = "CREATE TABLE r (id text PRIMARY KEY)";
+    let rule = "INSERT INTO r SELECT e.order_id FROM orders.order_placed e ON CONFLICT DO NOTHING";
+    let told = |text: &str| {
+        let (_, findings) = parse(text);
+        findings
+            .iter()
+            .map(|finding| format!("{}:{}: {}", finding.line, finding.column, finding.what))
+            .collect::<Vec<_>>()
+    };
+    for (text, expected) in [
+        (format!("{tables}\n{rule};"), vec!["1:37: here a semicolon is missing"]),
+        (
+            format!("{tables};\n{rule}\nCREATE INDEX ON r (id)\n{rule}"),
+            vec!["2:82: here a semicolon is missing", "3:23: here a semicolon is missing"],
+        ),
+        (
+            format!("\\d r\n{tables};\n  \\i x.sql\n{rule};"),
+            vec![
+                "1:1: `\\d` is a command of psql, not SQL",
+                "3:3: `\\i` is a command of psql, not SQL",
+            ],
+        ),
+        (
+            format!("{tables};\nINSERT INTO r SELEC e.order_id FROM orders.order_placed e"),
+            vec!["2:21: expected SELECT, VALUES, or a subquery in the query body, found `e`"],
+        ),
+        (format!("{tables};\nINSERT INTO r SELECT FROM"), vec!["2:26: the statement ends where"]),
+    ] {
+        let told = told(&text);
+        assert_eq!(told.len(), expected.len(), "{text}: {told:#?}");
+        for (told, expected) in told.iter().zip(&expected) {
+            assert!(
+                told.replace("Vitrina cannot read this: ", "").starts_with(expected),
+                "{text}: {told}"
+            );
+        }
+    }
+    // A SET or an UPDATE that begins a line is no statement of its own.
+    assert_eq!(
+        told(&format!(
+            "{tables};\n{}",
+            rule.replace("DO NOTHING", "(id) DO\nUPDATE\nSET id = EXCLUDED.id")
+        )),
+        [""; 0]
+    );
+}
+
+#[test]
 fn what_reads_clock_session_catalogue_or_sequence() {
     for expression in [
         "now()",

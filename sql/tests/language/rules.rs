@@ -163,6 +163,104 @@ fn rules_that_wait_for_another_topic_are_warned_of() {
 }
 
 #[test]
+fn half_of_a_pair_is_warned_of_with_the_rule_to_write() {
+    let with = |text: &str| warnings(&format!("{TABLES}{text}"));
+    let helper = "INSERT INTO _c (customer_id, name) SELECT u.user_id, u.email FROM users.user_registered u ON CONFLICT DO NOTHING;";
+    let lookup = "INSERT INTO t (id, n, x, part) SELECT e.order_id, 1, c.name, e.customer_id FROM orders.order_placed e LEFT JOIN _c c ON c.customer_id = e.customer_id;";
+    let tables = |rules: &str| {
+        warnings(&format!(
+            "{}{rules}",
+            TABLES.replace("x text, UNIQUE", "x text, part text, UNIQUE")
+        ))
+    };
+    let told = tables(&format!("{helper}{lookup}"));
+    assert_eq!(told.len(), 1, "{told:#?}");
+    let rule = "UPDATE t SET x = c.name FROM users.user_registered u JOIN _c c ON c.customer_id = u.user_id WHERE t.part = u.user_id";
+    assert!(told[0].ends_with(&format!("add the other half: {rule}")), "{told:#?}");
+    assert_eq!(tables(&format!("{helper}{lookup}{rule}")), [""; 0], "with it, all is well");
+    // In whatever form it is read.
+    for read in [
+        "INSERT INTO t SELECT e.order_id, 1, (SELECT name FROM _c c WHERE c.customer_id = e.customer_id) FROM orders.order_placed e",
+        "INSERT INTO t SELECT e.order_id FROM orders.order_placed e WHERE EXISTS (SELECT 1 FROM _c c WHERE c.customer_id = e.customer_id)",
+        "INSERT INTO t SELECT e.order_id FROM orders.order_placed e WHERE e.customer_id IN (SELECT customer_id FROM _c)",
+        "CREATE VIEW w AS SELECT * FROM _c; INSERT INTO t SELECT e.order_id, 1, w.name FROM orders.order_placed e LEFT JOIN w ON w.customer_id = e.customer_id",
+        "INSERT INTO t SELECT e.order_id FROM orders.order_placed e ON CONFLICT (id) DO UPDATE SET x = (SELECT max(name) FROM _c)",
+    ] {
+        let told = with(&format!("{helper}{read};"));
+        assert_eq!(told.len(), 1, "{read}: {told:#?}");
+        assert!(
+            told[0].contains("looks `_c` up, which `users.user_registered` changes"),
+            "{told:#?}"
+        );
+        let half = "UPDATE t SET x = u.email FROM users.user_registered u WHERE t.x = u.user_id;";
+        assert_eq!(with(&format!("{helper}{read};{half}")), [""; 0], "{read}");
+    }
+    // A part is not the whole, and what is not looked at does not count.
+    let two = lookup.replace("1, c.name", "length(c.part), c.name");
+    let told = tables(&format!(
+        "{}{two}{rule}",
+        helper.replace("name)", "name, part)").replace("u.email", "u.email, u.email")
+    ));
+    assert!(told.len() == 1 && told[0].contains("get only a part of it"), "{told:#?}");
+    let bare =
+        "INSERT INTO _l (order_id, line) SELECT e.product_id, 1 FROM catalog.product_listed e;";
+    let other = "INSERT INTO t (id, x) SELECT e.order_id, l.product_id FROM orders.order_placed e LEFT JOIN _l l ON l.order_id = e.order_id AND l.line = 1;";
+    assert_eq!(with(&format!("{bare}{other}")), [""; 0]);
+    assert_eq!(
+        with(&format!(
+            "{}{other}",
+            bare.replace("catalog.product_listed", "orders.order_shipped")
+                .replace("e.product_id", "e.order_id")
+        )),
+        [""; 0]
+    );
+}
+
+#[test]
+fn an_order_that_is_left_open_is_warned_of() {
+    let with = |query: &str| {
+        warnings(&format!("{TABLES}INSERT INTO t (id, x) {query};"))
+            .into_iter()
+            .filter(|told| !told.contains("looks `"))
+            .collect::<Vec<_>>()
+    };
+    let from = "FROM orders.order_placed e, jsonb_array_elements(e.items) WITH ORDINALITY i (v, n)";
+    for open in [
+        format!("SELECT e.order_id, string_agg(i.v ->> 'a', ',') {from} GROUP BY 1"),
+        format!("SELECT e.order_id, (array_agg(i.v ->> 'a'))[1] {from} GROUP BY 1"),
+        format!("SELECT e.order_id, jsonb_agg(i.v)::text {from} GROUP BY 1"),
+        format!("SELECT e.order_id, i.v ->> 'a' {from} LIMIT 1"),
+        format!("SELECT e.order_id, i.v ->> 'a' {from} ORDER BY i.v FETCH FIRST 1 ROW ONLY"),
+        format!("SELECT DISTINCT ON (e.order_id) e.order_id, i.v ->> 'a' {from}"),
+        "SELECT e.order_id, (SELECT c.name FROM _c c WHERE c.part = e.currency LIMIT 1) FROM orders.order_placed e".into(),
+        "SELECT e.order_id, (SELECT c.name FROM _c c WHERE c.part = e.currency ORDER BY c.part LIMIT 1) FROM orders.order_placed e".into(),
+    ] {
+        assert_eq!(with(&open).len(), 1, "{open}: {:#?}", with(&open));
+    }
+    for told in [
+        format!("SELECT e.order_id, string_agg(i.v ->> 'a', ',' ORDER BY i.n) {from} GROUP BY 1"),
+        format!("SELECT e.order_id, i.v ->> 'a' {from} ORDER BY i.n LIMIT 1"),
+        format!("SELECT e.order_id, i.v ->> 'a' {from} ORDER BY 1, 2 LIMIT 1"),
+        format!("SELECT DISTINCT ON (e.order_id) e.order_id, i.v ->> 'a' {from} ORDER BY e.order_id, i.n DESC"),
+        "SELECT e.order_id, (SELECT c.name FROM _c c WHERE c.part = e.currency ORDER BY c.name LIMIT 1) FROM orders.order_placed e".into(),
+        "SELECT e.order_id, (SELECT c.name FROM _c c WHERE c.customer_id = e.customer_id LIMIT 1) FROM orders.order_placed e".into(),
+        "SELECT e.order_id, (SELECT max(c.name) FROM _c c LIMIT 1) FROM orders.order_placed e".into(),
+        "SELECT e.order_id, e.currency FROM orders.order_placed e LIMIT 1".into(),
+    ] {
+        assert_eq!(with(&told), [""; 0], "{told}");
+    }
+    let view = "CREATE VIEW w AS SELECT string_agg(name, ',') AS names FROM _c;";
+    let read =
+        "INSERT INTO t SELECT e.order_id, 1, (SELECT names FROM w) FROM orders.order_placed e;";
+    assert_eq!(
+        warnings(&format!("{TABLES}{view}")),
+        [""; 0],
+        "who only looks sees one order or another"
+    );
+    assert_eq!(warnings(&format!("{TABLES}{view}{read}")).len(), 1);
+}
+
+#[test]
 fn unnesting_without_grouping_is_warned_of() {
     let insert = |rest: &str, conflict: &str| {
         warnings(&format!(
@@ -175,6 +273,10 @@ fn unnesting_without_grouping_is_warned_of() {
     assert_eq!(insert("jsonb_array_elements(e.items) i GROUP BY 1", update), [""; 0]);
     assert_eq!(insert("jsonb_array_elements(e.items) WITH ORDINALITY i", update), [""; 0]);
     assert_eq!(insert("jsonb_array_elements(e.items) i", "DO NOTHING"), [""; 0]);
+    assert_eq!(
+        insert("LATERAL (SELECT * FROM jsonb_array_elements(e.items) j) i", update).len(),
+        1
+    );
 }
 
 #[test]
