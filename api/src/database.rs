@@ -1,12 +1,12 @@
 //! Postgres, for reading. Invariant: one autocommit statement at a time, so a handler that is dropped half-way leaves
 //! no transaction behind; identifiers in a statement come from the catalogue, values only ever as bound text.
 
-use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgPool, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgDatabaseError, PgPool, PgPoolOptions, PgRow};
 use sqlx::{AssertSqlSafe, Row as _};
 use vitrina_projectors::Sqlstate;
+use vitrina_projectors::session;
 
 use crate::problem::{Kind, Problem};
 
@@ -76,26 +76,19 @@ impl Database {
         connections: u32,
         statement_timeout: Duration,
     ) -> Result<Self, sqlx::Error> {
-        let options = PgConnectOptions::from_str(url)?
-            .application_name("vitrina query")
-            .extra_float_digits(1)
-            .options([
-                ("default_transaction_read_only", "on"),
-                ("client_min_messages", "warning"),
-                ("statement_timeout", &statement_timeout.as_millis().to_string()),
-                // What users' own functions and operators may stand in, Postgres's own first.
-                ("search_path", "pg_catalog,public"),
-                ("TimeZone", "UTC"),
-                ("DateStyle", "ISO,MDY"),
-                ("IntervalStyle", "postgres"),
-                ("bytea_output", "hex"),
-                // Small answers, many at a time: neither pays.
-                ("max_parallel_workers_per_gather", "0"),
-                ("jit", "off"),
-            ]);
+        let options = session::options(url)?.application_name("vitrina query").options([
+            ("default_transaction_read_only", "on"),
+            ("statement_timeout", &statement_timeout.as_millis().to_string()),
+            // What users' own functions and operators may stand in, Postgres's own first.
+            ("search_path", "pg_catalog,public"),
+            // Small answers, many at a time: neither pays.
+            ("max_parallel_workers_per_gather", "0"),
+            ("jit", "off"),
+        ]);
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            .after_connect(|connection, _| Box::pin(session::pin_newer(connection)))
             .connect_lazy_with(options);
         Ok(Self { pool, patience: statement_timeout + GRACE })
     }

@@ -1,5 +1,5 @@
 //! How a connection speaks to Postgres: whatever could make the same rule give other values in another session is pinned
-//! here, once, for every connection that runs users' SQL.
+//! here, once, for all connections, writers', operators' and readers'.
 
 use std::time::Duration;
 
@@ -8,10 +8,13 @@ use sqlx::{ConnectOptions, Connection, Executor as _};
 
 use crate::names::GenerationId;
 
-/// The session that writes: `docs/contract.md` §4.1 says what must be pinned.
+/// What every session of ours depends on (`docs/contract.md` §4.1), whatever the server, the database or the role sets:
+/// values of statements and literals, texts of the catalogue, what a transaction is, and that nobody ends it.
 const PINNED: &[(&str, &str)] = &[
+    ("search_path", "pg_catalog"),
     ("TimeZone", "UTC"),
-    ("DateStyle", "ISO, MDY"),
+    ("timezone_abbreviations", "Default"),
+    ("DateStyle", "ISO,MDY"),
     ("IntervalStyle", "postgres"),
     ("extra_float_digits", "1"),
     ("bytea_output", "hex"),
@@ -20,16 +23,34 @@ const PINNED: &[(&str, &str)] = &[
     ("lc_time", "C"),
     ("standard_conforming_strings", "on"),
     ("backslash_quote", "safe_encoding"),
+    ("quote_all_identifiers", "off"),
     ("xmlbinary", "base64"),
     ("xmloption", "content"),
     ("array_nulls", "on"),
     ("transform_null_equals", "off"),
+    ("gin_fuzzy_search_limit", "0"),
     ("default_text_search_config", "pg_catalog.simple"),
+    ("row_security", "on"),
+    ("default_transaction_isolation", "read committed"),
+    ("default_transaction_read_only", "off"),
+    ("default_transaction_deferrable", "off"),
+    ("statement_timeout", "0"),
+    ("lock_timeout", "0"),
+    ("idle_in_transaction_session_timeout", "0"),
+    ("idle_session_timeout", "0"),
+    ("exit_on_error", "off"),
+    // What Postgres remarks on, such as a schema that exists already, is nobody's trouble.
+    ("client_min_messages", "warning"),
 ];
 
-/// A batch that hangs must not hold its locks for ever: these are the server's own limits.
-const LIMITS: &[(&str, &str)] =
-    &[("idle_in_transaction_session_timeout", "10s"), ("idle_session_timeout", "0")];
+/// The same, of settings that only newer servers have.
+const PIN_NEWER: &str = "SELECT pg_catalog.set_config(s.name, v.value, false)
+    FROM pg_catalog.pg_settings s
+    JOIN (VALUES ('transaction_timeout', '0'), ('restrict_nonsystem_relation_kind', '')) v (name, value)
+      ON v.name = s.name";
+
+/// A batch that hangs must not hold its locks for ever: this is the server's own limit.
+const IDLE: (&str, &str) = ("idle_in_transaction_session_timeout", "10s");
 
 /// How long Postgres may work on one statement where no model's settings say otherwise.
 pub(crate) const STATEMENT: Duration = Duration::from_secs(30);
@@ -82,14 +103,15 @@ const PLANNER: &[(&str, &str)] = &[
     ("jit", "off"),
 ];
 
+/// How every session begins: what is pinned goes with the greeting, so that it holds for the first statement, too.
+///
 /// # Errors
 /// The URL is not one of Postgres's.
 pub fn options(url: &str) -> sqlx::Result<PgConnectOptions> {
     Ok(url
         .parse::<PgConnectOptions>()?
         .application_name("vitrina")
-        // What Postgres remarks on, such as a schema that exists already, is nobody's trouble.
-        .options([("client_min_messages", "warning")])
+        .options(PINNED.iter().copied())
         .log_statements(tracing::log::LevelFilter::Trace))
 }
 
@@ -112,20 +134,22 @@ pub async fn writer(
         ("statement_timeout", timeout.as_str()),
         ("lock_timeout", lock_timeout.as_str()),
     ];
-    let settings = PINNED.iter().chain(LIMITS).chain(PLANNER).copied().chain(own);
-    let options = options.clone().statement_cache_capacity(statements.max(100));
+    let settings = PLANNER.iter().copied().chain([IDLE]).chain(own);
+    let options = options.clone().options(settings).statement_cache_capacity(statements.max(100));
     within(CONNECT, async {
         let mut connection = PgConnection::connect_with(&options).await?;
-        for (name, value) in settings {
-            sqlx::query("SELECT set_config($1, $2, false)")
-                .bind(name)
-                .bind(value)
-                .execute(&mut connection)
-                .await?;
-        }
+        pin_newer(&mut connection).await?;
         Ok(connection)
     })
     .await
+}
+
+/// Pins what a greeting cannot name, because older servers would refuse it.
+///
+/// # Errors
+/// Postgres is away.
+pub async fn pin_newer(connection: &mut PgConnection) -> sqlx::Result<()> {
+    connection.execute(PIN_NEWER).await.map(drop)
 }
 
 /// A pool for the control tables. What runs on it may be cut short by a time-out, and a cancelled BEGIN would leave the
@@ -135,6 +159,7 @@ pub fn control_pool(options: &PgConnectOptions, connections: u32) -> PgPool {
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(CONNECT)
+        .after_connect(|connection, _| Box::pin(pin_newer(connection)))
         .after_release(|connection, _| {
             Box::pin(async move { connection.execute("BEGIN; ROLLBACK").await.map(|_| true) })
         })
