@@ -7,8 +7,8 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::time::Instant;
 use vitrina_avro::{Registry, RegistryError};
 use vitrina_projectors::{Definition, Definitions, Fault, Sqlstate, inspect, session};
+use vitrina_sql::Finding;
 use vitrina_sql::waves::Runs;
-use vitrina_sql::{Finding, Severity};
 
 use crate::config::Config;
 use crate::failure::Failure;
@@ -24,6 +24,9 @@ pub(crate) struct Arguments {
     /// Without Postgres and the registry: functions are judged by their names alone.
     #[arg(long)]
     offline: bool,
+    /// Also what each rule touches and how it runs, and why not faster.
+    #[arg(long)]
+    explain: bool,
     /// The answer as JSON.
     #[arg(long)]
     json: bool,
@@ -81,7 +84,7 @@ pub(crate) async fn run(arguments: Arguments, config: Config) -> Result<(), Fail
         say_json(&answer)?;
     } else {
         let without = arguments.offline || away.is_some();
-        say(&lines(&answer, &loaded, without))?;
+        say(&lines(&answer, &loaded, arguments.explain, without))?;
     }
     match away {
         Some(failure) => Err(failure),
@@ -146,7 +149,10 @@ fn model_line(definition: &Definition) -> ModelLine {
         }
         Err(why) => (
             None,
-            format!("one batch after another: {} ({file}:{}); {}", why.because, why.at.line, why.help),
+            format!(
+                "one batch after another: {} ({file}:{}); {}",
+                why.because, why.at.line, why.help
+            ),
         ),
     };
     ModelLine { model: definition.model.name.clone(), file, parallel, writes }
@@ -234,29 +240,54 @@ async fn patiently<T>(
     }
 }
 
-/// The answer for people.
-fn lines(answer: &Answer, loaded: &Definitions, without_services: bool) -> String {
-    let findings = answer.findings.iter().map(ToString::to_string);
-    let rules = answer.rules.iter().map(|rule| {
-        let touches: String =
-            rule.touches.iter().map(|access| format!("\n  touches {access}")).collect();
-        format!("{}:{}: {} runs {}{touches}", rule.file, rule.line, rule.event, rule.runs)
-    });
-    let count =
-        |severity| answer.findings.iter().filter(|finding| finding.severity == severity).count();
-    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    let contracts: usize =
-        loaded.contracts.contexts.values().map(|context| context.events.len()).sum();
+/// The answer for people: what was found, then how it ends.
+fn lines(answer: &Answer, loaded: &Definitions, explain: bool, without_services: bool) -> String {
+    let mut lines: Vec<String> = answer.findings.iter().map(ToString::to_string).collect();
+    if explain {
+        for rule in &answer.rules {
+            let RuleLine { file, line, event, runs, .. } = rule;
+            lines.push(format!("{file}:{line}: {event} runs {runs}"));
+            lines.extend(rule.touches.iter().map(|access| format!("  touches {access}")));
+        }
+        let models = answer.models.iter();
+        lines.extend(models.map(|model| format!("{}: writes {}", model.file, model.writes)));
+    }
+    let errors = answer.findings.iter().filter(|finding| finding.is_error()).count();
+    let warnings = answer.findings.len() - errors;
     let how = if without_services {
         "; offline: functions were judged by their names, types not at all"
     } else {
         ""
     };
-    let models = loaded.models.len();
-    let summary = format!(
-        "{contracts} contracts, {models} models: {errors} errors, {warnings} warnings{how}"
-    );
-    let models =
-        answer.models.iter().map(|model| format!("{}: writes {}", model.file, model.writes));
-    findings.chain(rules).chain(models).chain([summary]).collect::<Vec<_>>().join("\n")
+    if errors > 0 {
+        lines.push(format!("{}, {}{how}", count(errors, "error"), count(warnings, "warning")));
+        return lines.join("\n");
+    }
+    let events = loaded.contracts.contexts.values().map(|context| context.events.len());
+    let (contracts, models) = (events.sum::<usize>(), loaded.models.len());
+    lines.push(format!(
+        "OK: {}, {}, {}{how}",
+        count(contracts, "contract"),
+        count(models, "model"),
+        count(warnings, "warning")
+    ));
+    for model in &answer.models {
+        let rules = answer.rules.iter().filter(|rule| rule.model == model.model);
+        let (waves, slow): (Vec<_>, Vec<_>) =
+            rules.partition(|rule| rule.runs.starts_with("in waves"));
+        let writes =
+            if model.parallel.is_some() { "in parallel" } else { "one batch after another" };
+        lines.push(format!(
+            "{}: {} in waves, {} event by event; writes {writes}",
+            model.file,
+            count(waves.len(), "rule"),
+            slow.len()
+        ));
+    }
+    lines.join("\n")
+}
+
+fn count(number: usize, of: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {of}{plural}")
 }

@@ -1,6 +1,6 @@
 //! Definitions from the folders of the configuration, or from the binary itself for the demo.
 
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use include_dir::{Dir, DirEntry, include_dir};
 use vitrina_projectors::{Definitions, Roots};
@@ -83,8 +83,20 @@ impl Texts {
         let mut unreadable = files
             .add(&config.contracts, &roots.contracts, CONTRACT_FILES)
             .map_err(|error| missing(config, "definitions.contracts", &error))?;
-        let models = files.add(&config.models, &roots.models, &[".sql"]);
-        unreadable.extend(models.map_err(|error| missing(config, "definitions.models", &error))?);
+        let mut models = Files::default();
+        let found = models.add(&config.models, &roots.models, CONTRACT_FILES);
+        unreadable.extend(found.map_err(|error| missing(config, "definitions.models", &error))?);
+        let wrong = wrong_contracts(&files, &roots.contracts)
+            .map(|why| ("definitions.contracts", why))
+            .or_else(|| Some(("definitions.models", wrong_models(&models, &roots.models)?)));
+        if let Some((setting, why)) = wrong {
+            return Err(wrong_thing(config, setting, &why));
+        }
+        models.0.retain(|path, _| path.ends_with(".sql"));
+        unreadable.retain(|finding| {
+            files.0.contains_key(&finding.file) || models.0.contains_key(&finding.file)
+        });
+        files.0.append(&mut models.0);
         Ok(Self { files, roots, unreadable })
     }
 
@@ -106,6 +118,49 @@ impl Texts {
         loaded.findings.extend(self.unreadable);
         loaded
     }
+}
+
+/// What a folder that is not one of contracts is, as far as that can be told.
+fn wrong_contracts(files: &Files, root: &str) -> Option<String> {
+    let paths = || files.0.keys().filter_map(|path| path.strip_prefix(root)?.strip_prefix('/'));
+    if paths().any(|path| path.matches('/').count() == 1 && path.ends_with("/context.toml")) {
+        return None;
+    }
+    if paths().any(|path| path == "context.toml") {
+        return Some("is one context's; name the folder above it".to_owned());
+    }
+    if let Some(model) = paths().find(|path| !path.contains('/') && path.ends_with(".sql")) {
+        return Some(format!("holds models, such as {model}; name the folder of contexts"));
+    }
+    let deeper = paths().find_map(|path| path.strip_suffix("/context.toml"));
+    deeper.map(|context| {
+        let folder = context.rsplit_once('/').map_or(context, |(folder, _)| folder);
+        format!("holds no context itself; name {root}/{folder}")
+    })
+}
+
+/// The same of models.
+fn wrong_models(files: &Files, root: &str) -> Option<String> {
+    let paths = || files.0.keys().filter_map(|path| path.strip_prefix(root)?.strip_prefix('/'));
+    if paths().any(|path| !path.contains('/') && path.ends_with(".sql")) {
+        return None;
+    }
+    let contract = |path: &&str| path.ends_with("context.toml") || path.ends_with(".avsc");
+    if let Some(contract) = paths().find(contract) {
+        return Some(format!("holds contracts, such as {contract}; name the folder of models"));
+    }
+    let deeper = paths().find(|path| path.ends_with(".sql"))?.rsplit_once('/')?.0;
+    Some(format!("holds no model itself; name {root}/{deeper}"))
+}
+
+fn wrong_thing(config: &Config, setting: &str, why: &str) -> Failure {
+    Failure::Usage(match (config.place(setting), &config.file) {
+        (Some(place), _) => format!("{place}: the folder that {setting} names {why}"),
+        (None, Some(file)) => {
+            format!("{}: the default folder of {setting} {why}", file.display())
+        }
+        (None, None) => format!("the default folder of {setting} {why}, in a vitrina.toml"),
+    })
 }
 
 /// A folder that cannot be read, by the setting that names it.
@@ -151,6 +206,16 @@ fn collect(folder: &Dir<'_>, root: &str, files: &mut Files) {
 
 fn shown(folder: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
-    let folder = folder.strip_prefix(&here).unwrap_or(folder);
-    folder.display().to_string().trim_start_matches("./").to_owned()
+    let relative = match folder.is_absolute() {
+        true => relative(folder, &here),
+        false => folder.to_path_buf(),
+    };
+    relative.display().to_string().trim_start_matches("./").to_owned()
+}
+
+/// The way from one folder to another, both absolute.
+fn relative(to: &Path, from: &Path) -> PathBuf {
+    let common = to.components().zip(from.components()).take_while(|(to, from)| to == from).count();
+    let up = from.components().skip(common).map(|_| Component::ParentDir);
+    up.chain(to.components().skip(common)).collect()
 }

@@ -36,16 +36,16 @@ async fn a_model_that_never_forms_waves_is_warned_of() {
 INSERT INTO total AS t SELECT 1, e.seq FROM bank.amount_moved e
 ON CONFLICT (one) DO UPDATE SET chain = t.chain * 2 + EXCLUDED.chain;\n";
     let folder = bank.folder.write("models/total.sql", slow);
-    let checked = folder.run(&["check", "--offline"]);
+    let checked = folder.run(&["check", "--offline", "--explain"]);
     assert_eq!(checked.status, Some(0), "{checked:?}");
     for part in [
-        "models/total.sql:2: warning: the model is slow, every one of its rules runs event by event: every event touches \
+        "models/total.sql:2:1: warning: the model is slow, every one of its rules runs event by event: every event touches \
          the same row of `total`: let SET only merge what events bring",
         "models/total.sql: writes one batch after another: rows of `total` are told by `one = 1`, not by the record key",
     ] {
         assert!(checked.stdout.contains(part), "{part}\n{}", checked.stdout);
     }
-    assert!(!checked.stdout.contains("models/balance.sql:1: warning"), "{}", checked.stdout);
+    assert!(!checked.stdout.contains("models/balance.sql:1:1: warning"), "{}", checked.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,10 +79,10 @@ WHERE t.id = e.account_id
     let checked = folder.run(&["check"]);
     assert_eq!(checked.status, Some(1), "{checked:?}");
     for part in [
-        "models/t.sql:3: 'today' is the clock's time here",
-        "models/t.sql:5: tools.shaky() is not IMMUTABLE",
-        "models/t.sql:11: Postgres refuses this statement: operator does not exist: integer = text",
-        "contracts/bank/account_opened/v2.sql:2: Postgres refuses this statement:",
+        "models/t.sql:3:45: 'today' is the clock's time here",
+        "models/t.sql:5:1: tools.shaky() is not IMMUTABLE",
+        "models/t.sql:11:11: Postgres refuses this: operator does not exist: integer = text: bring both sides to one type",
+        "contracts/bank/account_opened/v2.sql:2:4: Postgres refuses this: operator does not exist: integer + text",
     ] {
         assert!(checked.stdout.contains(part), "{part}\n{}", checked.stdout);
     }
@@ -100,11 +100,164 @@ WHERE t.id = e.account_id
     );
     let checked = folder.run(&["check"]).stdout;
     for part in [
-        "models/t.sql:1: Postgres refuses this declaration",
-        "models/t.sql:4: Postgres refuses this declaration",
+        "models/t.sql:2:5: Postgres refuses this: type \"nosuchtype\" does not exist: name what this database has",
+        "models/t.sql:4:1: Postgres refuses this: column \"nope\" does not exist",
     ] {
         assert!(checked.contains(part), "{part}\n{checked}");
     }
     let left = database.rows("SELECT nspname FROM pg_namespace WHERE nspname LIKE '%check%'").await;
     assert_eq!(left, serde_json::json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_success_is_ok_with_one_line_a_model() {
+    let database = Database::create().await;
+    let bank = Bank::new(&database, 1).await;
+    let checked = bank.folder.run(&["check"]);
+    let expected = "OK: 2 contracts, 1 model, 0 warnings\n\
+                    models/balance.sql: 2 rules in waves, 0 event by event; writes in parallel\n";
+    assert_eq!((checked.status, checked.stdout.as_str()), (Some(0), expected), "{checked:?}");
+    // Paths are as seen from where one stands.
+    let above = bank.folder.path().parent().unwrap();
+    let name = bank.folder.path().file_name().unwrap().to_str().unwrap();
+    let config = format!("{name}/vitrina.toml");
+    let seen = |folder: &std::path::Path, config: &str| {
+        let mut command = bank.folder.command(&["check", "--offline", "--config", config]);
+        String::from_utf8(command.current_dir(folder).output().unwrap().stdout).unwrap()
+    };
+    assert!(seen(above, &config).contains(&format!("\n{name}/models/balance.sql: ")));
+    let below = bank.folder.path().join("models");
+    assert!(
+        seen(&below, "../vitrina.toml").contains("\n../models/balance.sql: "),
+        "{}",
+        seen(&below, "../vitrina.toml")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn folders_that_hold_the_wrong_thing_are_one_sentence() {
+    let database = Database::create().await;
+    let bank = Bank::new(&database, 1).await;
+    let toml = std::fs::read_to_string(bank.folder.path().join("vitrina.toml")).unwrap();
+    let toml: String = toml
+        .lines()
+        .filter(|line| !line.starts_with("contracts") && !line.starts_with("models ="))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let toml = toml.replace("[definitions]\n", "");
+    let line = toml.lines().count();
+    let mut folder = bank.folder;
+    for (contracts, models, at, said) in [
+        (
+            "models",
+            "contracts",
+            2,
+            "definitions.contracts names holds models, such as balance.sql; name the folder of contexts",
+        ),
+        (
+            "contracts",
+            "contracts",
+            3,
+            "definitions.models names holds contracts, such as bank/account_opened/v1.avsc; name the folder of models",
+        ),
+        (
+            "contracts/bank",
+            "models",
+            2,
+            "definitions.contracts names is one context's; name the folder above it",
+        ),
+        (".", "models", 2, "definitions.contracts names holds no context itself; name ./contracts"),
+    ] {
+        let settings =
+            format!("{toml}[definitions]\ncontracts = \"{contracts}\"\nmodels = \"{models}\"\n");
+        folder = folder.write("vitrina.toml", &settings);
+        for verb in [&["check", "--offline"][..], &["serve"]] {
+            let told = folder.run(verb);
+            let expected = format!("vitrina.toml:{}: the folder that {said}\n", line + at);
+            assert_eq!((told.status, told.stdout.as_str()), (Some(2), ""), "{told:?}");
+            assert!(told.stderr.ends_with(&expected), "{expected}{told:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_contract_takes_no_model_along_that_does_not_use_it() {
+    let database = Database::create().await;
+    let bank = Bank::new(&database, 1).await;
+    let moves = "CREATE TABLE moves (account_id text PRIMARY KEY, n bigint NOT NULL);\n\
+                 INSERT INTO moves AS m SELECT e.account_id, 1 FROM bank.amount_moved e\n\
+                 ON CONFLICT (account_id) DO UPDATE SET n = m.n + EXCLUDED.n;\n";
+    let folder = bank
+        .folder
+        .write("models/moves.sql", moves)
+        .write("contracts/bank/account_opened/v2.avsc", "{\n  \"type\": record }");
+    let checked = folder.run(&["check"]);
+    assert_eq!(checked.status, Some(1), "{checked:?}");
+    let lines: Vec<&str> = checked.stdout.lines().collect();
+    assert_eq!(lines.len(), 2, "{checked:?}");
+    assert!(
+        lines[0].starts_with("contracts/bank/account_opened/v2.avsc:2:11: not JSON: "),
+        "{checked:?}"
+    );
+    assert_eq!(lines[1], "1 error, 0 warnings");
+    let vitrina = folder.serve();
+    let state = |model: &'static str| {
+        let status = folder.run(&["status", "--json"]);
+        let models = status.json()["models"].as_array().cloned().unwrap_or_default();
+        let found = models.into_iter().find(|found| found["model"] == model).unwrap_or_default();
+        (found["state"].as_str().unwrap_or_default().to_owned(), found["reason"].to_string())
+    };
+    crate::support::eventually(crate::support::PATIENCE, async || match state("moves") {
+        (state, _) if state == "live" => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    let (stopped, reason) = state("balance");
+    assert_eq!(stopped, "stopped");
+    let why = "models/balance.sql:12:47: the contract of `bank.account_opened` does not load: mend it at \
+               contracts/bank/account_opened/v2.avsc:2:11";
+    assert!(reason.contains(why), "{reason}");
+    assert!(vitrina.terminate().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn casts_that_may_lose_are_warned_of_unless_they_are_written() {
+    let database = Database::create().await;
+    let bank = Bank::new(&database, 1).await;
+    let event = |fields: &str| {
+        format!(
+            r#"{{"type":"record","name":"AmountMoved","namespace":"bank","fields":[
+          {{"name":"account_id","type":"string"}},{{"name":"seq","type":"long"}},{fields}]}}"#
+        )
+    };
+    let v1 = event(
+        r#"{"name":"amount","type":{"type":"bytes","logicalType":"decimal","precision":12,"scale":2}},
+                      {"name":"at","type":{"type":"long","logicalType":"timestamp-micros"}}"#,
+    );
+    let v2 = event(
+        r#"{"name":"amount","type":{"type":"bytes","logicalType":"decimal","precision":12,"scale":2}},
+                      {"name":"whole","type":"long"},{"name":"day","type":{"type":"int","logicalType":"date"}},
+                      {"name":"half","type":"int"}"#,
+    );
+    let folder = bank
+        .folder
+        .write("contracts/bank/amount_moved/v1.avsc", &v1)
+        .write("contracts/bank/amount_moved/v2.avsc", &v2);
+    let lossy = "SELECT amount AS whole,\n  at AS day,\n  amount / 2 AS half FROM v1;\n";
+    let written =
+        "SELECT amount::int8 AS whole, at::date AS day, (amount / 2)::int4 AS half FROM v1;\n";
+    let folder = folder.write("contracts/bank/amount_moved/v2.sql", lossy);
+    let checked = folder.run(&["check"]);
+    assert_eq!(checked.status, Some(0), "{checked:?}");
+    for part in [
+        "contracts/bank/amount_moved/v2.sql:1:8: warning: `whole` is int8 and is given numeric(12,2), which may lose a part: \
+         write (amount)::int8 if that is meant",
+        "v2.sql:2:3: warning: `day` is date and is given timestamptz",
+        "v2.sql:3:3: warning: `half` is int4 and is given numeric",
+        "OK: 2 contracts, 1 model, 3 warnings",
+    ] {
+        assert!(checked.stdout.contains(part), "{part}\n{}", checked.stdout);
+    }
+    let checked = folder.write("contracts/bank/amount_moved/v2.sql", written).run(&["check"]);
+    assert!(checked.stdout.starts_with("OK: 2 contracts, 1 model, 0 warnings"), "{checked:?}");
 }

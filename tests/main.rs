@@ -18,6 +18,8 @@ mod parking;
 mod placing;
 mod reference;
 mod registry_answers;
+mod sessions;
 mod stops;
 mod support;
 mod tombstones;
+mod upcasts;

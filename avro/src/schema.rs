@@ -44,7 +44,8 @@ impl Schema {
     pub fn of_writer(text: &str, others: &[String]) -> Result<Self, SchemaError> {
         spelling::teach();
         let written = |text: &str| {
-            let mut json = serde_json::from_str(text::without_mark(text)).map_err(|error| not_json(&error, text))?;
+            let mut json = serde_json::from_str(text::without_mark(text))
+                .map_err(|error| not_json(&error, text))?;
             text::keep_what_was_written(&mut json);
             Ok(json)
         };

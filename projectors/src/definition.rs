@@ -270,6 +270,9 @@ mod tests {
         let loaded = load("", &format!("{OFF}\n{other}"));
         assert!(loaded.models.is_empty());
         let told = loaded.broken["m"][0].to_string();
-        assert!(told.starts_with("m/m.sql:3: `b.tombstone` is `a.tombstone` of line 2"), "{told}");
+        assert!(
+            told.starts_with("m/m.sql:3:1: `b.tombstone` is `a.tombstone` of line 2"),
+            "{told}"
+        );
     }
 }

@@ -114,7 +114,7 @@ impl fmt::Display for Fault {
 impl fmt::Display for Blame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(rule) = &self.rule {
-            write!(f, "rule {rule}: ")?;
+            write!(f, "{rule}: ")?;
         }
         f.write_str(&self.reason)?;
         match &self.sqlstate {

@@ -11,7 +11,7 @@ use crate::batch::{EventBatch, Part, Row};
 use crate::commit::ignored;
 use crate::commit::positions;
 use crate::commit::window;
-use crate::fault::{Fault, Otherwise};
+use crate::fault::{Blame, Fault, Otherwise};
 use crate::generation::role::Role;
 use crate::metrics;
 use crate::names::GenerationId;
@@ -98,7 +98,22 @@ impl Writer {
         if matches!(written, Err(Fault::Fenced(_))) {
             self.forget();
         }
-        written
+        match written {
+            Err(Fault::Record { event: Some(event), blame, row }) => {
+                let blame = self.locate(batch, event, blame).await;
+                Err(Fault::Record { event: Some(event), blame, row })
+            }
+            written => written,
+        }
+    }
+
+    /// The blame with the place where the event failed. Nothing is written or locked for it, and where it cannot be asked,
+    /// the rule is named.
+    async fn locate(&mut self, batch: &EventBatch, event: usize, blame: Blame) -> Blame {
+        let (timeout, Some(row)) = (self.timeout, batch.events[event].row()) else { return blame };
+        let Self { rules, layouts, connection: Some(connection), .. } = self else { return blame };
+        let mut running = Bounded { connection, timeout };
+        running.locate(rules, layouts, &batch.rows, row, blame).await
     }
 
     /// Runs the rules over one event, or only the one at `place` where it is among them, and takes it back, whatever came

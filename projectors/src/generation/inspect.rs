@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection, Executor};
-use vitrina_avro::{Layout, METADATA};
+use vitrina_avro::{Layout, METADATA, lossy_cast};
 use vitrina_sql::{Finding, Literal, LiteralStatement, Place, Rule, functions};
 
 use crate::definition::Definition;
@@ -126,7 +126,14 @@ impl Inspection<'_> {
                         sql: select(&item.expr),
                         origin: Origin::Item(item),
                     };
+                    let found = self.findings.len();
                     self.inspect_text(&text).await?;
+                    if self.findings.len() == found && item.column.is_none() {
+                        let from = self.type_of(&item.expr, &stub, before + 1).await?;
+                        let lossy = from
+                            .and_then(|from| lossy_cast(&version.upcast_file, item, &from, &ty));
+                        self.findings.extend(lossy);
+                    }
                     for literal in &item.literals {
                         let mut expr = item.expr.clone();
                         expr.replace_range(literal.span.clone(), NO_TIME);
@@ -138,6 +145,30 @@ impl Inspection<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The type of an item's expression, before it is cast to its field's; none where no column could be of it.
+    async fn type_of(
+        &mut self,
+        expr: &str,
+        stub: &str,
+        version: usize,
+    ) -> Result<Option<String>, Fault> {
+        let view = format!("{}.\"typed\"", quote(&format!("{} events", self.schema)));
+        self.execute("SAVEPOINT typed".into()).await?;
+        let create =
+            format!("CREATE VIEW {view} AS SELECT ({expr}\n) AS x FROM {stub} AS v{version}");
+        let ty = match self.connection.execute(AssertSqlSafe(create)).await {
+            Ok(_) => {
+                let ty = "SELECT format_type(atttypid, atttypmod) FROM pg_attribute
+                          WHERE attrelid = $1::regclass AND attnum = 1";
+                sqlx::query_scalar(ty).bind(&view).fetch_optional(&mut self.connection).await?
+            }
+            Err(sqlx::Error::Database(_)) => None,
+            Err(error) => return Err(error.into()),
+        };
+        self.execute("ROLLBACK TO SAVEPOINT typed".into()).await?;
+        Ok(ty)
     }
 
     async fn inspect_rules(&mut self) -> Result<(), Fault> {

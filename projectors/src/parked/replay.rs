@@ -171,6 +171,11 @@ impl Workbench {
             // Whosever fault it is, a record that is parked stays so.
             Err(Fault::Record { blame, .. } | Fault::Doubt { blame, .. }) => {
                 self.connection.execute("ROLLBACK TO SAVEPOINT one").await?;
+                let mut running =
+                    Bounded { connection: &mut self.connection, timeout: session::STATEMENT };
+                let layouts = &self.definition.layouts;
+                let blame = running.locate(&self.rules, layouts, rows, row, blame).await;
+                self.connection.execute("ROLLBACK TO SAVEPOINT one").await?;
                 Ok(Verdict::Fails(blame))
             }
             Err(other) => Err(other.into()),

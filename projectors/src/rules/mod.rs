@@ -1,10 +1,11 @@
 //! The rules of a generation in file order, each in its two forms: over one event, which is the meaning, and over a wave.
 
 pub(crate) mod cutting;
+pub(crate) mod origin;
 pub(crate) mod run;
 pub(crate) mod statement;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use sqlx::Executor as _;
 use sqlx::postgres::PgConnection;
@@ -28,6 +29,8 @@ pub(crate) struct RunnableRule {
     pub layout: usize,
     /// `file:line`, for whoever reads an error.
     pub place: String,
+    /// The columns of the event that it uses; `None`: all.
+    pub columns: Option<BTreeSet<String>>,
     pub single: Statement,
     pub wave: Statement,
     /// The form over events of which no two have the same key, where that is another one; merging has its price.
@@ -151,6 +154,7 @@ fn runnable(definition: &Definition, waves: &Waves) -> Vec<RunnableRule> {
             RunnableRule {
                 layout,
                 place: format!("{}:{}", model.file, rule.at.line),
+                columns: rule.columns.clone(),
                 single,
                 wave,
                 plain,

@@ -31,7 +31,7 @@ pub(crate) struct Bounded<'c> {
 
 impl Bounded<'_> {
     /// Runs a statement of the rule at `place` over the picked rows; how many rows it touched.
-    async fn run<P: AsRef<[u32]>>(
+    pub(crate) async fn run<P: AsRef<[u32]>>(
         &mut self,
         statement: &Statement,
         rows: &[Rows],

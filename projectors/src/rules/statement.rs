@@ -2,6 +2,7 @@
 //! of events of any mixture of versions go into one call; which of them may go together is decided elsewhere.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use sqlx::encode::{Encode, IsNull};
 use sqlx::error::BoxDynError;
@@ -27,9 +28,20 @@ impl Statement {
         ordinal: bool,
         write: impl FnOnce(&str) -> String,
     ) -> Self {
-        let own = Layout::new(&stored.contract, columns);
-        let wanted = relation_columns(&stored.contract)
-            .filter(|name| columns.is_none_or(|all| all.contains(*name)));
+        Self::over(&stored.contract, stored, columns, ordinal, write)
+    }
+
+    /// The same over `contract`, which may lack the newest of the stored one's versions.
+    pub(crate) fn over(
+        contract: &Arc<Contract>,
+        stored: &Layout,
+        columns: Option<&BTreeSet<String>>,
+        ordinal: bool,
+        write: impl FnOnce(&str) -> String,
+    ) -> Self {
+        let own = Layout::new(contract, columns);
+        let wanted =
+            relation_columns(contract).filter(|name| columns.is_none_or(|all| all.contains(*name)));
         let mut selected: Vec<String> = wanted.map(crate::quote).collect();
         if ordinal || selected.is_empty() {
             selected.push(crate::quote(ORDINAL));
