@@ -16,7 +16,6 @@ use std::sync::Arc;
 use vitrina_sql::UpcastItem;
 
 use crate::schema::Schema;
-use crate::schema::canonical::{self, Detail};
 use crate::schema::node::{Field, RecordType};
 use crate::value::column::{Column, ColumnType};
 
@@ -151,23 +150,10 @@ impl Contract {
         &self.versions[self.versions.len() - 1]
     }
 
-    /// A text that is equal exactly when two contracts mean the same to a model: schemas with their logical types,
-    /// defaults and aliases, and how each version becomes the next.
-    pub fn meaning(&self) -> String {
-        let mut lines = vec![self.relation()];
-        for version in &self.versions {
-            lines.push(format!(
-                "v{} {}",
-                version.number,
-                canonical::text(&version.schema, version.schema.root(), Detail::Meaning)
-            ));
-            let sources = version.columns.iter().zip(&version.upcast);
-            lines
-                .extend(sources.map(|(column, source)| {
-                    format!("{} = {}", column.name, respaced(&source.sql))
-                }));
-        }
-        lines.join("\n")
+    /// The file of a version's schema.
+    pub(crate) fn schema_file(&self, version: &Version) -> &str {
+        let name = format!("/v{}.avsc", version.number);
+        self.files.iter().find(|file| file.ends_with(&name)).map_or("", String::as_str)
     }
 }
 
@@ -191,25 +177,6 @@ impl Version {
         let folded = field.to_ascii_lowercase();
         self.columns.iter().position(|column| column.name == folded)
     }
-}
-
-/// The expression with single spaces outside of its literals; as it is where literals cannot be told by their quotes,
-/// which at worst makes one meaning two.
-fn respaced(sql: &str) -> String {
-    if ["$", "\\", "--", "/*"].iter().any(|mark| sql.contains(mark)) {
-        return sql.to_owned();
-    }
-    let respace = |(place, part): (usize, &str)| {
-        let edge = |blank: bool| if blank { " " } else { "" };
-        let words: Vec<&str> = part.split_whitespace().collect();
-        let (starts, ends) =
-            (part.starts_with(char::is_whitespace), part.ends_with(char::is_whitespace));
-        match place % 2 {
-            0 => format!("{}{}{}", edge(starts), words.join(" "), edge(ends)),
-            _ => part.to_owned(),
-        }
-    };
-    sql.split('\'').enumerate().map(respace).collect::<Vec<_>>().join("'")
 }
 
 impl vitrina_sql::Relations for Contracts {

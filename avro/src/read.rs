@@ -5,6 +5,7 @@ pub(crate) mod error;
 pub(crate) mod frame;
 pub(crate) mod layout;
 pub(crate) mod matching;
+pub(crate) mod meaning;
 pub(crate) mod metadata;
 pub(crate) mod reader;
 pub(crate) mod rows;

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod finding;
+mod meaning;
 mod model;
 mod names;
 mod objects;
@@ -14,6 +15,7 @@ pub mod waves;
 pub use finding::files::Files;
 pub use finding::place::Place;
 pub use finding::{Finding, Severity};
+pub use meaning::MeaningPart;
 pub use model::{LiteralStatement, Model, SuspiciousLiteral};
 pub use names::functions;
 pub use names::nearest::nearest;

@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use crate::Finding;
 use crate::finding::place::Place;
 use crate::finding::report::Report;
+use crate::meaning::MeaningPart;
 use crate::names::lexicon;
 use crate::names::name::refused_model;
 use crate::objects::index::{Comment, Index, View};
 use crate::objects::scope::Relations;
 use crate::objects::table::Table;
-use crate::reading::{self, Statements};
+use crate::reading::{self, Meaning, Statements};
 use crate::shape::rule::Rule;
 use crate::text::Text;
 use crate::text::literal::Literal;
@@ -27,8 +28,8 @@ pub struct Model {
     pub comments: Vec<Comment>,
     /// In file order, which is the order in which they run.
     pub rules: Vec<Rule>,
-    /// Statements that rows depend on: (text without white space and comments, name of the view if it is one).
-    meanings: Vec<(String, Option<String>)>,
+    /// Statements that rows may depend on.
+    meanings: Vec<Meaning>,
 }
 
 /// A literal that reads the clock, if Postgres takes it for a time.
@@ -110,7 +111,7 @@ impl Model {
 
     /// What rows depend on, insensitive to formatting: all but comments, plain indexes, and views that no rule reads. A
     /// model whose meaning is new needs a new generation.
-    pub fn meaning(&self) -> String {
+    pub fn meaning(&self) -> Vec<MeaningPart> {
         let mut read: BTreeSet<&str> = BTreeSet::new();
         let mut open: Vec<&str> =
             self.rules.iter().flat_map(|rule| &rule.reads).map(String::as_str).collect();
@@ -120,10 +121,14 @@ impl Model {
                 open.extend(views.flat_map(|view| &view.reads).map(String::as_str));
             }
         }
-        let counts = |view: &Option<String>| view.as_deref().is_none_or(|view| read.contains(view));
-        let texts =
-            self.meanings.iter().filter(|(_, view)| counts(view)).map(|(text, _)| text.as_str());
-        texts.collect::<Vec<_>>().join("\n")
+        let counts = |part: &&Meaning| part.view.as_deref().is_none_or(|view| read.contains(view));
+        let part = |Meaning { at, text, .. }: &Meaning| MeaningPart {
+            file: self.file.clone(),
+            at: *at,
+            what: head(text),
+            text: text.clone(),
+        };
+        self.meanings.iter().filter(counts).map(part).collect()
     }
 
     /// Event relations that rules name, sorted, each once.
@@ -143,5 +148,14 @@ impl Model {
             literals.iter().map(move |literal| SuspiciousLiteral { literal, statement })
         })
         .collect()
+    }
+}
+
+/// How a statement begins, for people.
+fn head(text: &str) -> String {
+    const SHOWN: usize = 60;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", text[..end].trim_end()),
+        None => text.to_owned(),
     }
 }

@@ -25,11 +25,21 @@ pub(crate) struct Statements {
     pub(crate) views: Vec<View>,
     pub(crate) comments: Vec<Comment>,
     pub(crate) rules: Vec<Rule>,
-    /// (canonical text, the view's name if it is one) of what rows may depend on.
-    pub(crate) meanings: Vec<(String, Option<String>)>,
+    /// What rows may depend on.
+    pub(crate) meanings: Vec<Meaning>,
 }
 
 type Parsed<'a> = (Fragment<'a>, Statement);
+
+/// A statement that rows may depend on.
+#[derive(Debug, Clone)]
+pub(crate) struct Meaning {
+    pub(crate) at: Place,
+    /// Its canonical text.
+    pub(crate) text: String,
+    /// Its name, if it is a view.
+    pub(crate) view: Option<String>,
+}
 
 pub(crate) fn read(text: &Text<'_>, relations: &dyn Relations, report: &mut Report) -> Statements {
     let mut read = Statements::default();
@@ -63,7 +73,8 @@ pub(crate) fn read(text: &Text<'_>, relations: &dyn Relations, report: &mut Repo
             Err(error) => report.unreadable(error, lacking(kind, &fragment)),
         }
         if let Some(view) = meaning_of(kind, &fragment) {
-            read.meanings.push((fragment.canonical(), view));
+            let (at, text) = (fragment.place(), fragment.canonical());
+            read.meanings.push(Meaning { at, text, view });
         }
     }
     read.tables_and_indexes(&parsed, report);

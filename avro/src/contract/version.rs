@@ -31,14 +31,19 @@ impl VersionFile<'_> {
 
     /// The field's name where it is defined; the file's beginning where that cannot be found.
     fn place_of(&self, field: &str) -> Place {
-        let quoted = format!("\"{field}\"");
-        let named = |at: &usize| {
-            let before = self.text[..*at].trim_end().strip_suffix(':');
-            before.is_some_and(|before| before.trim_end().ends_with("\"name\""))
-        };
-        let found = self.text.match_indices(&quoted).map(|(at, _)| at).find(named);
-        found.map_or(Place::START, |at| Place::of(self.text, at))
+        place_of(self.text, field)
     }
+}
+
+/// Where a schema's text defines the field; its beginning where that cannot be found.
+pub(crate) fn place_of(text: &str, field: &str) -> Place {
+    let quoted = format!("\"{field}\"");
+    let named = |at: &usize| {
+        let before = text[..*at].trim_end().strip_suffix(':');
+        before.is_some_and(|before| before.trim_end().ends_with("\"name\""))
+    };
+    let found = text.match_indices(&quoted).map(|(at, _)| at).find(named);
+    found.map_or(Place::START, |at| Place::of(text, at))
 }
 
 /// Reads a schema; its upcast is not there yet.

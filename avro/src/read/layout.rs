@@ -18,6 +18,8 @@ pub struct Layout {
     versions: Vec<VersionLayout>,
     /// Columns of the relation, without the ordinal.
     selected: Vec<String>,
+    /// All of them were asked for, as a whole.
+    whole: bool,
 }
 
 /// The columns to be bound for one version: payload, then metadata, then the ordinal.
@@ -55,12 +57,21 @@ impl Layout {
             .zip(needs.iter().rev())
             .map(|(version, needs)| VersionLayout::new(version, needs, metadata.clone()))
             .collect();
-        Self { contract: Arc::clone(contract), versions, selected }
+        Self { contract: Arc::clone(contract), versions, selected, whole: columns.is_none() }
     }
 
     /// The columns to be bound, by version; index 0 is version 1.
     pub fn versions(&self) -> &[VersionLayout] {
         &self.versions
+    }
+
+    /// Columns of the relation, without the ordinal; in the order that they have, where rules take them as a whole.
+    pub(crate) fn selected(&self) -> Vec<&str> {
+        let mut selected: Vec<&str> = self.selected.iter().map(String::as_str).collect();
+        if !self.whole {
+            selected.sort_unstable();
+        }
+        selected
     }
 
     /// How many parameters the relation takes: one array a column, version after version.

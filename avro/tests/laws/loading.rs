@@ -304,10 +304,12 @@ fn every_field_of_an_upcast_has_a_source() {
 
 #[test]
 fn meaning_is_what_models_can_see() {
-    let meaning = |schemas: &[&str], upcasts: &[&str]| {
+    let meaning = |schemas: &[&str], upcasts: &[&str]| -> Vec<String> {
         let (contracts, findings) = load(&borrowed(&versions(schemas, upcasts)));
         assert_eq!(findings, []);
-        contracts.contract("shop", "placed").unwrap().meaning()
+        let contract = contracts.contract("shop", "placed").unwrap();
+        let parts = vitrina_avro::Layout::new(contract, None).meaning();
+        parts.into_iter().map(|part| part.text).collect()
     };
     let field = r#"{"name":"n","type":"int","default":1}"#;
     let base = meaning(&[&placed(field)], &[]);

@@ -79,6 +79,9 @@ pub struct Orders {
     pub live: Option<i32>,
     /// The one that is being built.
     pub building: Option<i32>,
+    /// Of both, how many texts have come into effect.
+    #[sqlx(json)]
+    pub texts: BTreeMap<i32, i32>,
 }
 
 /// What this instance says of a model at this moment.

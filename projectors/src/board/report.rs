@@ -144,7 +144,9 @@ impl Board {
         let orders: Option<Orders> = sqlx::query_as(
             "SELECT 'paused by ' || paused_by || ' since ' || to_char(paused_at AT TIME ZONE 'UTC',
                         'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS paused, resumed, live,
-                    (SELECT generation FROM vitrina.generation g WHERE g.model = m.model AND g.state = 'building') AS building
+                    (SELECT generation FROM vitrina.generation g WHERE g.model = m.model AND g.state = 'building') AS building,
+                    coalesce((SELECT jsonb_object_agg(g.generation, cardinality(g.used)) FROM vitrina.generation g
+                              WHERE g.model = m.model AND g.state IN ('live', 'building')), '{}') AS texts
              FROM vitrina.model m WHERE model = $1",
         )
         .bind(model)

@@ -19,6 +19,14 @@ struct PlainIndex {
     name: String,
 }
 
+/// Where readers find the views of a generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// In the stable schema, too: it is live.
+    Stable,
+    Nowhere,
+}
+
 /// The names of a schema's plain indexes.
 pub(crate) async fn index_names(
     connection: &mut PgConnection,
@@ -32,19 +40,20 @@ pub(crate) async fn index_names(
 ///
 /// # Errors
 /// [`Fault::Stop`] where Postgres refuses a declaration, or something of others depends on a view that must go.
-pub(crate) async fn refurnish(
+pub(super) async fn refurnish(
     connection: &mut PgConnection,
     model: &Model,
     schema: &str,
+    shown: Shown,
     ours: &[String],
 ) -> Result<Vec<String>, Fault> {
     run(connection, "SET LOCAL lock_timeout = '5s'".into()).await?;
     let ours = follow_indexes(connection, model, schema, ours).await?;
     run(connection, "SAVEPOINT views".into()).await?;
-    if replace_views(connection, model, schema).await.is_err() {
+    if replace_views(connection, model, schema, shown).await.is_err() {
         run(connection, "ROLLBACK TO SAVEPOINT views".into()).await?;
-        drop_views(connection, model, schema).await?;
-        replace_views(connection, model, schema).await?;
+        drop_views(connection, model, schema, shown).await?;
+        replace_views(connection, model, schema, shown).await?;
     }
     run(connection, format!("SET LOCAL search_path = {}, pg_catalog, pg_temp", quote(schema)))
         .await?;
@@ -106,6 +115,7 @@ async fn replace_views(
     connection: &mut PgConnection,
     model: &Model,
     schema: &str,
+    shown: Shown,
 ) -> Result<(), Fault> {
     let (generation, stable) = (quote(schema), quote(&model.name));
     run(connection, format!("SET LOCAL search_path = {generation}, pg_catalog, pg_temp")).await?;
@@ -116,14 +126,14 @@ async fn replace_views(
             if columns.is_empty() { String::new() } else { format!(" ({})", columns.join(", ")) };
         run(connection, format!("CREATE OR REPLACE VIEW {name}{columns} AS {}", view.query))
             .await?;
-        if !view.name.starts_with('_') {
+        if shown == Shown::Stable && !view.name.starts_with('_') {
             let select = format!("SELECT * FROM {generation}.{name}");
             run(connection, format!("CREATE OR REPLACE VIEW {stable}.{name} AS {select}")).await?;
         }
     }
     let gone = views(connection, schema).await?;
     for name in gone.into_iter().filter(|name| !model.views.iter().any(|view| view.name == *name)) {
-        drop_view(connection, &stable, &generation, &name).await?;
+        drop_view(connection, &model.name, schema, shown, &name).await?;
     }
     Ok(())
 }
@@ -132,10 +142,10 @@ async fn drop_views(
     connection: &mut PgConnection,
     model: &Model,
     schema: &str,
+    shown: Shown,
 ) -> Result<(), Fault> {
-    let (generation, stable) = (quote(schema), quote(&model.name));
     for name in views(connection, schema).await? {
-        drop_view(connection, &stable, &generation, &name).await?;
+        drop_view(connection, &model.name, schema, shown, &name).await?;
     }
     Ok(())
 }
@@ -154,9 +164,12 @@ async fn drop_view(
     connection: &mut PgConnection,
     stable: &str,
     generation: &str,
+    shown: Shown,
     name: &str,
 ) -> Result<(), Fault> {
-    let name = quote(name);
-    run(connection, format!("DROP VIEW IF EXISTS {stable}.{name}")).await?;
+    let (stable, generation, name) = (quote(stable), quote(generation), quote(name));
+    if shown == Shown::Stable {
+        run(connection, format!("DROP VIEW IF EXISTS {stable}.{name}")).await?;
+    }
     run(connection, format!("DROP VIEW {generation}.{name}")).await
 }

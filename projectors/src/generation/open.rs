@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use crate::definition::Definition;
 use crate::fault::Fault;
 use crate::generation::adopt::adopt;
+use crate::generation::follow::Shown;
 use crate::generation::stable::create_stable;
 use crate::generation::stored::{self, Beginning};
 use crate::names::GenerationId;
@@ -48,9 +49,9 @@ async fn open_on(
             None
         }
         Some((number, meaning, used)) if meaning == definition.meaning => {
-            if !used.contains(&definition.text_hash()) {
+            if !used.contains(&definition.text_hash) {
                 let id = GenerationId::new(&model.name, number);
-                stored::renew(connection, definition, &id).await?;
+                stored::renew(connection, definition, &id, Shown::Stable).await?;
             }
             None
         }
@@ -81,8 +82,8 @@ async fn propose(
     live: i32,
 ) -> Result<Option<String>, Fault> {
     let model = &definition.model;
-    let used: Option<(i32, String)> = sqlx::query_as(
-        "SELECT generation, state FROM vitrina.generation WHERE model = $1 AND meaning = $2
+    let used: Option<(i32, String, Vec<String>)> = sqlx::query_as(
+        "SELECT generation, state, used FROM vitrina.generation WHERE model = $1 AND meaning = $2
          ORDER BY generation DESC LIMIT 1",
     )
     .bind(&model.name)
@@ -90,8 +91,14 @@ async fn propose(
     .fetch_optional(&mut *connection)
     .await?;
     match used {
-        Some((_, state)) if ["queued", "building"].contains(&state.as_str()) => Ok(None),
-        Some((number, state)) => Ok(Some(format!(
+        Some((number, state, texts)) if ["queued", "building"].contains(&state.as_str()) => {
+            if !texts.contains(&definition.text_hash) {
+                let id = GenerationId::new(&model.name, number);
+                stored::renew(connection, definition, &id, Shown::Nowhere).await?;
+            }
+            Ok(None)
+        }
+        Some((number, state, _)) => Ok(Some(format!(
             "{} is generation {number}'s, which is {state}, and {live} is live: `vitrina rebuild {}` builds the file's",
             model.file, model.name
         ))),

@@ -9,7 +9,7 @@ use vitrina_sql::Files;
 
 use crate::definition::Definition;
 use crate::fault::Fault;
-use crate::generation::follow::{index_names, refurnish};
+use crate::generation::follow::{Shown, index_names, refurnish};
 use crate::generation::tables::create_tables;
 use crate::names::{GenerationId, quote};
 
@@ -25,6 +25,8 @@ pub(crate) struct Generation {
     pub definition: Definition,
     /// N of the duplicates' window, fixed when the generation began.
     pub duplicate_window: u32,
+    /// How many texts have come into effect: one more, and the definition is another text of the same meaning.
+    pub texts: i32,
 }
 
 /// What is kept of the definition.
@@ -54,10 +56,10 @@ impl Generation {
         id: &GenerationId,
     ) -> Result<Self, Fault> {
         let read = format!(
-            r#"SELECT layout, definition, duplicate_window FROM {}."@generation""#,
+            r#"SELECT layout, definition, duplicate_window, cardinality(used) FROM {}."@generation""#,
             quote(&id.schema())
         );
-        let (layout, Json(stored), window): (i32, Json<StoredDefinition>, i32) =
+        let (layout, Json(stored), window, texts): (i32, Json<StoredDefinition>, i32, i32) =
             sqlx::query_as(AssertSqlSafe(read)).fetch_one(connection).await?;
         if layout > LAYOUT {
             return Err(Fault::Stop(format!(
@@ -65,7 +67,7 @@ impl Generation {
             )));
         }
         let definition = Definition::stored(&stored.files, &id.model).map_err(Fault::Stop)?;
-        Ok(Self { id: id.clone(), definition, duplicate_window: window.max(0) as u32 })
+        Ok(Self { id: id.clone(), definition, duplicate_window: window.max(0) as u32, texts })
     }
 }
 
@@ -117,7 +119,7 @@ pub(super) async fn create(
     .bind(LAYOUT)
     .bind(Json(stored))
     .bind(&definition.meaning[..])
-    .bind([definition.text_hash()])
+    .bind([&definition.text_hash])
     .bind(because)
     .fetch_one(&mut *connection)
     .await?;
@@ -160,6 +162,7 @@ pub(super) async fn renew(
     connection: &mut PgConnection,
     definition: &Definition,
     id: &GenerationId,
+    shown: Shown,
 ) -> Result<(), Fault> {
     let schema = id.schema();
     let Json(stored): Json<StoredDefinition> = sqlx::query_scalar(
@@ -169,7 +172,7 @@ pub(super) async fn renew(
     .bind(id.number)
     .fetch_one(&mut *connection)
     .await?;
-    let indexes = refurnish(connection, &definition.model, &schema, &stored.indexes).await?;
+    let indexes = refurnish(connection, &definition.model, &schema, shown, &stored.indexes).await?;
     let stored = StoredDefinition { files: definition.files.clone(), indexes };
     let renew = format!(
         r#"WITH renewed AS (
@@ -183,7 +186,7 @@ pub(super) async fn renew(
         .bind(&id.model)
         .bind(id.number)
         .bind(Json(stored))
-        .bind(definition.text_hash())
+        .bind(&definition.text_hash)
         .execute(connection)
         .await?;
     Ok(())

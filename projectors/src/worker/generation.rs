@@ -1,6 +1,7 @@
 //! One generation on this instance: a consumer and its workers, begun again while the world is in the way; what has stopped
 //! stays so until a restart, or an operator's word.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,7 +49,10 @@ impl Service {
         let mut shared = Shared::new(settings);
         while !stop.is_cancelled() {
             let ended = match Generation::load(&self.pool, id).await {
-                Ok(generation) => self.work(feeding, &shared, &generation).await,
+                Ok(generation) => match self.work_on(feeding, &shared, &generation).await {
+                    Some(ended) => ended,
+                    None => continue,
+                },
                 Err(Fault::World { reason, .. }) => End::World(reason),
                 Err(other) => End::Stop(other.to_string()),
             };
@@ -91,9 +95,47 @@ impl Service {
         Ok(vec![rules; writers])
     }
 
-    async fn work(&self, feeding: &Feeding<'_>, shared: &Shared, generation: &Generation) -> End {
+    /// Works until there is a reason not to; none: its definition has another text now.
+    async fn work_on(
+        &self,
+        feeding: &Feeding<'_>,
+        shared: &Shared,
+        generation: &Generation,
+    ) -> Option<End> {
+        let turn = feeding.stop.child_token();
+        let mut orders = feeding.board.orders(&feeding.role.label(&feeding.id));
+        let renewed = async {
+            let number = feeding.id.number;
+            let newer = |texts: &BTreeMap<i32, i32>| {
+                texts.get(&number).is_some_and(|texts| *texts > generation.texts)
+            };
+            let renewed = orders.wait_for(|orders| newer(&orders.texts));
+            let renewed = turn.run_until_cancelled(renewed).await.is_some();
+            turn.cancel();
+            renewed
+        };
+        let working = async {
+            let ended = self.work(feeding, shared, generation, &turn).await;
+            turn.cancel();
+            ended
+        };
+        let (renewed, ended) = tokio::join!(renewed, working);
+        if renewed && ended == End::Closed && !feeding.stop.is_cancelled() {
+            tracing::info!(model = %feeding.id.model, "generation {} goes on with its new text", feeding.id.number);
+            return None;
+        }
+        Some(ended)
+    }
+
+    async fn work(
+        &self,
+        feeding: &Feeding<'_>,
+        shared: &Shared,
+        generation: &Generation,
+        stop: &CancellationToken,
+    ) -> End {
         let (settings, definition) = (&*shared.settings, &generation.definition);
-        let Feeding { id, role, board, stop, .. } = feeding;
+        let Feeding { id, role, board, .. } = feeding;
         let (label, model) = (role.label(id), &id.model);
         let window = generation.duplicate_window;
         let rules = match self.rules(settings, generation).await {

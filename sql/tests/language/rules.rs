@@ -281,7 +281,9 @@ fn unnesting_without_grouping_is_warned_of() {
 
 #[test]
 fn meaning_is_what_rows_depend_on() {
-    let meaning = |text: &str| model(text).meaning();
+    let meaning = |text: &str| -> Vec<String> {
+        model(text).meaning().into_iter().map(|part| part.text).collect()
+    };
     let original = meaning(ORDER_SUMMARY);
     let formatted = ORDER_SUMMARY
         .replace('\n', " \n /* ö; */ ")
