@@ -6,14 +6,14 @@ use serde::Serialize;
 use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::time::Instant;
 use vitrina_avro::{Registry, RegistryError};
-use vitrina_projectors::{Definition, Definitions, Fault, Sqlstate, inspect, session};
+use vitrina_projectors::{Definition, Definitions, Fault, Plan, Sqlstate, inspect, session};
 use vitrina_sql::Finding;
 use vitrina_sql::waves::Runs;
 
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::output::{say, say_json};
-use crate::{definitions, postgres_words};
+use crate::{definitions, plan, postgres_words};
 
 /// How long services may take to answer, and how soon they are asked again.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -37,6 +37,9 @@ struct Answer {
     findings: Vec<Finding>,
     rules: Vec<RuleLine>,
     models: Vec<ModelLine>,
+    /// What a start would do; none without the services.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<Vec<Plan>>,
 }
 
 /// How one model's batches are written.
@@ -75,10 +78,15 @@ pub(crate) async fn run(arguments: Arguments, config: Config) -> Result<(), Fail
     findings.sort_by(|one, other| (&one.file, one.place()).cmp(&(&other.file, other.place())));
     findings.dedup();
     let refused = findings.iter().any(Finding::is_error);
+    let plan = match arguments.offline || away.is_some() {
+        true => None,
+        false => plan::plans(&config, &loaded).await.ok(),
+    };
     let answer = Answer {
         findings,
         rules: rules(&loaded),
         models: loaded.models.iter().map(model_line).collect(),
+        plan,
     };
     if arguments.json {
         say_json(&answer)?;
@@ -277,13 +285,19 @@ fn lines(answer: &Answer, loaded: &Definitions, explain: bool, without_services:
             rules.partition(|rule| rule.runs.starts_with("in waves"));
         let writes =
             if model.parallel.is_some() { "in parallel" } else { "one batch after another" };
+        let plan = answer.plan.iter().flatten().find(|plan| plan.model == model.model);
+        let start = plan.map(|plan| format!("; a start: {}", plan::words(plan)));
         lines.push(format!(
-            "{}: {} in waves, {} event by event; writes {writes}",
+            "{}: {} in waves, {} event by event; writes {writes}{}",
             model.file,
             count(waves.len(), "rule"),
-            slow.len()
+            slow.len(),
+            start.unwrap_or_default()
         ));
     }
+    let has_file = |plan: &&Plan| answer.models.iter().any(|model| model.model == plan.model);
+    let gone = answer.plan.iter().flatten().filter(|plan| !has_file(plan));
+    lines.extend(gone.map(|plan| format!("{}: a start: {}", plan.model, plan::words(plan))));
     lines.join("\n")
 }
 

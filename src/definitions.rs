@@ -70,14 +70,17 @@ pub(crate) fn contracts(
 const CONTRACT_FILES: &[&str] = &[".toml", ".avsc", ".sql"];
 
 /// What lies in the two folders.
-struct Texts {
+#[derive(Clone, PartialEq)]
+pub(crate) struct Texts {
     files: Files,
     roots: Roots,
     unreadable: Vec<Finding>,
 }
 
 impl Texts {
-    fn read(config: &Config) -> Result<Self, Failure> {
+    /// # Errors
+    /// As [`from_folders`].
+    pub(crate) fn read(config: &Config) -> Result<Self, Failure> {
         let roots = Roots { contracts: shown(&config.contracts), models: shown(&config.models) };
         let mut files = Files::default();
         let mut unreadable = files
@@ -100,8 +103,13 @@ impl Texts {
         Ok(Self { files, roots, unreadable })
     }
 
+    /// Whether there is a file here that the other ones lack.
+    pub(crate) fn has_more_than(&self, other: &Self) -> bool {
+        self.files.0.keys().any(|file| !other.files.0.contains_key(file))
+    }
+
     /// What is said of the empty text that stands for an unreadable file gives way to why it cannot be read.
-    fn load(self) -> Definitions {
+    pub(crate) fn load(self) -> Definitions {
         let mut loaded = Definitions::load(&self.files, &self.roots);
         loaded
             .findings

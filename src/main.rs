@@ -1,5 +1,6 @@
 //! The one binary: each verb in its own file.
 
+mod changes;
 mod check;
 mod config;
 mod definitions;
@@ -9,6 +10,7 @@ mod failure;
 mod output;
 mod parked;
 mod pause;
+mod plan;
 mod postgres_words;
 mod publish;
 mod rebuild;

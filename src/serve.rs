@@ -1,11 +1,13 @@
 //! `vitrina serve`: consumers and API. What is not there yet is waited for, with a sentence; what can never work ends it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use vitrina_api::admin::{Access, Operators};
 use vitrina_api::{Api, ApiSettings};
@@ -17,6 +19,7 @@ use vitrina_projectors::{
 };
 use vitrina_projectors::{Desk, Sqlstate};
 
+use crate::changes::Changes;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::{definitions, desk, postgres_words, telemetry, webhook};
@@ -31,6 +34,9 @@ pub(crate) struct Arguments {
     /// Only the consumers, or only the API.
     #[arg(long)]
     only: Option<Role>,
+    /// Takes changed definitions up by itself; without it, SIGHUP does.
+    #[arg(long)]
+    watch: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -51,18 +57,14 @@ pub(crate) async fn run(
     };
     let shutdown = shutdown_on_signals()?;
     let listeners = Listeners::bind(&config, arguments.only != Some(Role::Project)).await?;
-    Instance { config, broker: BrokerKind::Kafka, shutdown }.run(definitions, listeners).await
+    let (broker, watch) = (BrokerKind::Kafka, arguments.watch);
+    Instance { config, broker, watch, shutdown }.run(definitions, listeners).await
 }
 
 /// Reads the definitions; each finding is logged, and nothing that could run is an error.
 fn load(config: &Config) -> Result<Definitions, Failure> {
     let loaded = definitions::from_folders(config)?;
-    for finding in &loaded.findings {
-        match finding.is_error() {
-            true => tracing::error!("{finding}"),
-            false => tracing::warn!("{finding}"),
-        }
-    }
+    log(&loaded);
     for name in config.named_models() {
         if !loaded.models.iter().any(|model| model.model.name == name)
             && !loaded.broken.contains_key(name)
@@ -81,6 +83,15 @@ fn load(config: &Config) -> Result<Definitions, Failure> {
         }));
     }
     Ok(loaded)
+}
+
+fn log(loaded: &Definitions) {
+    for finding in &loaded.findings {
+        match finding.is_error() {
+            true => tracing::error!("{finding}"),
+            false => tracing::warn!("{finding}"),
+        }
+    }
 }
 
 fn shutdown_on_signals() -> anyhow::Result<CancellationToken> {
@@ -145,6 +156,8 @@ impl Listeners {
 pub(crate) struct Instance {
     pub(crate) config: Config,
     pub(crate) broker: BrokerKind,
+    /// Whether changed definitions are taken up without being asked.
+    pub(crate) watch: bool,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -234,6 +247,7 @@ impl Instance {
         ready: &AtomicBool,
         desk: Desk,
     ) -> Result<(), Failure> {
+        let changes = Changes::new(&self.config, self.watch)?;
         let models = self.enabled(&definitions);
         let none_loads = definitions.models.is_empty();
         let pool = session::control_pool(&desk.postgres, models.len() as u32 + 4);
@@ -248,12 +262,20 @@ impl Instance {
         if !self.meet(&models, &board, async || self.meet_postgres(&pool).await).await? {
             return Ok(());
         }
-        let live = control::live_models(&pool).await.unwrap_or_default();
+        let live = match pool.acquire().await {
+            Ok(mut connection) => control::live_models(&mut connection).await.unwrap_or_default(),
+            Err(_) => Vec::new(),
+        };
         if none_loads && !models.iter().any(|proposal| live.contains(&proposal.model)) {
             self.shutdown.cancel();
             return Err(Failure::No(NONE_LOADS.to_owned()));
         }
-        self.leave_those_without_a_file(&live, &definitions, &board);
+        let known = live.iter().cloned().collect();
+        for Proposal { model, proposed, .. } in self.without_a_file(&known, &definitions) {
+            if let Proposed::Gone(reason) = proposed {
+                board.leave(&model, reason);
+            }
+        }
         board.announce(&pool).await;
         ready.store(true, Ordering::Relaxed);
         let publishing = tokio::spawn(board.clone().publish(pool.clone(), self.shutdown.clone()));
@@ -268,18 +290,44 @@ impl Instance {
                 board,
                 instance,
             });
-            service.run(models, self.shutdown.clone()).await;
-            // Models may all have stopped; the API and the states stay until somebody ends the process.
-            self.shutdown.cancelled().await;
+            let (sender, proposals) = mpsc::channel(1);
+            let following = self.follow(changes, live, definitions, sender);
+            tokio::join!(service.run(proposals, self.shutdown.clone()), following);
         }
         let _ = publishing.await;
         Ok(())
     }
 
+    /// Proposes what the files say, now and whenever they change, until the shutdown.
+    async fn follow(
+        &self,
+        mut changes: Changes,
+        live: Vec<String>,
+        definitions: Definitions,
+        proposals: mpsc::Sender<Vec<Proposal>>,
+    ) {
+        let mut known: BTreeSet<String> = live.into_iter().collect();
+        let mut definitions = definitions;
+        loop {
+            let mut models = self.enabled(&definitions);
+            models.extend(self.without_a_file(&known, &definitions));
+            known.extend(models.iter().map(|proposal| proposal.model.clone()));
+            let sent = proposals.send(models);
+            if !matches!(self.shutdown.run_until_cancelled(sent).await, Some(Ok(()))) {
+                return;
+            }
+            match self.shutdown.run_until_cancelled(changes.next()).await {
+                Some(changed) => definitions = changed,
+                None => return,
+            }
+            log(&definitions);
+        }
+    }
+
     /// What the files say of each model that is not disabled.
     fn enabled(&self, definitions: &Definitions) -> Vec<Proposal> {
         let loaded = definitions.models.iter().map(|definition| {
-            (&definition.model.name, Proposed::File(Box::new(definition.clone())))
+            (&definition.model.name, Proposed::File(Arc::new(definition.clone())))
         });
         let broken = definitions.broken.iter().map(|(model, findings)| {
             let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
@@ -295,20 +343,22 @@ impl Instance {
         loaded.chain(broken).filter_map(with_settings).collect()
     }
 
-    /// Models whose file is gone stay as they are, readable.
-    fn leave_those_without_a_file(&self, live: &[String], found: &Definitions, board: &Board) {
+    /// Models whose file is gone.
+    fn without_a_file(&self, known: &BTreeSet<String>, found: &Definitions) -> Vec<Proposal> {
         let has_file = |model: &String| {
             found.broken.contains_key(model)
                 || found.models.iter().any(|definition| definition.model.name == *model)
         };
-        for model in live.iter().filter(|model| !has_file(model)) {
+        let gone = |model: &String| {
             let file = self.config.models.join(format!("{model}.sql"));
             let reason = format!(
                 "{} is gone: the model is readable, and is not fed; put the file back",
                 file.display()
             );
-            board.leave(model, reason);
-        }
+            let settings = self.config.model(model)?;
+            Some(Proposal { model: model.clone(), proposed: Proposed::Gone(reason), settings })
+        };
+        known.iter().filter(|model| !has_file(model)).filter_map(gone).collect()
     }
 
     /// Asks again and again until the answer is yes; false: the shutdown came first. What is waited for is every model's

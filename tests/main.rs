@@ -3,6 +3,7 @@
 
 mod bank;
 mod blame;
+mod changes;
 mod check;
 mod command_line;
 mod demo;
@@ -18,6 +19,7 @@ mod parking;
 mod placing;
 mod reference;
 mod registry_answers;
+mod resets;
 mod sessions;
 mod stops;
 mod support;

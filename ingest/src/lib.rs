@@ -18,5 +18,5 @@ pub use consumer::{Consumer, End, Ownership, Subscription};
 pub use loss::LogLoss;
 pub use offset::{Epoch, Offset};
 pub use partitioner::Partitioner;
-pub use positions::{Claim, Found, NoClaim, Positions, TopicPartition};
+pub use positions::{Claim, Found, GroupOffsets, NoClaim, Positions, Reset, TopicPartition};
 pub use producer::{Outgoing, PublishError, Publisher, complete};

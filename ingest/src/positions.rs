@@ -1,6 +1,7 @@
 //! Where to start is asked, never guessed: whoever keeps the positions answers with an offset and an epoch, or refuses.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::offset::{Epoch, Offset};
 
@@ -43,6 +44,34 @@ pub enum NoClaim {
     Over(String),
 }
 
+/// An offset of the group that bears no tag of ours: somebody else has set it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reset {
+    pub topic: Arc<str>,
+    pub partition: i32,
+    /// As it was set; it may lie outside of the log.
+    pub offset: Offset,
+    pub log_start: Offset,
+    pub log_end: Offset,
+}
+
+impl Reset {
+    /// The offset, or the one of the log that is nearest to it.
+    pub fn within_log(&self) -> Offset {
+        self.offset.max(self.log_start).min(self.log_end)
+    }
+}
+
+/// The offsets of a group, of all partitions that it may be assigned. One that has none is in neither list.
+#[derive(Debug, Clone)]
+pub struct GroupOffsets {
+    /// Those that bear our tag, of whichever generation.
+    pub tagged: Vec<TopicPartition>,
+    pub resets: Vec<Reset>,
+    /// When they were asked for.
+    pub looked: Instant,
+}
+
 /// Whoever keeps the positions. Called on the poll thread, which waits for the answer.
 pub trait Positions: Send + Sync + 'static {
     /// One claim for each of `found`, in that order.
@@ -50,6 +79,16 @@ pub trait Positions: Send + Sync + 'static {
     /// # Errors
     /// [`NoClaim`]; nothing is assigned then.
     fn claim(&self, cluster_id: Option<&str>, found: &[Found]) -> Result<Vec<Claim>, NoClaim>;
+
+    /// Decides what is to be made of the group's offsets: before every join, and again before the claim of what was
+    /// assigned. What was set by somebody else is mirrored over afterwards.
+    ///
+    /// # Errors
+    /// [`NoClaim`]; nothing is assigned then.
+    fn judge(&self, offsets: &GroupOffsets) -> Result<(), NoClaim>;
+
+    /// The group's offsets of these partitions bear our tag now.
+    fn mirrored(&self, partitions: &[TopicPartition]);
 
     /// Waits, for a few seconds at most, until no transaction that moves `partitions` is under way.
     fn release(&self, partitions: &[TopicPartition]);

@@ -69,17 +69,30 @@ CREATE TABLE verdict (
     model      text        NOT NULL,
     generation integer     NOT NULL,
     serial     bigint      NOT NULL,
-    verdict    text        NOT NULL,             -- applied, duplicate, ignored, discarded; rebuild, cancel, swap
+    verdict    text        NOT NULL,             -- applied, duplicate, ignored, discarded; rebuild, reset, skipped, cancel, swap
     parked     bigint,                           -- the id that the record had
     topic      text,
     partition  integer,
     "offset"   bigint,
+    until_offset bigint,                         -- of a skip: the next offset that is read
     reason     text,
     fault      text,                             -- why the record had been parked
     decided_by text        NOT NULL,
     decided_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX verdict_model ON verdict (model, id);
+
+-- The last offset of the group that somebody else has set, and what it asked for was decided. Until our tag is back, the
+-- same offset is the same reset.
+CREATE TABLE reset (
+    model     text        NOT NULL REFERENCES model,
+    topic     text        NOT NULL,
+    partition integer     NOT NULL,
+    "offset"  bigint      NOT NULL,              -- as it was set
+    seen_at   timestamptz NOT NULL DEFAULT now(),
+    tagged_at timestamptz,
+    PRIMARY KEY (model, topic, partition)
+);
 
 -- Called where an upcast gives NULL for a field that its schema does not allow to be null. Volatile, so that the planner
 -- never calls it ahead of time.

@@ -36,7 +36,7 @@ pub struct Definitions {
 }
 
 /// Where contracts and models lie, as paths in [`Files`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roots {
     pub contracts: String,
     pub models: String,

@@ -36,11 +36,14 @@ pub use fault::{Blame, Fault, Trouble};
 pub use generation::control;
 pub use generation::inspect::inspect;
 pub use generation::live::Live;
+pub use generation::plan::{Because, Does, Plan};
 pub use generation::{Files, Rebuilt};
 pub use names::quote;
 pub use parked::refusal::Refusal;
 pub use proof::store::OneWriter;
 pub use rules::{parallel, waves};
-pub use settings::{BreakerSettings, ModelSettings, ParkedLimits, Policy, Retries, Strategy};
+pub use settings::{
+    BreakerSettings, ModelSettings, ParkedLimits, Policy, Retries, Rewind, Strategy,
+};
 pub use sqlstate::Sqlstate;
 pub use worker::service::{Proposal, Proposed, Service};

@@ -19,6 +19,8 @@ pub struct ModelSettings {
     /// Batches that may be written at a time, of a model whose events of different record keys never meet; at least 1.
     /// Two wrote 1.45 times as fast as one on two cores (docs/benchmarks.md).
     pub concurrency: usize,
+    /// What an operator's reset of the group's offsets backwards asks for.
+    pub reset: Rewind,
     pub retry: Retries,
     pub breaker: BreakerSettings,
     pub parked: ParkedLimits,
@@ -33,11 +35,21 @@ impl Default for ModelSettings {
             duplicate_window: 65_536,
             timeout: Duration::from_secs(30),
             concurrency: 2,
+            reset: Rewind::Rebuild,
             retry: Retries::default(),
             breaker: BreakerSettings::default(),
             parked: ParkedLimits::default(),
         }
     }
+}
+
+/// What a reset of offsets backwards asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rewind {
+    /// A generation that reads the log from its start: a part of it alone would make other rows.
+    Rebuild,
+    /// A generation that reads from the offsets that were set.
+    FromThere,
 }
 
 /// How each class of the world's trouble is waited out. There is no limit of attempts: the world's trouble never becomes

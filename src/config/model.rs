@@ -22,6 +22,7 @@ pub(super) fn read(source: &mut Source, section: &str, defaults: &ModelSettings)
         concurrency: source
             .get(&key("concurrency"), value::positive)
             .unwrap_or(defaults.concurrency),
+        reset: source.get(&key("reset"), value::rewind).unwrap_or(defaults.reset),
         retry: Retries {
             transient: policy(source, &key("retry.transient"), transient),
             timeout: policy(source, &key("retry.timeout"), timeout),

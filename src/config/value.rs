@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use vitrina_projectors::Strategy;
+use vitrina_projectors::{Rewind, Strategy};
 
 type Read<T> = Result<T, &'static str>;
 
@@ -79,6 +79,15 @@ pub(super) fn size(value: &str) -> Read<usize> {
 /// `5ms`, `2s`, `1m 30s`.
 pub(super) fn duration(value: &str) -> Read<Duration> {
     humantime::parse_duration(value).map_err(|_| "a duration, as in \"5ms\", \"2s\" or \"1m\",")
+}
+
+/// What an operator's rewind of offsets asks for.
+pub(super) fn rewind(value: &str) -> Read<Rewind> {
+    match value {
+        "rebuild" => Ok(Rewind::Rebuild),
+        "from there" => Ok(Rewind::FromThere),
+        _ => Err("\"rebuild\" or \"from there\""),
+    }
 }
 
 /// A duration that is not 0.

@@ -162,8 +162,12 @@ async fn play(
 ) -> Result<(), Failure> {
     let feed = Feed::new(&config, &definitions, scenario::SCENARIO)?;
     let views = Views::new(&config, &definitions).await?;
-    let instance =
-        Instance { config: config.clone(), broker: BrokerKind::Mock, shutdown: shutdown.clone() };
+    let instance = Instance {
+        config: config.clone(),
+        broker: BrokerKind::Mock,
+        watch: false,
+        shutdown: shutdown.clone(),
+    };
     let service = async {
         let served = instance.run(Some(definitions), Listeners::Joint(listener)).await;
         shutdown.cancel();

@@ -109,6 +109,11 @@ impl Vitrina {
         self.signal("-CONT");
     }
 
+    /// Asks it to read its definitions again.
+    pub fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
     fn signal(&self, signal: &str) {
         let pid = self.process.id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());

@@ -1,16 +1,22 @@
 //! Before a consumer joins its group: which topics are missing, and which of the group's offsets somebody else has set.
-//! Nothing is decided here; what is found is named.
+//! Nothing is decided here: whoever keeps the positions does.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 
 use super::end::End;
 use super::rebalance::Rebalance;
 use super::subscription::Subscription;
+use crate::client::tagged;
+use crate::offset::Offset;
+use crate::positions::{GroupOffsets, Reset, TopicPartition};
 
+/// How the metadata of every commit of ours begins.
+pub(super) const TAG: &str = "vitrina;";
 const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -19,7 +25,8 @@ pub(super) fn look_around(
     subscription: &Subscription,
 ) -> Result<(), End> {
     let partitions = existing_partitions(consumer, subscription)?;
-    if partitions.count() > 0 { name_resets(consumer, subscription, partitions) } else { Ok(()) }
+    let offsets = group_offsets(consumer, partitions)?;
+    Ok(consumer.context().judge(&offsets)?)
 }
 
 /// The partitions of the subscription's topics; topics that do not exist are named and waited for.
@@ -58,26 +65,28 @@ pub(super) fn count_partitions(
 }
 
 /// The stock reset tool writes empty metadata whatever the offset is, so a missing tag is a reset.
-fn name_resets(
+pub(super) fn group_offsets(
     consumer: &BaseConsumer<Rebalance>,
-    subscription: &Subscription,
     partitions: TopicPartitionList,
-) -> Result<(), End> {
-    let committed = committed(consumer, partitions)?;
-    for element in committed.elements() {
-        let Offset::Offset(offset) = element.offset() else { continue };
-        if !element.metadata().starts_with("vitrina;") {
-            tracing::warn!(
-                group = %subscription.group,
-                topic = element.topic(),
-                partition = element.partition(),
-                offset,
-                "the group's offset was set by somebody else; Postgres's position wins \
-                 (a rebuild by resetting offsets is not built yet)"
-            );
-        }
+) -> KafkaResult<GroupOffsets> {
+    let looked = Instant::now();
+    let mut offsets = GroupOffsets { tagged: Vec::new(), resets: Vec::new(), looked };
+    if partitions.count() == 0 {
+        return Ok(offsets);
     }
-    Ok(())
+    let committed = committed(consumer, partitions)?;
+    for (element, tagged) in committed.elements().iter().zip(tagged(&committed, TAG)) {
+        let KafkaOffset::Offset(offset) = element.offset() else { continue };
+        let (topic, partition): TopicPartition = (Arc::from(element.topic()), element.partition());
+        if tagged {
+            offsets.tagged.push((topic, partition));
+            continue;
+        }
+        let (start, end) = consumer.fetch_watermarks(&topic, partition, BROKER_TIMEOUT)?;
+        let (log_start, log_end) = (Offset(start.max(0)), Offset(end));
+        offsets.resets.push(Reset { topic, partition, offset: Offset(offset), log_start, log_end });
+    }
+    Ok(offsets)
 }
 
 /// The group's offsets. Its coordinator may still be looking for its place, as it is for every group of a cluster that has

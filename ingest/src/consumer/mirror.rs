@@ -36,11 +36,19 @@ impl Mirror {
         self.sent.retain(|key, _| owned(key));
         let pending = std::mem::take(&mut self.pending);
         self.sent.extend(pending.iter().map(|(key, offset)| (key.clone(), *offset)));
+        let keys: Vec<TopicPartition> = pending.keys().cloned().collect();
         let list = list(tag, pending);
-        if list.count() > 0
-            && let Err(error) = consumer.commit(&list, CommitMode::Async)
-        {
-            tracing::debug!(%error, "the mirror of the positions was not committed");
+        if list.count() == 0 {
+            return;
+        }
+        // That our tag is back must be known for sure: the same reset again would be another one.
+        let untagged = context.untagged(&keys);
+        let waits = !untagged.is_empty() && context.ownership.trouble().is_none();
+        let mode = if waits { CommitMode::Sync } else { CommitMode::Async };
+        match consumer.commit(&list, mode) {
+            Ok(()) if waits => context.tagged(&untagged),
+            Ok(()) => {}
+            Err(error) => context.mirror_has_failed(&error),
         }
     }
 

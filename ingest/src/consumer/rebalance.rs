@@ -1,24 +1,25 @@
 //! The rebalance callback: a partition is assigned with the offset and epoch of a fresh claim, or not at all; a revoked
 //! one is disowned first, so that what was read under its claim is dropped, and then waits for its transaction.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 
 use super::end::End;
-use super::joining::count_partitions;
+use super::joining::{count_partitions, group_offsets};
 use super::ownership::Ownership;
 use super::subscription::Subscription;
 use crate::client::{BrokerKind, topic_ids};
 use crate::loss::LogLoss;
 use crate::offset::Offset;
-use crate::positions::{Found, NoClaim, Positions, TopicPartition};
+use crate::positions::{Found, GroupOffsets, NoClaim, Positions, TopicPartition};
 
 /// How long one question to the broker may take inside the callback.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,6 +29,7 @@ pub(super) struct Rebalance {
     positions: Arc<dyn Positions>,
     pub(super) brokers: String,
     kind: BrokerKind,
+    topics: Vec<String>,
     pub(super) ownership: Ownership,
     /// Counts rebalances, so that the poll loop notices that claims have changed.
     changes: AtomicU64,
@@ -40,6 +42,8 @@ struct State {
     end: Option<End>,
     claimed: Vec<(TopicPartition, Offset)>,
     mirror_failed: bool,
+    /// Partitions whose offset in the group bears no tag of ours, as it was seen last.
+    untagged: HashSet<TopicPartition>,
 }
 
 impl Rebalance {
@@ -53,6 +57,7 @@ impl Rebalance {
             positions,
             brokers,
             kind,
+            topics: subscription.topics.clone(),
             ownership,
             changes: AtomicU64::new(0),
             state: Mutex::default(),
@@ -101,6 +106,49 @@ impl Rebalance {
         self.state().topic_ids.clone()
     }
 
+    /// Has the group's offsets judged.
+    pub(super) fn judge(&self, offsets: &GroupOffsets) -> Result<(), NoClaim> {
+        self.positions.judge(offsets)?;
+        let reset = offsets.resets.iter().map(|reset| (reset.topic.clone(), reset.partition));
+        self.state().untagged = reset.collect();
+        Ok(())
+    }
+
+    /// Which of these partitions have an offset in the group that somebody else has set.
+    pub(super) fn untagged(&self, keys: &[TopicPartition]) -> Vec<TopicPartition> {
+        let state = self.state();
+        keys.iter().filter(|key| state.untagged.contains(*key)).cloned().collect()
+    }
+
+    /// Their offsets bear our tag again.
+    pub(super) fn tagged(&self, keys: &[TopicPartition]) {
+        self.state().untagged.retain(|key| !keys.contains(key));
+        self.positions.mirrored(keys);
+    }
+
+    pub(super) fn mirror_has_failed(&self, error: &KafkaError) {
+        tracing::debug!(%error, "the mirror of the positions was not committed; it is sent again");
+        self.state().mirror_failed = true;
+    }
+
+    /// Offsets may have been set since this member joined; the first mirrored commit would hide it.
+    fn judge_again(&self, consumer: &BaseConsumer<Self>) -> Result<(), NoClaim> {
+        let mut partitions = TopicPartitionList::new();
+        for topic in &self.topics {
+            match count_partitions(consumer, topic, BROKER_TIMEOUT) {
+                Ok(0) => {}
+                Ok(count) => partitions.add_partition_range(topic, 0, count - 1),
+                Err(error) => return Err(self.world(&error.to_string())),
+            }
+        }
+        let offsets = group_offsets(consumer, partitions);
+        self.judge(&offsets.map_err(|error| self.world(&error.to_string()))?)
+    }
+
+    fn world(&self, what: &str) -> NoClaim {
+        NoClaim::World(format!("Kafka at {} (kafka.brokers): {what}", self.brokers))
+    }
+
     /// Claims `partitions` and returns them with the offsets to start from.
     pub(super) fn claim(
         &self,
@@ -145,9 +193,7 @@ impl Rebalance {
         consumer: &BaseConsumer<Self>,
         keys: &[TopicPartition],
     ) -> Result<Vec<Found>, NoClaim> {
-        let world = |what: String| {
-            NoClaim::World(format!("Kafka at {} (kafka.brokers): {what}", self.brokers))
-        };
+        let world = |what: String| self.world(&what);
         if keys.is_empty() {
             return Ok(Vec::new());
         }
@@ -198,7 +244,9 @@ impl Rebalance {
         consumer: &BaseConsumer<Self>,
         partitions: &[TopicPartition],
     ) -> Result<(), KafkaError> {
-        let list = match self.claim(consumer, partitions) {
+        // Cooperative assignments are often empty.
+        let judged = if partitions.is_empty() { Ok(()) } else { self.judge_again(consumer) };
+        let list = match judged.and_then(|()| self.claim(consumer, partitions)) {
             Ok(list) => list,
             Err(error) => {
                 self.state().end = Some(error.into());
@@ -233,8 +281,7 @@ impl Rebalance {
 impl ConsumerContext for Rebalance {
     fn commit_callback(&self, result: Result<(), KafkaError>, _: &TopicPartitionList) {
         if let Err(error) = result {
-            tracing::debug!(%error, "the mirror of the positions was not committed; it is sent again");
-            self.state().mirror_failed = true;
+            self.mirror_has_failed(&error);
         }
     }
 
@@ -244,11 +291,7 @@ impl ConsumerContext for Rebalance {
         event: RDKafkaRespErr,
         list: &mut TopicPartitionList,
     ) {
-        let partitions: Vec<TopicPartition> = list
-            .elements()
-            .iter()
-            .map(|element| (Arc::from(element.topic()), element.partition()))
-            .collect();
+        let partitions = keys(list);
         let assigned = event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         tracing::info!(assigned, partitions = ?partitions, "partitions change hands");
         let done = if assigned {
@@ -261,4 +304,10 @@ impl ConsumerContext for Rebalance {
             self.state().end.get_or_insert(End::World(format!("the assignment failed: {error}")));
         }
     }
+}
+
+fn keys(list: &TopicPartitionList) -> Vec<TopicPartition> {
+    let key =
+        |element: &TopicPartitionListElem<'_>| (Arc::from(element.topic()), element.partition());
+    list.elements().iter().map(key).collect()
 }

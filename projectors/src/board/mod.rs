@@ -198,9 +198,22 @@ impl Board {
 
     /// This instance has no file of the model: it leaves the model as it is.
     pub fn leave(&self, model: &str, reason: String) {
-        tracing::warn!(model, "{reason}");
-        let left = Entry { fed: false, reason: Some(reason), ..Entry::new(State::Stopped) };
-        self.lock().insert(model.to_owned(), left);
+        let mut entries = self.lock();
+        let entry = entries.entry(model.to_owned()).or_insert_with(|| Entry::new(State::Stopped));
+        if entry.reason.as_ref() != Some(&reason) {
+            tracing::warn!(model, "{reason}");
+        }
+        // Whoever follows its orders goes on following them.
+        let orders = entry.orders.clone();
+        let left = Entry { fed: false, reason: Some(reason), orders, ..Entry::new(State::Stopped) };
+        *entry = left;
+    }
+
+    /// This instance has a file of the model, and begins with it.
+    pub(crate) fn take_up(&self, model: &str) {
+        let mut entries = self.lock();
+        let entry = entries.entry(model.to_owned()).or_insert_with(|| Entry::new(State::Starting));
+        (entry.fed, entry.state, entry.reason) = (true, State::Starting, None);
     }
 
     /// A board of its own for one generation beside the live one, which gets the model's orders, too.

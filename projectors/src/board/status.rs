@@ -35,6 +35,8 @@ pub struct ModelStatus {
     pub last_error_at: Option<String>,
     /// Where its rules allow several writers, and its records do not.
     pub one_writer: Option<OneWriter>,
+    /// Ranges that an operator has skipped, of the live generation.
+    pub skipped: Vec<Skipped>,
     /// Those that have a schema, the newest first.
     pub generations: Vec<GenerationStatus>,
     pub ignored: Vec<IgnoredName>,
@@ -55,6 +57,20 @@ pub struct IgnoredName {
     /// Whether the generation has events besides.
     #[serde(skip)]
     has_events: bool,
+}
+
+/// Offsets that the live generation never read, because somebody set those of the group forward.
+#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+pub struct Skipped {
+    #[serde(skip)]
+    model: String,
+    pub topic: String,
+    pub partition: i32,
+    pub from: i64,
+    /// The next one that was read.
+    pub to: i64,
+    /// RFC 3339.
+    pub at: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -123,6 +139,12 @@ const GENERATIONS: &str = r#"
         to_char(began AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS began
     FROM vitrina.generation WHERE state IN ('queued', 'building', 'live', 'retired')
     ORDER BY generation DESC"#;
+
+const SKIPPED: &str = r#"
+    SELECT v.model, v.topic, v.partition, v."offset" AS "from", v.until_offset AS "to",
+        to_char(v.decided_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at
+    FROM vitrina.verdict v JOIN vitrina.generation g USING (serial)
+    WHERE v.verdict = 'skipped' AND g.state = 'live' ORDER BY v.id"#;
 
 /// The worst state that a running instance reports speaks for the model: what has stopped must not hide behind what runs.
 /// Of instances without its file only where no other has it.
@@ -223,6 +245,7 @@ struct Rows {
     positions: Vec<PositionRow>,
     parked: BTreeMap<String, i64>,
     one_writers: Vec<OneWriter>,
+    skipped: Vec<Skipped>,
     generations: Vec<GenerationRow>,
     ignored: Vec<IgnoredName>,
 }
@@ -231,11 +254,12 @@ impl Rows {
     async fn read(connection: &mut PgConnection) -> sqlx::Result<Self> {
         let models = sqlx::query_as(MODELS).bind(FRESH).fetch_all(&mut *connection).await?;
         let generations = sqlx::query_as(GENERATIONS).fetch_all(&mut *connection).await?;
+        let skipped = sqlx::query_as(SKIPPED).fetch_all(&mut *connection).await?;
         let positions = over_live(&mut *connection, positions).await?;
         let one_writers = over_live(&mut *connection, one_writers).await?;
         let ignored = over_live(&mut *connection, ignored).await?;
         let parked = parked::count(connection).await?.into_iter().collect();
-        Ok(Self { models, positions, parked, one_writers, generations, ignored })
+        Ok(Self { models, positions, parked, one_writers, skipped, generations, ignored })
     }
 }
 
@@ -287,6 +311,7 @@ fn status(row: &ModelRow, rows: &Rows, ends: &BTreeMap<(String, i32), i64>) -> M
         last_error: row.last_error.clone(),
         last_error_at: row.last_error_at.clone(),
         one_writer: rows.one_writers.iter().find(|one| one.model == row.model).cloned(),
+        skipped: rows.skipped.iter().filter(|one| one.model == row.model).cloned().collect(),
         generations: generations.map(GenerationStatus::from).collect(),
         only_ignored: !ignored.is_empty() && !ignored.iter().any(|name| name.has_events),
         ignored,

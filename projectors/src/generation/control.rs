@@ -79,9 +79,15 @@ async fn refuse_older_layout(connection: &mut PgConnection) -> Result<(), Contro
 ///
 /// # Errors
 /// Postgres's.
-pub async fn live_models(pool: &PgPool) -> sqlx::Result<Vec<String>> {
+pub async fn live_models(connection: &mut PgConnection) -> sqlx::Result<Vec<String>> {
+    let exists: bool = sqlx::query_scalar("SELECT to_regclass('vitrina.model') IS NOT NULL")
+        .fetch_one(&mut *connection)
+        .await?;
+    if !exists {
+        return Ok(Vec::new());
+    }
     sqlx::query_scalar("SELECT model FROM vitrina.model WHERE live IS NOT NULL ORDER BY model")
-        .fetch_all(pool)
+        .fetch_all(connection)
         .await
 }
 

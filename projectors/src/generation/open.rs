@@ -112,8 +112,11 @@ async fn propose(
     }
 }
 
-/// Gives up what is being built of an older meaning.
-async fn supersede(connection: &mut PgConnection, model: &str) -> sqlx::Result<()> {
+/// Gives up what is being built of an older meaning, or from elsewhere.
+///
+/// # Errors
+/// Postgres's.
+pub(super) async fn supersede(connection: &mut PgConnection, model: &str) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE vitrina.generation SET state = 'superseded', ended_at = now()
          WHERE model = $1 AND state IN ('queued', 'building')",

@@ -152,7 +152,14 @@ async fn attempt_on(
     Ok(Attempt::Swapped)
 }
 
-async fn lock_generation(connection: &mut PgConnection, id: &GenerationId) -> Result<(), Fault> {
+/// Takes the generation's lock until the end of the transaction: no batch of it is written meanwhile.
+///
+/// # Errors
+/// Postgres's.
+pub(super) async fn lock_generation(
+    connection: &mut PgConnection,
+    id: &GenerationId,
+) -> Result<(), Fault> {
     let lock = format!("SELECT pg_advisory_xact_lock({})", id.lock_key());
     connection.execute(AssertSqlSafe(lock)).await?;
     Ok(())

@@ -9,16 +9,19 @@ use sqlx::postgres::PgPool;
 use sqlx::{AssertSqlSafe, Executor as _, Postgres, Transaction};
 use tokio::runtime::Handle;
 use vitrina_ingest::{
-    Claim, Epoch, Found, LogLoss, NoClaim, Offset, Positions, Span, TopicPartition,
+    Claim, Epoch, Found, GroupOffsets, LogLoss, NoClaim, Offset, Positions, Span, TopicPartition,
 };
 
 use crate::board::Board;
 use crate::commit::window::Window;
+use crate::fault::Fault;
 use crate::generation::control::{self, ControlError};
+use crate::generation::reset;
 use crate::generation::role::Role;
 use crate::metrics;
 use crate::names::{GenerationId, quote};
 use crate::proof;
+use crate::settings::Rewind;
 use crate::sqlstate::Sqlstate;
 
 /// How long a revoked partition waits for the transaction that moves it.
@@ -39,6 +42,8 @@ pub(crate) struct Claims {
     pub board: Board,
     /// Whether records are to prove that a key lives in one partition.
     proves: bool,
+    /// What a reset of offsets backwards asks for.
+    rewind: Rewind,
     /// Read by each worker while it writes.
     pub writing: tokio::sync::RwLock<()>,
     /// The windows of the newest claims.
@@ -70,6 +75,7 @@ impl Claims {
         group_prefix: String,
         board: Board,
         proves: bool,
+        rewind: Rewind,
     ) -> Self {
         Self {
             pool,
@@ -81,6 +87,7 @@ impl Claims {
             group_prefix,
             board,
             proves,
+            rewind,
             writing: tokio::sync::RwLock::default(),
             windows: Mutex::default(),
             late: Mutex::default(),
@@ -220,6 +227,24 @@ impl Claims {
         Ok(())
     }
 
+    /// Decides what resets of the group's offsets ask for. Starts never come from the group of a generation that is built.
+    async fn decide(&self, offsets: &GroupOffsets) -> Result<bool, Fault> {
+        if self.role == Role::Live {
+            return reset::decide(&self.pool, &self.id, offsets, self.rewind).await;
+        }
+        for reset in &offsets.resets {
+            tracing::warn!(
+                model = %self.label,
+                topic = &*reset.topic,
+                partition = reset.partition,
+                offset = %reset.offset,
+                "the offset of the group was set by somebody else, which starts nothing: what is built goes on from Postgres's \
+                 position"
+            );
+        }
+        Ok(true)
+    }
+
     /// The update waits for a transaction of the owner before, and returns what that one committed.
     async fn claim_one(
         &self,
@@ -334,6 +359,35 @@ impl Positions for Claims {
             .map(|(found, claim)| ((found.topic.clone(), found.partition), claim.next_offset));
         self.board.claimed(&self.label, starts);
         Ok(claims)
+    }
+
+    fn judge(&self, offsets: &GroupOffsets) -> Result<(), NoClaim> {
+        let deciding = async { tokio::time::timeout(CLAIM, self.decide(offsets)).await };
+        match self.runtime.block_on(deciding) {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => return Err(NoClaim::Over("the generation is not live".into())),
+            Ok(Err(Fault::World { reason, .. })) => return Err(NoClaim::World(reason)),
+            Ok(Err(other)) => return Err(NoClaim::Stop(other.to_string())),
+            Err(_) => {
+                let seconds = CLAIM.as_secs();
+                return Err(NoClaim::World(format!(
+                    "Postgres (postgres.url) did not answer within {seconds} s what a reset of offsets asks for"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn mirrored(&self, partitions: &[TopicPartition]) {
+        if self.role == Role::Building {
+            return;
+        }
+        let noting = reset::note_tagged(&self.pool, &self.id.model, partitions);
+        let noted = self.runtime.block_on(async { tokio::time::timeout(RELEASE, noting).await });
+        // Where it is not written, the next look at the group's offsets finds the tag.
+        if !matches!(noted, Ok(Ok(()))) {
+            tracing::debug!(model = %self.label, ?noted, "it was not noted that the group's offsets are tagged again");
+        }
     }
 
     fn release(&self, partitions: &[TopicPartition]) {

@@ -178,6 +178,7 @@ impl Service {
             self.group_prefix.clone(),
             board.clone(),
             proves,
+            settings.reset,
         );
         shared.begin();
         lanes::consume(subscription, Arc::new(claims), board.clone(), shared.clone(), lanes, stop)

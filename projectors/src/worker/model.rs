@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -37,19 +38,56 @@ struct Fed {
 impl Service {
     pub(super) async fn supervise(
         self: Arc<Self>,
-        proposal: Proposal,
+        mut proposals: watch::Receiver<Proposal>,
         shutdown: CancellationToken,
     ) {
-        let proposal = Arc::new(proposal);
-        let model = &proposal.model;
-        self.board.set(model, State::Starting, None);
-        if shutdown.run_until_cancelled(self.open(&proposal)).await.is_none() {
-            return;
+        while !shutdown.is_cancelled() {
+            let proposal = Arc::new(proposals.borrow_and_update().clone());
+            if let Proposed::Gone(reason) = &proposal.proposed {
+                self.board.leave(&proposal.model, reason.clone());
+            } else {
+                self.board.take_up(&proposal.model);
+                let present = shutdown.child_token();
+                tokio::join!(
+                    self.clone().run_model(proposal.clone(), proposals.clone(), present.clone()),
+                    until_gone(proposals.clone(), present)
+                );
+            }
+            let gone = |proposal: &Proposal| matches!(proposal.proposed, Proposed::Gone(_));
+            let other = gone(&proposal);
+            let changed = proposals.wait_for(|now| gone(now) != other);
+            // The service outlives its models, so the channel stays open until the shutdown.
+            let _ = shutdown.run_until_cancelled(changed).await;
         }
+    }
+
+    /// One model whose file is there, until `shutdown`.
+    async fn run_model(
+        self: Arc<Self>,
+        proposal: Arc<Proposal>,
+        mut proposals: watch::Receiver<Proposal>,
+        shutdown: CancellationToken,
+    ) {
+        let model = &proposal.model;
         let mut orders = self.board.orders(model);
         let mut fed = Fed::default();
         let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
+        let mut changed = true;
         while !shutdown.is_cancelled() {
+            if std::mem::take(&mut changed) {
+                if orders.borrow().live.is_none() {
+                    self.board.set(model, State::Starting, None);
+                }
+                let now = proposals.borrow_and_update().clone();
+                tokio::select! {
+                    () = self.open(&now) => {}
+                    () = shutdown.cancelled() => break,
+                    _ = proposals.changed() => {
+                        changed = true;
+                        continue;
+                    }
+                }
+            }
             let now = orders.borrow_and_update().clone();
             fed.follow(
                 &now,
@@ -61,6 +99,7 @@ impl Service {
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 _ = orders.changed() => {}
+                _ = proposals.changed() => changed = true,
                 Some(ended) = fed.tasks.join_next_with_id() => {
                     if let Some(panicked) = fed.ended(ended) {
                         let reason = format!("the worker failed: {panicked}; please report it");
@@ -129,7 +168,9 @@ impl Service {
 
     async fn propose(&self, proposal: &Proposal) -> Result<Option<String>, Fault> {
         let definition = match &proposal.proposed {
-            Proposed::Broken(findings) => return Err(Fault::Stop(findings.clone())),
+            Proposed::Broken(findings) | Proposed::Gone(findings) => {
+                return Err(Fault::Stop(findings.clone()));
+            }
             Proposed::File(definition) => definition,
         };
         let findings = inspect(&self.postgres, definition).await?;
@@ -154,6 +195,13 @@ impl Service {
             }
         }
     }
+}
+
+/// Cancels when the model's file is gone.
+async fn until_gone(mut proposals: watch::Receiver<Proposal>, present: CancellationToken) {
+    let gone = proposals.wait_for(|now| matches!(now.proposed, Proposed::Gone(_)));
+    let _ = present.run_until_cancelled(gone).await;
+    present.cancel();
 }
 
 impl Fed {

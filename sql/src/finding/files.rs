@@ -16,7 +16,8 @@ use crate::finding::place::Place;
 pub struct Files(pub BTreeMap<String, String>);
 
 impl Files {
-    /// Reads every file below `folder` whose name ends in one of `extensions`; the paths begin with `shown`.
+    /// Reads every file below `folder` whose name ends in one of `extensions`; the paths begin with `shown`. What is hidden
+    /// is an editor's or the system's, and left alone.
     ///
     /// # Errors
     /// The first folder or file that cannot be read, or that is not UTF-8, by its path.
@@ -46,6 +47,9 @@ impl Files {
         for entry in fs::read_dir(folder).map_err(named)? {
             let path = entry.map_err(named)?.path();
             let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+            if name.starts_with('.') {
+                continue;
+            }
             let shown = format!("{}/{name}", shown.trim_end_matches('/'));
             if path.is_dir() {
                 findings.extend(self.add(&path, &shown, extensions)?);
@@ -99,6 +103,7 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("a.sql"), b"SELECT 1;\n'\xff'").unwrap();
         fs::write(folder.join("b.sql"), "\u{feff}SELECT 2;").unwrap();
+        fs::write(folder.join(".#b.sql"), "SELECT 3;").unwrap();
         let mut files = Files::default();
         let findings = files.add(&folder, "models", &[".sql"]).unwrap();
         let refused = Files::read(&folder, "models", &[".sql"]);
@@ -110,6 +115,7 @@ mod tests {
         assert_eq!(files.0["models/a.sql"], "");
         assert_eq!(files.0["models/b.sql"], "SELECT 2;");
         assert!(refused.is_err());
+        assert_eq!(files.0.len(), 2, "{files:?}");
     }
 
     #[test]
