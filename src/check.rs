@@ -1,5 +1,6 @@
 //! `vitrina check`: everything that can be refused before a record arrives, and how each rule runs.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -80,7 +81,14 @@ pub(crate) async fn run(arguments: Arguments, config: Config) -> Result<(), Fail
     let refused = findings.iter().any(Finding::is_error);
     let plan = match arguments.offline || away.is_some() {
         true => None,
-        false => plan::plans(&config, &loaded).await.ok(),
+        false => match plan::plans(&config, &loaded).await {
+            Ok(plans) => Some(plans),
+            Err(fault) => {
+                let _ =
+                    writeln!(std::io::stderr(), "what a start would do cannot be told: {fault}");
+                None
+            }
+        },
     };
     let answer = Answer {
         findings,
