@@ -115,7 +115,7 @@ async fn a_success_is_ok_with_one_line_a_model() {
     let bank = Bank::new(&database, 1).await;
     let checked = bank.folder.run(&["check"]);
     let expected = "OK: 2 contracts, 1 model, 0 warnings\n\
-                    models/balance.sql: 2 rules in waves, 0 event by event; writes in parallel\n";
+                    models/balance.sql: 2 rules in waves, 0 event by event; writes in parallel; a start: build, because of models/balance.sql:1 (the model is new), over 0 events\n";
     assert_eq!((checked.status, checked.stdout.as_str()), (Some(0), expected), "{checked:?}");
     // Paths are as seen from where one stands.
     let above = bank.folder.path().parent().unwrap();
