@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use crate::bank::{Bank, MODEL, MOVED, Oracle, WITNESS, moved};
 use crate::support::{Database, Message, PATIENCE, Producer, Vitrina, Writer, eventually, unique};
 
-const ACCOUNTS: u64 = 20;
+pub(crate) const ACCOUNTS: u64 = 20;
 
 /// The model with a column more.
-fn changed() -> String {
+pub(crate) fn changed() -> String {
     MODEL
         .replace("  chain ", "  largest    numeric NOT NULL DEFAULT 0,\n  chain ")
         .replace(
@@ -27,7 +27,7 @@ fn changed() -> String {
 }
 
 /// `count` moves from the sequence number `from` on, round and round the accounts.
-fn moves(writer: &Writer, oracle: &mut Oracle, from: u64, count: u64) -> Vec<Message> {
+pub(crate) fn moves(writer: &Writer, oracle: &mut Oracle, from: u64, count: u64) -> Vec<Message> {
     let message = |number: u64| {
         let (account, seq) = (format!("a{:02}", number % ACCOUNTS), number / ACCOUNTS + 1);
         let cents = (number * 7919 % 10_000) as i64 - 5_000;
@@ -38,23 +38,23 @@ fn moves(writer: &Writer, oracle: &mut Oracle, from: u64, count: u64) -> Vec<Mes
 }
 
 /// Another instance of the folder, on other ports.
-fn beside(bank: &Bank) -> Vitrina {
+pub(crate) fn beside(bank: &Bank) -> Vitrina {
     let mut command = bank.folder.command(&["serve", "--only", "project"]);
     command.env("VITRINA_HTTP__ADMIN_LISTEN", "127.0.0.1:0");
     Vitrina::start(command, bank.folder.listen, bank.folder.admin_listen)
 }
 
 /// The states of the model's generations, by number.
-async fn states(database: &Database) -> Value {
+pub(crate) async fn states(database: &Database) -> Value {
     database.rows("SELECT generation AS g, state FROM vitrina.generation ORDER BY generation").await
 }
 
-async fn until_live(database: &Database, generation: i32) {
+pub(crate) async fn until_live(database: &Database, generation: i32) {
     let live = "SELECT live FROM vitrina.model WHERE model = 'balance'";
     database.eventually(live, &json!([{ "live": generation }])).await;
 }
 
-fn write_model(bank: &Bank, text: &str) {
+pub(crate) fn write_model(bank: &Bank, text: &str) {
     std::fs::write(bank.folder.path().join("models/balance.sql"), text).unwrap();
 }
 

@@ -5,6 +5,7 @@ mod bank;
 mod blame;
 mod check;
 mod command_line;
+mod decisions;
 mod demo;
 mod exactly_once;
 mod faults;

@@ -2,8 +2,16 @@
 
 use std::collections::BTreeSet;
 
-const MODEL: &[&str] =
-    &["max_events", "max_bytes", "linger", "duplicate_window", "timeout", "concurrency"];
+const MODEL: &[&str] = &[
+    "max_events",
+    "max_bytes",
+    "linger",
+    "duplicate_window",
+    "timeout",
+    "concurrency",
+    "swap",
+    "keep_retired",
+];
 const RETRY: &[&str] = &["strategy", "first", "max", "factor", "jitter"];
 
 /// Every section and its keys. `[models.NAME]` has `enabled`, too, and the sections below `[model]`.

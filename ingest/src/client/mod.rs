@@ -1,12 +1,14 @@
 //! How the cluster is reached, and what is asked of it without a group.
 
+mod admin;
 mod cluster;
 mod mock;
 mod properties;
 mod settings;
 mod topic_id;
 
-pub use cluster::{Cluster, TopicEnds, log_ends};
+pub use admin::{compacted_topics, delete_groups};
+pub use cluster::{Cluster, TopicEnds, log_bounds};
 pub use mock::MockBroker;
 pub use properties::{PropertyError, owned_property};
 pub use settings::{BrokerKind, KafkaSettings};
