@@ -6,6 +6,7 @@ mod blame;
 mod changes;
 mod check;
 mod command_line;
+mod decisions;
 mod demo;
 mod exactly_once;
 mod faults;

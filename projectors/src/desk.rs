@@ -9,6 +9,7 @@ use serde::Serialize;
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::{AssertSqlSafe, Executor};
 use vitrina_avro::Registry;
+use vitrina_ingest::KafkaSettings;
 
 use crate::commit::window;
 use crate::generation::Files;
@@ -22,6 +23,9 @@ use crate::parked::replay::QueueToReplay;
 use crate::parked::show::ParkedDetail;
 use crate::parked::workbench::Workbench;
 
+/// Where the file of a model lies; none where there is none.
+pub type FileOf = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// Where operators' decisions are made. Any process with the same settings has one.
 #[derive(Clone)]
 pub struct Desk {
@@ -30,6 +34,10 @@ pub struct Desk {
     pub registry: Arc<Registry>,
     /// What a rebuild takes.
     pub files: Files,
+    /// A model's file, where there is one.
+    pub file: FileOf,
+    /// For what the log still holds, and for the groups of what is dropped.
+    pub kafka: KafkaSettings,
 }
 
 /// What came of a retry.

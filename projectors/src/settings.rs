@@ -24,6 +24,32 @@ pub struct ModelSettings {
     pub retry: Retries,
     pub breaker: BreakerSettings,
     pub parked: ParkedLimits,
+    pub swap: Swap,
+    /// How long a retired generation is kept for a rollback.
+    pub keep_retired: Duration,
+}
+
+/// When a generation that was built goes live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Swap {
+    /// By itself, unless it refuses what the live one applied.
+    #[default]
+    Auto,
+    /// By itself where its rows are those of the live one, too.
+    WhenEqual,
+    /// When an operator says so.
+    ByHand,
+}
+
+impl Swap {
+    /// As it stands in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::WhenEqual => "when_equal",
+            Self::ByHand => "by_hand",
+        }
+    }
 }
 
 impl Default for ModelSettings {
@@ -39,6 +65,8 @@ impl Default for ModelSettings {
             retry: Retries::default(),
             breaker: BreakerSettings::default(),
             parked: ParkedLimits::default(),
+            swap: Swap::default(),
+            keep_retired: Duration::from_secs(24 * 3600),
         }
     }
 }

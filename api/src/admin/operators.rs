@@ -1,6 +1,5 @@
 //! What the admin routes work with, and how the desk's answers are told over HTTP.
 
-use vitrina_ingest::KafkaSettings;
 use vitrina_projectors::{Desk, Refusal};
 
 use super::gate::Access;
@@ -11,8 +10,6 @@ use crate::problem::{Kind, Problem};
 pub struct Operators {
     pub access: Access,
     pub desk: Desk,
-    /// For the ends of topics.
-    pub kafka: KafkaSettings,
 }
 
 impl From<Refusal> for Problem {

@@ -126,5 +126,6 @@ CREATE TABLE "@report" (
     reason     text,
     last_error text,
     partitions jsonb       NOT NULL DEFAULT '[]',  -- as in vitrina.worker
+    per_second float8,                             -- events of the whole generation, of late
     updated_at timestamptz NOT NULL DEFAULT now()
 );

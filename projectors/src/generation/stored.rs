@@ -71,6 +71,24 @@ impl Generation {
     }
 }
 
+/// What a generation runs, from its row in `vitrina.generation`, which outlives its schema.
+///
+/// # Errors
+/// [`Fault::Stop`] where its texts no longer load.
+pub(super) async fn definition(
+    connection: &mut PgConnection,
+    id: &GenerationId,
+) -> Result<Definition, Fault> {
+    let Json(stored): Json<StoredDefinition> = sqlx::query_scalar(
+        "SELECT definition FROM vitrina.generation WHERE model = $1 AND generation = $2",
+    )
+    .bind(&id.model)
+    .bind(id.number)
+    .fetch_one(connection)
+    .await?;
+    Definition::stored(&stored.files, &id.model).map_err(Fault::Stop)
+}
+
 /// What a generation begins as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Beginning {

@@ -12,6 +12,7 @@ use crate::generation::open::lock_model;
 use crate::generation::stable;
 use crate::generation::stored::Generation;
 use crate::names::{GenerationId, quote};
+use crate::settings::Swap;
 
 /// How long the live generation may be held for the other one to pass it.
 const HOLD: Duration = Duration::from_secs(1);
@@ -28,20 +29,34 @@ pub(crate) enum Attempt {
     Over,
 }
 
-/// Whether the generation that is built is about where the live one is. `None`: it is; else what is missing.
+/// Whether the generation that is built is about where the live one is.
 ///
 /// # Errors
 /// Postgres's.
-pub(crate) async fn missing(
+pub(crate) async fn is_near(
     connection: &mut PgConnection,
     live: &GenerationId,
     building: &Generation,
-) -> sqlx::Result<Option<String>> {
-    let behind = behind(connection, live, building).await?;
-    if behind > NEAR {
-        return Ok(Some(format!("{} is {behind} events behind", building.id)));
+) -> sqlx::Result<bool> {
+    Ok(behind(connection, live, building).await? <= NEAR)
+}
+
+/// Who lets a generation go live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// The settings: not where it refuses what the live one applied.
+    Settings(Swap),
+    /// An operator, whatever it refuses.
+    Operator(String),
+}
+
+impl Leave {
+    fn by(&self) -> String {
+        match self {
+            Self::Settings(swap) => format!("swap = {}", swap.name()),
+            Self::Operator(by) => by.clone(),
+        }
     }
-    refused(connection, live, &building.id).await
 }
 
 /// How many events there are from the generation that is built to where it must be: in each partition the live one's
@@ -78,7 +93,10 @@ async fn behind(
 }
 
 /// What the live generation applied and the other one has parked, as a sentence.
-async fn refused(
+///
+/// # Errors
+/// Postgres's.
+pub(crate) async fn refused(
     connection: &mut PgConnection,
     live: &GenerationId,
     building: &GenerationId,
@@ -108,10 +126,10 @@ async fn refused(
 pub(crate) async fn attempt(
     pool: &PgPool,
     building: &Generation,
-    by: &str,
+    leave: &Leave,
 ) -> Result<Attempt, Fault> {
     let mut connection = pool.acquire().await?.detach();
-    let attempted = attempt_on(&mut connection, building, by).await;
+    let attempted = attempt_on(&mut connection, building, leave).await;
     // Whatever is not committed ends with the connection.
     let _ = connection.close().await;
     attempted
@@ -120,7 +138,7 @@ pub(crate) async fn attempt(
 async fn attempt_on(
     connection: &mut PgConnection,
     building: &Generation,
-    by: &str,
+    leave: &Leave,
 ) -> Result<Attempt, Fault> {
     let (to, model) = (&building.id, &building.definition.model);
     lock_model(connection, &to.model).await?;
@@ -142,10 +160,12 @@ async fn attempt_on(
         return Ok(Attempt::NotYet(format!("{to} did not pass {from} within {HOLD:?}")));
     }
     lock_generation(connection, to).await?;
-    if let Some(refused) = refused(connection, &from, to).await? {
+    if let Leave::Settings(_) = leave
+        && let Some(refused) = refused(connection, &from, to).await?
+    {
         return Ok(Attempt::NotYet(refused));
     }
-    move_state(connection, &from, to, by).await?;
+    move_state(connection, &from, to, &leave.by()).await?;
     stable::switch(connection, model, &switch, &from, to).await?;
     connection.execute("COMMIT").await?;
     tracing::info!(model = %to.model, "readers see generation {} now, and generation {} is retired", to.number, from.number);
@@ -191,7 +211,7 @@ async fn move_state(
     by: &str,
 ) -> sqlx::Result<()> {
     let retire = "UPDATE vitrina.generation SET state = 'retired', ended_at = now() WHERE model = $1 AND generation = $2";
-    let swap = "UPDATE vitrina.generation SET state = 'live', swapped_at = now() WHERE model = $1 AND generation = $2";
+    let swap = "UPDATE vitrina.generation SET state = 'live', swapped_at = now(), waits_for = NULL WHERE model = $1 AND generation = $2";
     for (update, id) in [(retire, from), (swap, to)] {
         sqlx::query(update).bind(&id.model).bind(id.number).execute(&mut *connection).await?;
     }

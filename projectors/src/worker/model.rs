@@ -25,6 +25,8 @@ use crate::worker::service::{Proposal, Proposed, Service};
 const HANDOVER: Duration = Duration::from_secs(10);
 /// How soon what could not be swept is tried again.
 const SWEEP: Duration = Duration::from_secs(5);
+/// How often it is looked for what was kept long enough.
+const EXPIRY: Duration = Duration::from_secs(20);
 
 /// The generations of one model that are fed here.
 #[derive(Default)]
@@ -95,7 +97,7 @@ impl Service {
                 model,
                 &shutdown,
             );
-            let swept = self.sweep(model).await;
+            let swept = self.sweep(model, proposal.settings.keep_retired).await;
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 _ = orders.changed() => {}
@@ -108,7 +110,7 @@ impl Service {
                     backoff.wait().await;
                     let _ = self.board.follow_orders(&self.pool, model).await;
                 }
-                () = tokio::time::sleep(SWEEP), if !swept => {}
+                () = tokio::time::sleep(if swept { EXPIRY } else { SWEEP }) => {}
             }
         }
         while fed.tasks.join_next().await.is_some() {}
@@ -183,8 +185,8 @@ impl Service {
     }
 
     /// Whether nothing of the model is left that nobody needs.
-    async fn sweep(&self, model: &str) -> bool {
-        match sweep(&self.pool, model).await {
+    async fn sweep(&self, model: &str, keep_retired: Duration) -> bool {
+        match sweep(&self.pool, model, keep_retired).await {
             Ok(stays) => {
                 stays.iter().for_each(|why| tracing::debug!(model, "{why}"));
                 stays.is_empty()
