@@ -3,6 +3,7 @@
 
 mod bank;
 mod blame;
+mod building;
 mod check;
 mod command_line;
 mod demo;

@@ -17,9 +17,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) fn look_around(
     consumer: &BaseConsumer<Rebalance>,
     subscription: &Subscription,
-) -> Result<(), End> {
+) -> Result<TopicPartitionList, End> {
     let partitions = existing_partitions(consumer, subscription)?;
-    if partitions.count() > 0 { name_resets(consumer, subscription, partitions) } else { Ok(()) }
+    if partitions.count() > 0 {
+        name_resets(consumer, subscription, partitions.clone())?;
+    }
+    Ok(partitions)
 }
 
 /// The partitions of the subscription's topics; topics that do not exist are named and waited for.

@@ -4,11 +4,13 @@
 mod adopt;
 pub mod control;
 mod follow;
+mod furnish;
 mod grants;
 pub(crate) mod inspect;
 pub(crate) mod live;
 pub(crate) mod open;
-mod rebuild;
+pub(crate) mod queue;
+pub(crate) mod rebuild;
 pub(crate) mod role;
 mod stable;
 pub(crate) mod stored;

@@ -127,7 +127,11 @@ async fn live(connection: &mut PgConnection, model: &str) -> sqlx::Result<Option
     Ok(number.map(|number| GenerationId::new(model, number)))
 }
 
-async fn building(
+/// The generation that is being built, or will be.
+///
+/// # Errors
+/// Postgres's.
+pub(crate) async fn building(
     connection: &mut PgConnection,
     model: &str,
 ) -> sqlx::Result<Option<GenerationId>> {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::board::State;
 use crate::fault::Fault;
 use crate::generation::stored::Generation;
 use crate::generation::swap::{self, Attempt};
@@ -38,17 +39,25 @@ impl Service {
 
     async fn step(&self, feeding: &Feeding<'_>, building: &Generation) -> Result<Attempt, Fault> {
         feeding.board.write_beside(&self.pool, &feeding.id).await?;
+        let mut connection = self.pool.acquire().await?;
+        feeding.pace.look(&mut connection).await?;
         let orders = feeding.board.orders(&feeding.role.label(&feeding.id));
         let (live, now) = (orders.borrow().live, orders.borrow().building);
         let Some(live) = live.filter(|_| now == Some(feeding.id.number)) else {
             return Ok(Attempt::Over);
         };
         let live = GenerationId::new(&feeding.id.model, live);
-        let mut connection = self.pool.acquire().await?;
         let missing = swap::missing(&mut connection, &live, building).await?;
         drop(connection);
         match missing {
-            Some(why) => Ok(Attempt::NotYet(why)),
+            Some(why) => {
+                let standing = feeding.board.standings().into_iter().next();
+                let waits = standing.filter(|standing| standing.state == State::Waiting);
+                let because = waits.and_then(|standing| standing.reason);
+                Ok(Attempt::NotYet(
+                    because.map_or(why.clone(), |because| format!("{why}: {because}")),
+                ))
+            }
             None => swap::attempt(&self.pool, building, "swap = auto").await,
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
+use vitrina_ingest::{BrokerKind, delete_group};
 
 use crate::backoff::Backoff;
 use crate::board::{Orders, State};
@@ -18,10 +19,13 @@ use crate::generation::role::Role;
 use crate::generation::sweep::sweep;
 use crate::names::GenerationId;
 use crate::worker::generation::Feeding;
+use crate::worker::pace::Pace;
 use crate::worker::service::{Proposal, Proposed, Service};
 
 /// How long the consumers that built a generation go on after the swap: until those of the model's own group have claimed.
 const HANDOVER: Duration = Duration::from_secs(10);
+/// How long a question to the broker may take.
+const ASK: Duration = Duration::from_secs(5);
 /// How soon what could not be swept is tried again.
 const SWEEP: Duration = Duration::from_secs(5);
 
@@ -48,6 +52,8 @@ impl Service {
         }
         let mut orders = self.board.orders(model);
         let mut fed = Fed::default();
+        // Whether there is no group of a generation that was built.
+        let mut tidy = false;
         let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
         while !shutdown.is_cancelled() {
             let now = orders.borrow_and_update().clone();
@@ -57,7 +63,9 @@ impl Service {
                 model,
                 &shutdown,
             );
+            let builds = now.building.is_some() || fed.builds();
             let swept = self.sweep(model).await;
+            tidy = !builds && (tidy || self.forget_group(model, &shutdown).await);
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 _ = orders.changed() => {}
@@ -69,7 +77,7 @@ impl Service {
                     backoff.wait().await;
                     let _ = self.board.follow_orders(&self.pool, model).await;
                 }
-                () = tokio::time::sleep(SWEEP), if !swept => {}
+                () = tokio::time::sleep(SWEEP), if !swept || !(tidy || builds) => {}
             }
         }
         while fed.tasks.join_next().await.is_some() {}
@@ -86,7 +94,11 @@ impl Service {
             Role::Live => self.board.clone(),
             Role::Building => self.board.beside(&id.model, &role.label(&id)),
         };
-        let feeding = Feeding { id, role, settings: &proposal.settings, board, stop };
+        let settings = match role {
+            Role::Live => proposal.settings.clone(),
+            Role::Building => proposal.settings.building(),
+        };
+        let feeding = Feeding { id, role, settings: &settings, board, stop, pace: Pace::default() };
         match role {
             Role::Live => self.feed(&feeding).await,
             Role::Building => drop(tokio::join!(self.feed(&feeding), self.accompany(&feeding))),
@@ -141,6 +153,24 @@ impl Service {
         open::open(&self.pool, definition, proposal.settings.duplicate_window).await
     }
 
+    /// Deletes the consumer group of generations that are built, as nothing is; whether it is gone. It never decides anything,
+    /// so one that stays does no harm.
+    async fn forget_group(&self, model: &str, shutdown: &CancellationToken) -> bool {
+        if self.broker == BrokerKind::Mock {
+            return true;
+        }
+        let group = Role::Building.group(&self.group_prefix, model);
+        let deleted = shutdown.run_until_cancelled(delete_group(&self.kafka, &group, ASK)).await;
+        match deleted {
+            Some(Ok(gone)) => gone,
+            Some(Err(error)) => {
+                tracing::debug!(group, %error, "the group stays for now");
+                false
+            }
+            None => true,
+        }
+    }
+
     /// Whether nothing of the model is left that nobody needs.
     async fn sweep(&self, model: &str) -> bool {
         match sweep(&self.pool, model).await {
@@ -157,6 +187,11 @@ impl Service {
 }
 
 impl Fed {
+    /// Whether this instance consumes what is built.
+    fn builds(&self) -> bool {
+        self.tokens.keys().any(|(_, role)| *role == Role::Building)
+    }
+
     /// Feeds what is live or being built, and nothing else. Whoever built the generation that has become live goes on until
     /// the model's own group has taken over.
     fn follow<F>(

@@ -11,6 +11,7 @@ use vitrina_ingest::{BrokerKind, KafkaSettings};
 
 use crate::board::{Board, State};
 use crate::definition::Definition;
+use crate::generation::queue;
 use crate::settings::ModelSettings;
 
 /// What all models of an instance share.
@@ -45,6 +46,7 @@ impl Service {
     pub async fn run(self: Arc<Self>, models: Vec<Proposal>, shutdown: CancellationToken) {
         let mut workers = JoinSet::new();
         let mut names = HashMap::new();
+        workers.spawn(queue::keep(self.pool.clone(), shutdown.clone()));
         for proposal in models {
             let name = proposal.model.clone();
             let task = workers.spawn(self.clone().supervise(proposal, shutdown.clone()));
