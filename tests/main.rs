@@ -3,6 +3,7 @@
 
 mod bank;
 mod blame;
+mod building;
 mod changes;
 mod check;
 mod command_line;

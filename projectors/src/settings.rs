@@ -52,6 +52,17 @@ impl Swap {
     }
 }
 
+/// How many times as many events a batch of a generation that is built may hold: it waits for nobody, and no one waits for
+/// its rows. Bytes are the same, for they are memory.
+const BUILDING: usize = 5;
+
+impl ModelSettings {
+    /// Of a generation that is built.
+    pub(crate) fn building(&self) -> Self {
+        Self { max_events: self.max_events.saturating_mul(BUILDING), ..self.clone() }
+    }
+}
+
 impl Default for ModelSettings {
     fn default() -> Self {
         Self {

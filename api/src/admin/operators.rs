@@ -16,7 +16,9 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Unknown(detail) => Self::new(Kind::UnknownName, detail),
-            Refusal::Wrong(detail) => Self::new(Kind::Refused, detail),
+            Refusal::Wrong(detail) | Refusal::Superseded(detail) => {
+                Self::new(Kind::Refused, detail)
+            }
             Refusal::World(detail) => {
                 tracing::warn!(detail, "an operator's request cannot be carried out now");
                 Self::new(Kind::Unavailable, format!("{detail}; ask again when that is over."))

@@ -145,7 +145,11 @@ pub(super) async fn live(
     Ok(number.map(|number| GenerationId::new(model, number)))
 }
 
-pub(super) async fn building(
+/// The generation that is being built, or will be.
+///
+/// # Errors
+/// Postgres's.
+pub(crate) async fn building(
     connection: &mut PgConnection,
     model: &str,
 ) -> sqlx::Result<Option<GenerationId>> {

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::board::State;
 use crate::fault::Fault;
 use crate::generation::progress::{Pace, Progress};
 use crate::generation::readiness::{Readiness, readiness, tell};
@@ -46,7 +47,10 @@ impl Service {
     }
 
     async fn report(&self, feeding: &Feeding<'_>, pace: &mut Pace) -> Result<(), Fault> {
-        let progress = Progress::read(&mut *self.pool.acquire().await?, &feeding.id).await?;
+        let mut connection = self.pool.acquire().await?;
+        let progress = Progress::read(&mut connection, &feeding.id).await?;
+        feeding.pace.look(&mut connection).await?;
+        drop(connection);
         metrics::building(&feeding.id.model, &progress);
         let per_second = pace.of(Instant::now(), progress.done);
         feeding.board.write_beside(&self.pool, &feeding.id, per_second).await?;
@@ -62,7 +66,14 @@ impl Service {
         let live = GenerationId::new(&feeding.id.model, live);
         let world = (&self.pool, &self.postgres);
         match readiness(world, &live, building, feeding.settings.swap).await? {
-            Readiness::NotYet(why) => Ok(Attempt::NotYet(why)),
+            Readiness::NotYet(why) => {
+                let standing = feeding.board.standings().into_iter().next();
+                let waits = standing.filter(|standing| standing.state == State::Waiting);
+                let because = waits.and_then(|standing| standing.reason);
+                Ok(Attempt::NotYet(
+                    because.map_or(why.clone(), |because| format!("{why}: {because}")),
+                ))
+            }
             Readiness::Ready(leave) => swap::attempt(&self.pool, building, &leave).await,
         }
     }
