@@ -28,7 +28,13 @@ pub(crate) fn open(config: &Config) -> Result<Desk, Failure> {
     let registry = Registry::new(&config.registry)
         .map_err(|error| Failure::Usage(format!("registry.url: {error}")))?;
     let pool = session::control_pool(&postgres, CONNECTIONS);
-    Ok(Desk { pool, postgres, registry: Arc::new(registry), files: files(config) })
+    let models = config.models.clone();
+    let file = Arc::new(move |model: &str| {
+        let file = models.join(format!("{model}.sql"));
+        file.exists().then(|| file.display().to_string())
+    });
+    let (files, kafka) = (files(config), config.kafka.clone());
+    Ok(Desk { pool, postgres, registry: Arc::new(registry), files, file, kafka })
 }
 
 /// What the folders of the configuration say of a model at the moment when somebody asks.

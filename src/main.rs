@@ -1,5 +1,6 @@
 //! The one binary: each verb in its own file.
 
+mod building;
 mod changes;
 mod check;
 mod config;
@@ -7,6 +8,7 @@ mod definitions;
 mod demo;
 mod desk;
 mod failure;
+mod generations;
 mod output;
 mod parked;
 mod pause;
@@ -56,23 +58,18 @@ enum Verb {
     Rebuild(rebuild::Arguments),
     /// Gives up what is being built.
     Cancel(rebuild::Cancelled),
-    /// Goes back to the generation before (not built yet).
-    Rollback(Later),
-    /// Drops a retired generation (not built yet).
-    Drop(Later),
+    /// Lets the generation that was built go live as it is.
+    Swap(generations::Model),
+    /// Goes back to the generation before, brought up to date.
+    Rollback(generations::Model),
+    /// Drops a retired generation, or a model whose file is gone.
+    Drop(generations::Dropped),
     /// Lists, shows, retries or discards records that were set aside.
     Parked(parked::Arguments),
     /// Pauses a model on every instance.
     Pause(pause::Arguments),
     /// Lets a model go on that pauses, has stopped, or whose breaker is open.
     Resume(pause::Arguments),
-}
-
-/// Any arguments of a verb that a later version brings.
-#[derive(clap::Args)]
-struct Later {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    _rest: Vec<String>,
 }
 
 fn main() -> ExitCode {
@@ -107,9 +104,9 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Resume(arguments) => pause::resume(arguments, config()?).await,
         Verb::Rebuild(arguments) => rebuild::rebuild(arguments, config()?).await,
         Verb::Cancel(arguments) => rebuild::cancel(arguments, config()?).await,
-        Verb::Rollback(_) | Verb::Drop(_) => {
-            Err(Failure::Usage("this verb is not built yet in this version of Vitrina".into()))
-        }
+        Verb::Swap(arguments) => generations::swap(arguments, config()?).await,
+        Verb::Rollback(arguments) => generations::rollback(arguments, config()?).await,
+        Verb::Drop(arguments) => generations::drop(arguments, config()?).await,
     }
 }
 

@@ -204,7 +204,6 @@ impl Instance {
         let operators = Operators {
             access: Access::new(admin, self.config.admin_token.as_deref()),
             desk: desk.clone(),
-            kafka: self.config.kafka.clone(),
         };
         if let Access::Off = operators.access {
             tracing::info!(

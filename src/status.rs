@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use sqlx::{ConnectOptions as _, Connection as _};
-use vitrina_projectors::{IgnoredName, ModelStatus, PartitionStatus, Sqlstate, Status, session};
+use vitrina_projectors::{
+    GenerationStatus, IgnoredName, ModelStatus, PartitionStatus, Sqlstate, Status, session,
+};
 
+use crate::building::{table_line, words};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::output::{say, say_json};
@@ -87,6 +90,20 @@ fn model_lines(model: &ModelStatus) -> Vec<String> {
     }
     lines.extend(model.ignored.iter().map(ignored_line));
     lines.extend(model.partitions.iter().map(partition_line));
+    let others = model.generations.iter().filter(|generation| generation.state != "live");
+    lines.extend(others.flat_map(|generation| generation_lines(&model.model, generation)));
+    lines
+}
+
+/// A generation beside the live one.
+fn generation_lines(model: &str, generation: &GenerationStatus) -> Vec<String> {
+    let GenerationStatus { generation: number, state, began, because, reason, .. } = generation;
+    let mut lines = vec![format!("  {model}@{number}: {state}, began {began}: {because}")];
+    lines.extend(generation.progress.iter().map(|progress| format!("    {}", words(progress))));
+    lines.extend(reason.iter().map(|reason| format!("    not live yet: {reason}")));
+    let compared = generation.comparison.iter().flatten();
+    lines
+        .extend(compared.map(|table| format!("    {}", table_line(table).replace('\n', "\n    "))));
     lines
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::bank::{Bank, MODEL, MOVED, Oracle, WITNESS, moved};
 use crate::support::{Database, Message, PATIENCE, Producer, Vitrina, Writer, eventually, unique};
 
-const ACCOUNTS: u64 = 20;
+pub(crate) const ACCOUNTS: u64 = 20;
 
 /// The model with a column more.
 pub(crate) fn changed() -> String {

@@ -3,9 +3,11 @@
 
 mod bank;
 mod blame;
+mod building;
 mod changes;
 mod check;
 mod command_line;
+mod decisions;
 mod demo;
 mod exactly_once;
 mod faults;

@@ -7,6 +7,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use vitrina_avro::{Registry, RegistrySettings};
+use vitrina_ingest::KafkaSettings;
 use vitrina_projectors::session;
 use vitrina_projectors::{Desk, Refusal};
 
@@ -91,6 +92,8 @@ async fn a_tombstone_runs_the_rules_that_name_it_and_parks_behind_its_key() {
         postgres: session::options(&database.url).unwrap(),
         registry: Arc::new(Registry::new(&registry).unwrap()),
         files: Arc::new(|model| Err(Refusal::Wrong(model.to_owned()))),
+        file: Arc::new(|_| None),
+        kafka: KafkaSettings::default(),
     };
     assert_eq!(desk.discard(&[id(0)], "too much", "test").await, Ok(1));
     let retried = desk.retry(&[id(1)], "test").await.unwrap();

@@ -66,6 +66,8 @@ pub struct Context {
     pub time: Origin,
     pub correlation_id: Origin,
     pub causation_id: Origin,
+    /// Whether a topic that Kafka compacts still holds all that a model is built from.
+    pub compaction_loses_nothing: bool,
     pub events: BTreeMap<String, Arc<Contract>>,
     /// Its records without a value.
     pub tombstone: Arc<Contract>,

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use rdkafka::Message;
-use rdkafka::message::{BorrowedMessage, Headers as _};
+use rdkafka::message::Headers as _;
 use vitrina_avro::{HeaderPlace, Headers, Record};
 
 use crate::offset::{Epoch, Offset};
@@ -101,7 +101,7 @@ impl Batch {
         self.spans.iter().rposition(|span| span.partition == partition && &*span.topic == topic)
     }
 
-    pub(crate) fn push(&mut self, span: usize, message: &BorrowedMessage<'_>) {
+    pub(crate) fn push(&mut self, span: usize, message: &impl Message) {
         let first = self.headers.len();
         if let Some(headers) = message.headers() {
             for index in 0..headers.count() {

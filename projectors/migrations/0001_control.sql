@@ -36,6 +36,9 @@ CREATE TABLE generation (
     began      timestamptz NOT NULL DEFAULT now(),
     swapped_at timestamptz,                      -- when readers first saw it
     ended_at   timestamptz,                      -- when it was retired, or came to its outcome
+    comparison jsonb,                            -- with the live one, before the swap: src/generation/comparison.rs
+    waits_for  text,                             -- why it was built and is not live yet
+    swap_by    text,                             -- who said that it is to go live, whatever the comparison says
     UNIQUE (model, generation)
 );
 CREATE UNIQUE INDEX generation_live ON generation (model) WHERE state = 'live';
@@ -69,7 +72,8 @@ CREATE TABLE verdict (
     model      text        NOT NULL,
     generation integer     NOT NULL,
     serial     bigint      NOT NULL,
-    verdict    text        NOT NULL,             -- applied, duplicate, ignored, discarded; rebuild, reset, skipped, cancel, swap
+    verdict    text        NOT NULL,             -- applied, duplicate, ignored, discarded; rebuild, reset, skipped, cancel,
+                                                 -- swap, rollback, drop
     parked     bigint,                           -- the id that the record had
     topic      text,
     partition  integer,

@@ -9,18 +9,24 @@ use serde::Serialize;
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::{AssertSqlSafe, Executor};
 use vitrina_avro::Registry;
+use vitrina_ingest::KafkaSettings;
 
 use crate::commit::window;
 use crate::generation::Files;
 use crate::generation::live::{Live, is_live};
+use crate::generation::rebuild::building;
 use crate::metrics;
 use crate::names::{GenerationId, quote};
+use crate::parked::inherit::inherit_discards;
 use crate::parked::list::{self, Parked};
 use crate::parked::queues;
 use crate::parked::refusal::Refusal;
 use crate::parked::replay::QueueToReplay;
 use crate::parked::show::ParkedDetail;
 use crate::parked::workbench::Workbench;
+
+/// Where the file of a model lies; none where there is none.
+pub type FileOf = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// Where operators' decisions are made. Any process with the same settings has one.
 #[derive(Clone)]
@@ -30,6 +36,10 @@ pub struct Desk {
     pub registry: Arc<Registry>,
     /// What a rebuild takes.
     pub files: Files,
+    /// A model's file, where there is one.
+    pub file: FileOf,
+    /// For what the log still holds, and for the groups of what is dropped.
+    pub kafka: KafkaSettings,
 }
 
 /// What came of a retry.
@@ -132,7 +142,12 @@ impl Desk {
                 Ok(replayed) => replayed,
                 Err(refusal) => {
                     workbench.close().await;
-                    return Err(refusal);
+                    return Err(match ids {
+                        Some(ids) if matches!(refusal, Refusal::Superseded(_)) => {
+                            self.superseded(id, ids).await
+                        }
+                        _ => refusal,
+                    });
                 }
             };
             retried.applied += replayed.applied;
@@ -143,6 +158,14 @@ impl Desk {
         metrics::retried(&id.model, retried.applied - before, failed.len() as u64);
         retried.still_parked.extend(list::still_parked(&self.pool, &failed).await?);
         Ok(())
+    }
+
+    /// A swap came before the decision: what the records are called now, where that is known.
+    async fn superseded(&self, id: &GenerationId, ids: &[i64]) -> Refusal {
+        match list::by_ids(&self.pool, ids).await {
+            Err(unknown @ Refusal::Unknown(_)) => unknown,
+            _ => Refusal::superseded(id),
+        }
     }
 
     /// Removes records for good; what waits behind them stays parked until it is retried. How many were removed.
@@ -167,7 +190,7 @@ impl Desk {
             );
             (&mut *transaction).execute(AssertSqlSafe(lock)).await?;
             if !is_live(&mut transaction, id).await? {
-                return Err(Refusal::superseded(id));
+                return Err(self.superseded(id, ids).await);
             }
             let topics: Vec<String> = sqlx::query_scalar(
                 r#"WITH gone AS (DELETE FROM "@parked" WHERE id = ANY($1) RETURNING *), audit AS (
@@ -192,6 +215,11 @@ impl Desk {
                 ));
             }
             queues::raise_versions(&mut transaction, &topics).await?;
+            if let Some(building) = building(&mut transaction, &id.model).await? {
+                let lock = format!("SELECT pg_advisory_xact_lock({})", building.lock_key());
+                (&mut *transaction).execute(AssertSqlSafe(lock)).await?;
+                inherit_discards(&mut transaction, id, &building).await?;
+            }
             window::forget_kept(&mut transaction).await?;
         }
         transaction.commit().await?;

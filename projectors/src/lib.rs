@@ -30,20 +30,22 @@ pub use board::{
     Status,
 };
 pub use definition::{Definition, Definitions, Roots};
-pub use desk::{Desk, Resumed, Retried};
+pub use desk::{Desk, FileOf, Resumed, Retried};
 pub use error_type::{ErrorType, Severity};
 pub use fault::{Blame, Fault, Trouble};
+pub use generation::comparison::{Difference, TableComparison};
 pub use generation::control;
 pub use generation::inspect::inspect;
 pub use generation::live::Live;
 pub use generation::plan::{Because, Does, Plan};
-pub use generation::{Files, Rebuilt};
+pub use generation::progress::{PartitionProgress, Progress};
+pub use generation::{Files, Rebuild, Rebuilt};
 pub use names::quote;
 pub use parked::refusal::Refusal;
 pub use proof::store::OneWriter;
 pub use rules::{parallel, waves};
 pub use settings::{
-    BreakerSettings, ModelSettings, ParkedLimits, Policy, Retries, Rewind, Strategy,
+    BreakerSettings, ModelSettings, ParkedLimits, Policy, Retries, Rewind, Strategy, Swap,
 };
 pub use sqlstate::Sqlstate;
 pub use worker::service::{Proposal, Proposed, Service};

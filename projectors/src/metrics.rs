@@ -6,6 +6,7 @@ use metrics::{
 };
 
 use crate::error_type::ErrorType;
+use crate::generation::progress::Progress;
 use crate::rules::run::Written;
 
 const EVENTS: &str = "vitrina_events_total";
@@ -29,6 +30,9 @@ const HISTORY: &str = "vitrina_history_begins_timestamp_seconds";
 const BREAKER_STATE: &str = "vitrina_breaker_state";
 const BREAKER_TRIPS: &str = "vitrina_breaker_trips_total";
 const ONE_WRITER: &str = "vitrina_model_one_writer";
+const BUILDING_DONE: &str = "vitrina_building_done_events";
+const BUILDING_TOTAL: &str = "vitrina_building_total_events";
+const BUILDING_PER_SECOND: &str = "vitrina_building_events_per_second";
 const EVENT_BY_EVENT: &str = "vitrina_rule_event_by_event";
 
 /// What Vitrina works with, and cannot work without.
@@ -123,6 +127,23 @@ fn describe_trouble() {
     describe_counter!(DISCARDED, "Parked records discarded by an operator");
     describe_gauge!(BREAKER_STATE, "0: closed, 1: half open, 2: open");
     describe_counter!(BREAKER_TRIPS, "How often the breaker has opened");
+    describe_gauge!(
+        BUILDING_DONE,
+        "Events that the generation which is built has done; 0: none is"
+    );
+    describe_gauge!(BUILDING_TOTAL, "Events that the generation which is built has in all");
+    describe_gauge!(
+        BUILDING_PER_SECOND,
+        "Events a second that it does, of late, over all instances"
+    );
+}
+
+/// How far the generation that is built has come, over all instances; nothing is where none is.
+pub(crate) fn building(model: &str, progress: &Progress) {
+    let set = |name, value: f64| gauge!(name, "model" => model.to_owned()).set(value);
+    set(BUILDING_DONE, progress.done as f64);
+    set(BUILDING_TOTAL, progress.total as f64);
+    set(BUILDING_PER_SECOND, progress.per_second.unwrap_or(0.0));
 }
 
 pub(crate) fn committed(

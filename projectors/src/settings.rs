@@ -24,6 +24,43 @@ pub struct ModelSettings {
     pub retry: Retries,
     pub breaker: BreakerSettings,
     pub parked: ParkedLimits,
+    pub swap: Swap,
+    /// How long a retired generation is kept for a rollback.
+    pub keep_retired: Duration,
+}
+
+/// When a generation that was built goes live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Swap {
+    /// By itself, unless it refuses what the live one applied.
+    #[default]
+    Auto,
+    /// By itself where its rows are those of the live one, too.
+    WhenEqual,
+    /// When an operator says so.
+    ByHand,
+}
+
+impl Swap {
+    /// As it stands in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::WhenEqual => "when_equal",
+            Self::ByHand => "by_hand",
+        }
+    }
+}
+
+/// How many times as many events a batch of a generation that is built may hold: it waits for nobody, and no one waits for
+/// its rows. Bytes are the same, for they are memory.
+const BUILDING: usize = 5;
+
+impl ModelSettings {
+    /// Of a generation that is built.
+    pub(crate) fn building(&self) -> Self {
+        Self { max_events: self.max_events.saturating_mul(BUILDING), ..self.clone() }
+    }
 }
 
 impl Default for ModelSettings {
@@ -39,6 +76,8 @@ impl Default for ModelSettings {
             retry: Retries::default(),
             breaker: BreakerSettings::default(),
             parked: ParkedLimits::default(),
+            swap: Swap::default(),
+            keep_retired: Duration::from_secs(24 * 3600),
         }
     }
 }

@@ -7,6 +7,7 @@ mod cut;
 mod draft;
 mod explain;
 mod facts;
+mod indexes;
 mod keys;
 mod merge;
 mod names;

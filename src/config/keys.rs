@@ -2,8 +2,17 @@
 
 use std::collections::BTreeSet;
 
-const MODEL: &[&str] =
-    &["max_events", "max_bytes", "linger", "duplicate_window", "timeout", "concurrency", "reset"];
+const MODEL: &[&str] = &[
+    "max_events",
+    "max_bytes",
+    "linger",
+    "duplicate_window",
+    "timeout",
+    "concurrency",
+    "swap",
+    "keep_retired",
+    "reset",
+];
 const RETRY: &[&str] = &["strategy", "first", "max", "factor", "jitter"];
 
 /// Every section and its keys. `[models.NAME]` has `enabled`, too, and the sections below `[model]`.

@@ -36,6 +36,10 @@ pub(super) fn read(source: &mut Source, section: &str, defaults: &ModelSettings)
                 .unwrap_or(defaults.parked.max_per_key),
             max: source.get(&key("parked.max"), value::positive).unwrap_or(defaults.parked.max),
         },
+        swap: source.get(&key("swap"), value::swap).unwrap_or(defaults.swap),
+        keep_retired: source
+            .get(&key("keep_retired"), value::duration)
+            .unwrap_or(defaults.keep_retired),
     }
 }
 

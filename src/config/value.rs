@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use vitrina_projectors::{Rewind, Strategy};
+use vitrina_projectors::{Rewind, Strategy, Swap};
 
 type Read<T> = Result<T, &'static str>;
 
@@ -32,6 +32,12 @@ pub(super) fn strategy(value: &str) -> Read<Strategy> {
         "exponential" => Ok(Strategy::Exponential),
         _ => Err("none, fixed, linear or exponential"),
     }
+}
+
+pub(super) fn swap(value: &str) -> Read<Swap> {
+    let all = [Swap::Auto, Swap::WhenEqual, Swap::ByHand];
+    let named = all.into_iter().find(|swap| swap.name() == value);
+    named.ok_or("auto, when_equal or by_hand")
 }
 
 pub(super) fn factor(value: &str) -> Read<f64> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::extract::{OriginalUri, State};
 use axum::{Extension, Json};
 use serde_json::{Value, json};
-use vitrina_projectors::{Rebuilt, Resumed, Status};
+use vitrina_projectors::{Rebuild, Rebuilt, Resumed, Status};
 
 use super::gate::By;
 use super::operators::Operators;
@@ -23,7 +23,7 @@ pub(super) async fn models(
     Parameters::parse(uri.query())?.only("the models' address", &[])?;
     let asked = tokio::time::timeout(PATIENCE, async {
         let mut connection = operators.desk.pool.acquire().await?;
-        Status::read(&mut connection, &operators.kafka).await
+        Status::read(&mut connection, &operators.desk.kafka).await
     });
     let away = |why: String| {
         tracing::warn!(why, "the models' states cannot be read");
@@ -66,17 +66,65 @@ pub(super) async fn rebuild(
     OriginalUri(uri): OriginalUri,
 ) -> Result<Json<Rebuilt>, Problem> {
     let parameters = Parameters::parse(uri.query())?;
-    parameters.only("the address of rebuilds", &["as_live"])?;
-    let as_live = match parameters.get("as_live") {
-        None | Some("false") => false,
-        Some("true") => true,
-        Some(other) => {
-            let detail = format!("`as_live` is `{other}`: write true or false.");
-            return Err(Problem::of(Kind::BadValue, "as_live", detail, ["true", "false"]));
-        }
+    parameters.only("the address of rebuilds", &["as_live", "allow_shorter_history"])?;
+    let how = Rebuild {
+        as_live: flag(&parameters, "as_live")?,
+        allow_shorter_history: flag(&parameters, "allow_shorter_history")?,
     };
     let model = path::segments(&uri)?.into_iter().nth(1).unwrap_or_default();
-    Ok(Json(operators.desk.rebuild(&model, as_live, by).await?))
+    Ok(Json(operators.desk.rebuild(&model, how, by).await?))
+}
+
+fn flag(parameters: &Parameters, name: &str) -> Result<bool, Problem> {
+    match parameters.get(name) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => {
+            let detail = format!("`{name}` is `{other}`: write true or false.");
+            Err(Problem::of(Kind::BadValue, name, detail, ["true", "false"]))
+        }
+    }
+}
+
+pub(super) async fn swap(
+    State(operators): State<Operators>,
+    Extension(By(by)): Extension<By>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Json<Value>, Problem> {
+    let model = model(&uri)?;
+    let generation = operators.desk.swap(&model, by).await?;
+    Ok(Json(json!({ "model": model, "generation": generation })))
+}
+
+pub(super) async fn rollback(
+    State(operators): State<Operators>,
+    Extension(By(by)): Extension<By>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Json<Value>, Problem> {
+    let model = model(&uri)?;
+    let generation = operators.desk.rollback(&model, by).await?;
+    Ok(Json(json!({ "model": model, "generation": generation })))
+}
+
+/// With `generation=N` that one, else the model with all its data.
+pub(super) async fn drop(
+    State(operators): State<Operators>,
+    Extension(By(by)): Extension<By>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Json<Value>, Problem> {
+    let parameters = Parameters::parse(uri.query())?;
+    parameters.only("the address of drops", &["generation", "yes"])?;
+    let model = path::segments(&uri)?.into_iter().nth(1).unwrap_or_default();
+    let Some(generation) = parameters.get("generation") else {
+        operators.desk.drop_model(&model, flag(&parameters, "yes")?, by).await?;
+        return Ok(Json(json!({ "model": model, "dropped": true })));
+    };
+    let generation: i32 = generation.parse().map_err(|_| {
+        let detail = format!("`generation` is `{generation}`: write a number.");
+        Problem::of(Kind::BadValue, "generation", detail, ["2"])
+    })?;
+    operators.desk.drop_generation(&model, generation, by).await?;
+    Ok(Json(json!({ "model": model, "generation": generation, "dropped": true })))
 }
 
 pub(super) async fn cancel(

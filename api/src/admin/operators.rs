@@ -1,6 +1,5 @@
 //! What the admin routes work with, and how the desk's answers are told over HTTP.
 
-use vitrina_ingest::KafkaSettings;
 use vitrina_projectors::{Desk, Refusal};
 
 use super::gate::Access;
@@ -11,15 +10,15 @@ use crate::problem::{Kind, Problem};
 pub struct Operators {
     pub access: Access,
     pub desk: Desk,
-    /// For the ends of topics.
-    pub kafka: KafkaSettings,
 }
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Unknown(detail) => Self::new(Kind::UnknownName, detail),
-            Refusal::Wrong(detail) => Self::new(Kind::Refused, detail),
+            Refusal::Wrong(detail) | Refusal::Superseded(detail) => {
+                Self::new(Kind::Refused, detail)
+            }
             Refusal::World(detail) => {
                 tracing::warn!(detail, "an operator's request cannot be carried out now");
                 Self::new(Kind::Unavailable, format!("{detail}; ask again when that is over."))

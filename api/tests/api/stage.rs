@@ -70,9 +70,10 @@ pub(crate) fn operators(url: &str, access: Access) -> Operators {
         postgres,
         registry: Arc::new(Registry::new(&registry).unwrap()),
         files: Arc::new(|model| Err(Refusal::Wrong(format!("{model}.sql does not exist here")))),
+        file: Arc::new(|_| None),
+        kafka: KafkaSettings { brokers: "127.0.0.1:1".to_owned(), properties: BTreeMap::new() },
     };
-    let kafka = KafkaSettings { brokers: "127.0.0.1:1".to_owned(), properties: BTreeMap::new() };
-    Operators { access, desk, kafka }
+    Operators { access, desk }
 }
 
 /// An answer, read to its end.

@@ -10,13 +10,23 @@ use crate::contract::{Context, Contract, Origin, Version};
 use crate::hint::hint;
 use crate::value::column::{Column, ColumnType};
 
-const KEYS: [&str; 6] = ["topic", "key", "event_id", "time", "correlation_id", "causation_id"];
+const KEYS: [&str; 7] = [
+    "topic",
+    "key",
+    "event_id",
+    "time",
+    "correlation_id",
+    "causation_id",
+    "compaction_loses_nothing",
+];
+/// Its place among them: the only one that is no text.
+const COMPACTION: usize = 6;
 
 /// What the file says, and where it says it.
 pub(crate) struct ContextFile {
     pub(crate) path: String,
     /// One for each of [`KEYS`]; the beginning where the key is left out.
-    places: [Place; 6],
+    places: [Place; 7],
 }
 
 /// Reads the file; the context has no events yet.
@@ -26,8 +36,9 @@ pub(crate) fn read(
     text: &str,
     findings: &mut Vec<Finding>,
 ) -> Option<(Context, ContextFile)> {
-    let mut values: [Option<String>; 6] = Default::default();
-    let mut file = ContextFile { path: path.to_owned(), places: [Place::START; 6] };
+    let mut values: [Option<String>; 7] = Default::default();
+    let mut file = ContextFile { path: path.to_owned(), places: [Place::START; 7] };
+    let mut compaction_loses_nothing = false;
     let table = DeTable::parse(text).map_err(|error| {
         let at = Place::of(text, error.span().map_or(0, |span| span.start));
         findings.push(Finding::error(
@@ -51,6 +62,18 @@ pub(crate) fn read(
             continue;
         };
         file.places[place] = at;
+        if place == COMPACTION {
+            match value.get_ref().as_bool() {
+                Some(value) => compaction_loses_nothing = value,
+                None => findings.push(Finding::error(
+                    path,
+                    at,
+                    "`compaction_loses_nothing` is neither true nor false",
+                    "write true where a key's last event is enough to rebuild from, else leave it out",
+                )),
+            }
+            continue;
+        }
         match value.get_ref().as_str().filter(|text| !matches!(text.trim(), "" | "header:")) {
             Some(text) => values[place] = Some(text.to_owned()),
             None => {
@@ -88,7 +111,7 @@ pub(crate) fn read(
     let topic =
         required(0, "write the topic of the context's events, as topic = \"orders.events\"");
     let key = required(1, "write the field that is the record's key, as key = \"order_id\"");
-    let [_, _, event_id, time, correlation_id, causation_id] =
+    let [_, _, event_id, time, correlation_id, causation_id, _] =
         values.map(|value| value.map_or(Origin::Default, origin));
     let topic = topic.filter(|topic| check_topic(topic, &file, findings))?;
     let context = Context {
@@ -99,6 +122,7 @@ pub(crate) fn read(
         time,
         correlation_id,
         causation_id,
+        compaction_loses_nothing,
         events: Default::default(),
         tombstone: Arc::new(Contract::tombstone(name)),
     };

@@ -44,22 +44,22 @@ impl Cluster {
     }
 }
 
-/// The end of each partition's log; none where Kafka does not answer for all of `topics` within `timeout`.
-pub async fn log_ends(
+/// Start and end of each partition's log; none where Kafka does not answer for all of `topics` within `timeout`.
+pub async fn log_bounds(
     settings: &KafkaSettings,
     topics: BTreeSet<String>,
     timeout: Duration,
-) -> Option<BTreeMap<(String, i32), i64>> {
+) -> Option<BTreeMap<(String, i32), (i64, i64)>> {
     let settings = settings.clone();
     let asked = tokio::task::spawn_blocking(move || {
         let cluster = Cluster::new(&settings).ok()?;
-        let mut ends = BTreeMap::new();
+        let mut bounds = BTreeMap::new();
         for topic in topics {
-            for (partition, _, end) in cluster.ends(&topic, timeout).ok()? {
-                ends.insert((topic.clone(), partition), end);
+            for (partition, start, end) in cluster.ends(&topic, timeout).ok()? {
+                bounds.insert((topic.clone(), partition), (start, end));
             }
         }
-        Some(ends)
+        Some(bounds)
     });
     tokio::time::timeout(timeout, asked).await.ok()?.ok()?
 }

@@ -1,5 +1,6 @@
 //! How the cluster is reached, and what is asked of it without a group.
 
+mod admin;
 mod cluster;
 mod metadata;
 mod mock;
@@ -7,7 +8,8 @@ mod properties;
 mod settings;
 mod topic_id;
 
-pub use cluster::{Cluster, TopicEnds, log_ends};
+pub use admin::{compacted_topics, delete_groups};
+pub use cluster::{Cluster, TopicEnds, log_bounds};
 pub(crate) use metadata::tagged;
 pub use mock::MockBroker;
 pub use properties::{PropertyError, owned_property};

@@ -23,10 +23,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) fn look_around(
     consumer: &BaseConsumer<Rebalance>,
     subscription: &Subscription,
-) -> Result<(), End> {
+) -> Result<TopicPartitionList, End> {
     let partitions = existing_partitions(consumer, subscription)?;
-    let offsets = group_offsets(consumer, partitions)?;
-    Ok(consumer.context().judge(&offsets)?)
+    let offsets = group_offsets(consumer, partitions.clone())?;
+    consumer.context().judge(&offsets)?;
+    Ok(partitions)
 }
 
 /// The partitions of the subscription's topics; topics that do not exist are named and waited for.

@@ -10,6 +10,7 @@ mod ownership;
 mod poll;
 mod rebalance;
 mod subscription;
+mod timeline;
 mod watchdog;
 
 use std::sync::{Arc, mpsc};

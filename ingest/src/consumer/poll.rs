@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::BorrowedMessage;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Message, Offset as KafkaOffset};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::TrySendError;
@@ -20,6 +19,7 @@ use super::mirror::Mirror;
 use super::ownership::Ownership;
 use super::rebalance::Rebalance;
 use super::subscription::Subscription;
+use super::timeline::Timeline;
 use super::watchdog::Watchdog;
 use crate::batch::{Batch, Span};
 use crate::loss::LogLoss;
@@ -32,6 +32,10 @@ const BROKER_TIMEOUT: Duration = Duration::from_secs(2);
 const TICK: Duration = Duration::from_millis(50);
 /// How soon it is looked whether the taker of a batch has become free.
 const TAKER_BUSY: Duration = Duration::from_millis(1);
+/// How often the queues of a timeline are looked at when they were empty.
+const STEP: Duration = Duration::from_millis(5);
+/// Records that are taken from a timeline between two polls.
+const STRIDE: usize = 256;
 /// How long the taker of batches may be behind before the partitions are paused.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often, at most, the mirror is committed and an idle position moved.
@@ -47,7 +51,9 @@ pub(super) enum Command {
 }
 
 pub(super) struct Poll {
-    consumer: BaseConsumer<Rebalance>,
+    /// Where partitions are read in time order. Its queues must be gone before the consumer is.
+    timeline: Option<Timeline>,
+    consumer: Arc<BaseConsumer<Rebalance>>,
     subscription: Subscription,
     lanes: Vec<Lane>,
     lines: Lines,
@@ -76,9 +82,15 @@ impl Poll {
         let context = Rebalance::new(positions, ownership, &subscription);
         let consumer = BaseConsumer::from_config_and_context(&subscription.consumer(), context)
             .map_err(|error| End::Stop(format!("kafka.properties: {error}")))?;
+        let consumer = Arc::new(consumer);
+        let partitions = joining::look_around(&consumer, &subscription)?;
+        let keys = partitions.elements();
+        let keys = keys.iter().map(|one| (Arc::from(one.topic()), one.partition()));
+        let timeline = subscription.in_time_order.then(|| Timeline::new(&consumer, keys));
         let now = Instant::now();
         let poll = Self {
             consumer,
+            timeline,
             subscription,
             lanes: out.into_iter().map(Lane::new).collect(),
             lines: Lines::default(),
@@ -92,7 +104,6 @@ impl Poll {
             watchdog: Watchdog::new(),
             identified: None,
         };
-        joining::look_around(&poll.consumer, &poll.subscription)?;
         let topics: Vec<&str> = poll.subscription.topics.iter().map(String::as_str).collect();
         poll.consumer.subscribe(&topics)?;
         Ok(poll)
@@ -154,8 +165,11 @@ impl Poll {
     fn poll_once(&mut self) -> Result<(), End> {
         let filling = !self.paused && self.lanes.iter().any(|lane| lane.opened.is_some());
         let wait = match filling {
+            _ if self.timeline.is_some() && !self.drained => Duration::ZERO,
             true if self.lanes.iter().any(Lane::is_waited_for) => Duration::ZERO,
             true => TAKER_BUSY,
+            // A poll is not woken by what the timeline's queues get.
+            false if self.timeline.is_some() => STEP,
             false => TICK,
         };
         // A full batch polls on for rebalances only while nothing can be delivered.
@@ -169,6 +183,13 @@ impl Poll {
         self.drained = polled.is_none();
         let polled = match polled {
             Some(Ok(message)) => {
+                // What the timeline holds of the same partition came before it.
+                let timeline = self.timeline.as_mut();
+                let before =
+                    timeline.and_then(|line| line.take(message.topic(), message.partition()));
+                if let Some(before) = before {
+                    self.take(&mut lanes, &mut lines, &before);
+                }
                 self.take(&mut lanes, &mut lines, &message);
                 self.watchdog.moved();
                 Ok(())
@@ -177,11 +198,44 @@ impl Poll {
             None => Ok(()),
         };
         (self.lanes, self.lines) = (lanes, lines);
-        polled
+        polled?;
+        self.follow_timeline()
+    }
+
+    fn follow_timeline(&mut self) -> Result<(), End> {
+        if self.paused {
+            return Ok(());
+        }
+        let Some(mut timeline) = self.timeline.take() else { return Ok(()) };
+        let (mut lanes, mut lines) =
+            (std::mem::take(&mut self.lanes), std::mem::take(&mut self.lines));
+        let read = self.read_in_order(&mut timeline, &mut lanes, &mut lines);
+        (self.lanes, self.lines, self.timeline) = (lanes, lines, Some(timeline));
+        read.or_else(|error| self.judge(&error))
+    }
+
+    /// Takes what comes next in time, until a batch is full, or something is waited for, or others are to be polled.
+    fn read_in_order(
+        &mut self,
+        timeline: &mut Timeline,
+        lanes: &mut [Lane],
+        lines: &mut Lines,
+    ) -> KafkaResult<()> {
+        timeline.look(&self.consumer.context().ownership.claims())?;
+        for _ in 0..STRIDE {
+            let Some(record) = timeline.earliest()? else { break };
+            self.take(lanes, lines, &record);
+            self.drained = false;
+            self.watchdog.moved();
+            if lanes.iter().any(|lane| self.is_full(lane)) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Appends the record under its partition's claim, where anybody here owns it.
-    fn take(&self, lanes: &mut [Lane], lines: &mut Lines, message: &BorrowedMessage<'_>) {
+    fn take(&self, lanes: &mut [Lane], lines: &mut Lines, message: &impl Message) {
         let (topic, partition) = (message.topic(), message.partition());
         let changes = self.consumer.context().changes();
         // Until a rebalance, an open span tells lane and claim: no lock is taken, and no name allocated, for each record.
@@ -363,14 +417,18 @@ impl Poll {
         if blocked.elapsed() >= PATIENCE { self.pause() } else { Ok(()) }
     }
 
-    /// Pauses everything that is assigned, again and again, because a new assignment arrives resumed.
+    /// Pauses everything that is assigned, again and again, because a new assignment arrives resumed. The queues of a timeline
+    /// are bounded, so there nothing has to be thrown away.
     fn pause(&mut self) -> Result<(), End> {
         self.paused = true;
+        if self.timeline.is_some() {
+            return Ok(());
+        }
         Ok(self.consumer.pause(&self.consumer.assignment()?)?)
     }
 
     fn resume(&mut self) -> Result<(), End> {
-        if std::mem::take(&mut self.paused) {
+        if std::mem::take(&mut self.paused) && self.timeline.is_none() {
             self.consumer.resume(&self.consumer.assignment()?)?;
         }
         Ok(())
@@ -404,7 +462,8 @@ impl Poll {
             let ownership = &self.consumer.context().ownership;
             let Some(claim) = ownership.claim_of(&key) else { continue };
             let lane = self.lines.lane(&key, self.lanes.len(), |other| ownership.owns(other));
-            if !idle[lane] || position <= claim.next_offset {
+            let held = self.timeline.as_ref().is_some_and(|line| line.holds(&key));
+            if held || !idle[lane] || position <= claim.next_offset {
                 continue;
             }
             let (epoch, from) = (claim.epoch, claim.next_offset);

@@ -22,6 +22,8 @@ pub struct Subscription {
     pub max_bytes: usize,
     /// … or this long after its first record; at once where nothing is being written and no more has come.
     pub linger: Duration,
+    /// Partitions are read in the order of their records' timestamps, as well as can be, where the whole log is to be read.
+    pub in_time_order: bool,
     /// Takers of batches, each with partitions of its own; at least 1.
     pub lanes: usize,
 }
@@ -31,7 +33,8 @@ impl Subscription {
     pub(super) fn consumer(&self) -> ClientConfig {
         let mut defaults = vec![
             ("check.crcs", "true"),
-            ("queued.max.messages.kbytes", "8192"),
+            // Of all partitions in one queue, or of each in its own.
+            ("queued.max.messages.kbytes", if self.in_time_order { "1024" } else { "8192" }),
             ("fetch.queue.backoff.ms", "10"),
             ("topic.metadata.refresh.interval.ms", "10000"),
         ];

@@ -1,10 +1,12 @@
 //! What this instance says of its models. The board is the only place where a state changes.
 
+mod generations;
 mod recent;
 mod report;
 mod status;
 
-pub use status::{GenerationStatus, IgnoredName, ModelStatus, PartitionStatus, Status};
+pub use generations::GenerationStatus;
+pub use status::{IgnoredName, ModelStatus, PartitionStatus, Status};
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

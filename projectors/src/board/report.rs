@@ -88,7 +88,8 @@ impl Board {
             "INSERT INTO vitrina.worker
                  (model, generation, instance, state, reason, last_error, partitions, lag_ms,
                   recent_events, recent_errors, fed, last_error_at, resumed, unknown_since, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, to_timestamp($12), $13, to_timestamp($14), now())
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, to_timestamp($12), $13, to_timestamp($14), now()
+             WHERE $11 OR EXISTS (SELECT FROM vitrina.model WHERE model = $1)
              ON CONFLICT (model, instance) DO UPDATE SET
                  generation = EXCLUDED.generation, fed = EXCLUDED.fed, state = EXCLUDED.state, reason = EXCLUDED.reason,
                  last_error = EXCLUDED.last_error, partitions = EXCLUDED.partitions, lag_ms = EXCLUDED.lag_ms,
@@ -116,13 +117,19 @@ impl Board {
     }
 
     /// Writes what this board says of a generation that is built into the generation's schema.
-    pub(crate) async fn write_beside(&self, pool: &PgPool, id: &GenerationId) -> sqlx::Result<()> {
+    pub(crate) async fn write_beside(
+        &self,
+        pool: &PgPool,
+        id: &GenerationId,
+        per_second: Option<f64>,
+    ) -> sqlx::Result<()> {
         let write = format!(
-            r#"INSERT INTO {}."@report" (instance, state, reason, last_error, partitions, updated_at)
-               VALUES ($1, $2, $3, $4, $5, now())
+            r#"INSERT INTO {}."@report" (instance, state, reason, last_error, partitions, per_second, updated_at)
+               VALUES ($1, $2, $3, $4, $5, $6, now())
                ON CONFLICT (instance) DO UPDATE SET
                    state = EXCLUDED.state, reason = EXCLUDED.reason, last_error = EXCLUDED.last_error,
-                   partitions = EXCLUDED.partitions, updated_at = EXCLUDED.updated_at"#,
+                   partitions = EXCLUDED.partitions, per_second = EXCLUDED.per_second,
+                   updated_at = EXCLUDED.updated_at"#,
             quote(&id.schema())
         );
         for report in self.reports() {
@@ -132,6 +139,7 @@ impl Board {
                 .bind(report.reason)
                 .bind(report.last_error.map(|(error, _)| error))
                 .bind(sqlx::types::Json(report.partitions))
+                .bind(per_second)
                 .execute(pool)
                 .await?;
         }

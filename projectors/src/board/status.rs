@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use serde::Serialize;
 use sqlx::PgConnection;
-use vitrina_ingest::{KafkaSettings, log_ends};
+use vitrina_ingest::{KafkaSettings, log_bounds};
 
+use crate::board::generations::GenerationStatus;
 use crate::generation::live::{Live, over_live};
 use crate::parked;
 use crate::proof::store::{OneWriter, one_writers};
 
 const KAFKA_TIMEOUT: Duration = Duration::from_secs(5);
 /// An instance that has not written its state for so long is gone.
-const FRESH: &str = "10 seconds";
+pub(super) const FRESH: &str = "10 seconds";
 
 /// The answer of `vitrina status --json` and of `GET /admin/v1/models`.
 #[derive(Debug, Default, Serialize)]
@@ -74,16 +75,6 @@ pub struct Skipped {
 }
 
 #[derive(Debug, Serialize)]
-pub struct GenerationStatus {
-    pub generation: i32,
-    /// `queued`, `building`, `live` or `retired`.
-    pub state: String,
-    /// RFC 3339.
-    pub began: String,
-    pub because: String,
-}
-
-#[derive(Debug, Serialize)]
 pub struct PartitionStatus {
     pub topic: String,
     pub partition: i32,
@@ -124,21 +115,6 @@ struct PositionRow {
     /// RFC 3339.
     first_time: Option<String>,
 }
-
-#[derive(sqlx::FromRow)]
-struct GenerationRow {
-    model: String,
-    generation: i32,
-    state: String,
-    began: String,
-    because: String,
-}
-
-const GENERATIONS: &str = r#"
-    SELECT model, generation, state, because,
-        to_char(began AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS began
-    FROM vitrina.generation WHERE state IN ('queued', 'building', 'live', 'retired')
-    ORDER BY generation DESC"#;
 
 const SKIPPED: &str = r#"
     SELECT v.model, v.topic, v.partition, v."offset" AS "from", v.until_offset AS "to",
@@ -216,25 +192,13 @@ fn first(position: &PositionRow) -> Option<String> {
     })
 }
 
-impl From<&GenerationRow> for GenerationStatus {
-    fn from(row: &GenerationRow) -> Self {
-        let GenerationRow { generation, state, began, because, .. } = row;
-        Self {
-            generation: *generation,
-            state: state.clone(),
-            began: began.clone(),
-            because: because.clone(),
-        }
-    }
-}
-
 impl Status {
     /// # Errors
     /// Postgres's. Kafka may be away: then the ends are not known.
     pub async fn read(connection: &mut PgConnection, kafka: &KafkaSettings) -> sqlx::Result<Self> {
         let rows = Rows::read(connection).await?;
         let topics = rows.positions.iter().map(|position| position.topic.clone()).collect();
-        let ends = log_ends(kafka, topics, KAFKA_TIMEOUT).await.unwrap_or_default();
+        let ends = log_bounds(kafka, topics, KAFKA_TIMEOUT).await.unwrap_or_default();
         Ok(Self { models: rows.models.iter().map(|model| status(model, &rows, &ends)).collect() })
     }
 }
@@ -246,14 +210,14 @@ struct Rows {
     parked: BTreeMap<String, i64>,
     one_writers: Vec<OneWriter>,
     skipped: Vec<Skipped>,
-    generations: Vec<GenerationRow>,
     ignored: Vec<IgnoredName>,
+    generations: Vec<(String, GenerationStatus)>,
 }
 
 impl Rows {
     async fn read(connection: &mut PgConnection) -> sqlx::Result<Self> {
         let models = sqlx::query_as(MODELS).bind(FRESH).fetch_all(&mut *connection).await?;
-        let generations = sqlx::query_as(GENERATIONS).fetch_all(&mut *connection).await?;
+        let generations = GenerationStatus::all(connection).await?;
         let skipped = sqlx::query_as(SKIPPED).fetch_all(&mut *connection).await?;
         let positions = over_live(&mut *connection, positions).await?;
         let one_writers = over_live(&mut *connection, one_writers).await?;
@@ -263,7 +227,7 @@ impl Rows {
     }
 }
 
-fn status(row: &ModelRow, rows: &Rows, ends: &BTreeMap<(String, i32), i64>) -> ModelStatus {
+fn status(row: &ModelRow, rows: &Rows, ends: &BTreeMap<(String, i32), (i64, i64)>) -> ModelStatus {
     let own = rows.positions.iter().filter(|position| position.model == row.model);
     let (state, reason) = match &row.state {
         Some(state) => (state.clone(), row.reason.clone()),
@@ -282,7 +246,7 @@ fn status(row: &ModelRow, rows: &Rows, ends: &BTreeMap<(String, i32), i64>) -> M
     };
     let partitions = own
         .map(|position| {
-            let end = ends.get(&(position.topic.clone(), position.partition)).copied();
+            let end = ends.get(&(position.topic.clone(), position.partition)).map(|(_, end)| *end);
             let lag = end.map(|end| (end - position.next_offset).max(0));
             let lag_seconds =
                 lag.and_then(|lag| if lag == 0 { Some(0.0) } else { position.behind });
@@ -298,7 +262,7 @@ fn status(row: &ModelRow, rows: &Rows, ends: &BTreeMap<(String, i32), i64>) -> M
             }
         })
         .collect();
-    let generations = rows.generations.iter().filter(|generation| generation.model == row.model);
+    let generations = rows.generations.iter().filter(|(model, _)| *model == row.model);
     let ignored = rows.ignored.iter().filter(|name| name.model == row.model);
     let ignored: Vec<IgnoredName> = ignored.cloned().collect();
     ModelStatus {
@@ -312,7 +276,7 @@ fn status(row: &ModelRow, rows: &Rows, ends: &BTreeMap<(String, i32), i64>) -> M
         last_error_at: row.last_error_at.clone(),
         one_writer: rows.one_writers.iter().find(|one| one.model == row.model).cloned(),
         skipped: rows.skipped.iter().filter(|one| one.model == row.model).cloned().collect(),
-        generations: generations.map(GenerationStatus::from).collect(),
+        generations: generations.map(|(_, generation)| generation.clone()).collect(),
         only_ignored: !ignored.is_empty() && !ignored.iter().any(|name| name.has_events),
         ignored,
     }

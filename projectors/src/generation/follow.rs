@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgConnection;
 use vitrina_sql::Model;
 
@@ -12,11 +13,24 @@ use crate::generation::tables::{create_tables, run};
 use crate::quote;
 
 /// A plain index: its table and everything after `USING`.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, sqlx::FromRow)]
-struct PlainIndex {
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, sqlx::FromRow, Serialize, Deserialize)]
+pub(super) struct PlainIndex {
     table: String,
     definition: String,
-    name: String,
+    pub(super) name: String,
+}
+
+impl PlainIndex {
+    /// Makes it in `schema`.
+    pub(super) async fn create(
+        &self,
+        connection: &mut PgConnection,
+        schema: &str,
+    ) -> Result<(), Fault> {
+        let (name, table) = (quote(&self.name), quote(&self.table));
+        let on = format!("{}.{table}{}", quote(schema), self.definition);
+        run(connection, format!("CREATE INDEX {name} ON {on}")).await
+    }
 }
 
 /// Where readers find the views of a generation.
@@ -55,12 +69,25 @@ pub(super) async fn refurnish(
         drop_views(connection, model, schema, shown).await?;
         replace_views(connection, model, schema, shown).await?;
     }
+    comment(connection, model, schema).await?;
+    Ok(ours)
+}
+
+/// Comments as the model does.
+///
+/// # Errors
+/// [`Fault::Stop`] where Postgres refuses one.
+pub(super) async fn comment(
+    connection: &mut PgConnection,
+    model: &Model,
+    schema: &str,
+) -> Result<(), Fault> {
     run(connection, format!("SET LOCAL search_path = {}, pg_catalog, pg_temp", quote(schema)))
         .await?;
     for comment in &model.comments {
         run(connection, comment.sql.clone()).await?;
     }
-    Ok(ours)
+    Ok(())
 }
 
 async fn follow_indexes(
@@ -77,24 +104,23 @@ async fn follow_indexes(
     let same = |one: &PlainIndex, other: &PlainIndex| {
         one.table == other.table && one.definition == other.definition
     };
-    let (mut kept, schema) = (Vec::new(), quote(schema));
+    let mut kept = Vec::new();
     for index in found.iter().filter(|index| ours.contains(&index.name)) {
         if wanted.iter().any(|other| same(index, other)) {
             kept.push(index.name.clone());
         } else {
-            run(connection, format!("DROP INDEX {schema}.{}", quote(&index.name))).await?;
+            run(connection, format!("DROP INDEX {}.{}", quote(schema), quote(&index.name))).await?;
         }
     }
     for index in wanted.into_iter().filter(|index| !found.iter().any(|other| same(index, other))) {
-        let (name, table) = (quote(&index.name), quote(&index.table));
-        run(connection, format!("CREATE INDEX {name} ON {schema}.{table}{}", index.definition))
-            .await?;
+        index.create(connection, schema).await?;
         kept.push(index.name);
     }
     Ok(kept)
 }
 
-async fn indexes(
+/// The plain indexes of a schema.
+pub(super) async fn indexes(
     connection: &mut PgConnection,
     schema: &str,
 ) -> Result<BTreeSet<PlainIndex>, Fault> {

@@ -118,7 +118,8 @@ async fn propose(
 /// Postgres's.
 pub(super) async fn supersede(connection: &mut PgConnection, model: &str) -> sqlx::Result<()> {
     sqlx::query(
-        "UPDATE vitrina.generation SET state = 'superseded', ended_at = now()
+        "UPDATE vitrina.generation SET state = CASE WHEN swapped_at IS NULL THEN 'superseded' ELSE 'retired' END,
+             ended_at = now(), waits_for = NULL, swap_by = NULL
          WHERE model = $1 AND state IN ('queued', 'building')",
     )
     .bind(model)

@@ -103,7 +103,7 @@ CREATE TABLE "@parked" (
 CREATE INDEX "@parked_queue" ON "@parked" (queue, id);
 CREATE INDEX "@parked_undecoded" ON "@parked" (topic, partition, "offset") WHERE event IS NULL;
 
--- How each parked record left: writers follow the set of parked keys by it.
+-- How each parked record left: writers follow the set of parked keys by it, and the records that they must skip.
 CREATE TABLE "@verdict" (
     id         bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     parked     bigint      NOT NULL,             -- the id that it had
@@ -115,6 +115,7 @@ CREATE TABLE "@verdict" (
     reason     text,                             -- of a discard
     fault      text,                             -- why it had been parked
     identity   bytea,                            -- where the record decoded only now
+    inherited  boolean     NOT NULL DEFAULT false, -- a discard from before this generation came to the record, which it skips
     decided_by text        NOT NULL,
     decided_at timestamptz NOT NULL DEFAULT now()
 );
@@ -126,5 +127,6 @@ CREATE TABLE "@report" (
     reason     text,
     last_error text,
     partitions jsonb       NOT NULL DEFAULT '[]',  -- as in vitrina.worker
+    per_second float8,                             -- events of the whole generation, of late
     updated_at timestamptz NOT NULL DEFAULT now()
 );

@@ -10,6 +10,7 @@ use crate::definition::Definition;
 use crate::desk::Desk;
 use crate::generation::inspect::inspect;
 use crate::generation::open::lock_model;
+use crate::generation::retention::keeps_history;
 use crate::generation::stored::{self, Beginning, Generation};
 use crate::generation::swap::audit;
 use crate::names::GenerationId;
@@ -18,6 +19,15 @@ use crate::parked::refusal::Refusal;
 
 /// What the files of this process say of a model: its definition, and N of the duplicates' window.
 pub type Files = Arc<dyn Fn(&str) -> Result<(Definition, u32), Refusal> + Send + Sync>;
+
+/// How a model is to be rebuilt.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rebuild {
+    /// From the live generation's definition, and not from the model's file.
+    pub as_live: bool,
+    /// Also where the log does not hold all that the live generation was made of.
+    pub allow_shorter_history: bool,
+}
 
 /// A generation that is going to be built.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -29,14 +39,14 @@ pub struct Rebuilt {
 }
 
 impl Desk {
-    /// Begins to build a generation beside the live one, from the model's file or, `as_live`, from the live definition.
+    /// Begins to build a generation beside the live one, from the model's file or from the live definition.
     ///
     /// # Errors
     /// [`Refusal`]; then nothing has begun.
-    pub async fn rebuild(&self, model: &str, as_live: bool, by: &str) -> Result<Rebuilt, Refusal> {
+    pub async fn rebuild(&self, model: &str, how: Rebuild, by: &str) -> Result<Rebuilt, Refusal> {
         known(&self.pool, model).await?;
         let mut connection = self.pool.acquire().await?.detach();
-        let begun = self.rebuild_on(&mut connection, model, as_live, by).await;
+        let begun = self.rebuild_on(&mut connection, model, how, by).await;
         // What was not committed ends with the connection.
         let _ = connection.close().await;
         begun
@@ -46,7 +56,7 @@ impl Desk {
         &self,
         connection: &mut PgConnection,
         model: &str,
-        as_live: bool,
+        Rebuild { as_live, allow_shorter_history }: Rebuild,
         by: &str,
     ) -> Result<Rebuilt, Refusal> {
         let Some(live) = live(connection, model).await? else {
@@ -54,8 +64,8 @@ impl Desk {
         };
         let (definition, window) = match as_live {
             true => {
-                let live = Generation::read(connection, &live).await?;
-                (live.definition, live.duplicate_window)
+                let generation = Generation::read(connection, &live).await?;
+                (generation.definition, generation.duplicate_window)
             }
             false => self.of_file(model).await?,
         };
@@ -64,6 +74,9 @@ impl Desk {
             return Err(Refusal::Wrong(format!(
                 "{building} is being built already: wait for it, or give it up with `vitrina cancel {model}`"
             )));
+        }
+        if !allow_shorter_history {
+            keeps_history(connection, &live, &definition, &self.kafka).await?;
         }
         let note = older(connection, &definition).await?;
         let because = match as_live {
@@ -108,7 +121,9 @@ async fn cancel_on(connection: &mut PgConnection, model: &str, by: &str) -> Resu
         return Err(Refusal::Wrong(format!("no generation of {model} is being built")));
     };
     sqlx::query(
-        "UPDATE vitrina.generation SET state = 'cancelled', ended_at = now() WHERE model = $1 AND generation = $2",
+        "UPDATE vitrina.generation SET state = CASE WHEN swapped_at IS NULL THEN 'cancelled' ELSE 'retired' END,
+             ended_at = now(), waits_for = NULL, swap_by = NULL
+         WHERE model = $1 AND generation = $2",
     )
     .bind(&id.model)
     .bind(id.number)
@@ -119,7 +134,10 @@ async fn cancel_on(connection: &mut PgConnection, model: &str, by: &str) -> Resu
     Ok(id.number)
 }
 
-async fn live(connection: &mut PgConnection, model: &str) -> sqlx::Result<Option<GenerationId>> {
+pub(super) async fn live(
+    connection: &mut PgConnection,
+    model: &str,
+) -> sqlx::Result<Option<GenerationId>> {
     let number: Option<i32> = sqlx::query_scalar("SELECT live FROM vitrina.model WHERE model = $1")
         .bind(model)
         .fetch_one(connection)
@@ -127,7 +145,11 @@ async fn live(connection: &mut PgConnection, model: &str) -> sqlx::Result<Option
     Ok(number.map(|number| GenerationId::new(model, number)))
 }
 
-async fn building(
+/// The generation that is being built, or will be.
+///
+/// # Errors
+/// Postgres's.
+pub(crate) async fn building(
     connection: &mut PgConnection,
     model: &str,
 ) -> sqlx::Result<Option<GenerationId>> {

@@ -46,7 +46,7 @@ fn select(id: &GenerationId, served: &str) -> String {
 }
 
 /// The tables and views that are no helpers.
-fn served(model: &Model) -> impl Iterator<Item = &str> {
+pub(super) fn served(model: &Model) -> impl Iterator<Item = &str> {
     let tables = model.tables.iter().map(|table| table.name.as_str());
     let names = tables.chain(model.views.iter().map(|view| view.name.as_str()));
     names.filter(|name| !name.starts_with('_'))
@@ -65,7 +65,7 @@ fn prepared(model: &Model) -> String {
 }
 
 /// Where the stable schema of a generation goes when another one takes its place.
-fn left_behind(id: &GenerationId) -> String {
+pub(super) fn left_behind(id: &GenerationId) -> String {
     format!("{id}@was")
 }
 
@@ -78,7 +78,7 @@ pub(super) async fn prepare(
     model: &Model,
     id: &GenerationId,
 ) -> Result<Switch, Fault> {
-    let others = dependents(connection, &model.name).await?;
+    let others = others(connection, &[&model.name]).await?;
     if !others.is_empty() {
         return Ok(Switch::Replace(others));
     }
@@ -88,9 +88,37 @@ pub(super) async fn prepare(
     Ok(Switch::Rename)
 }
 
-/// Others' views that read the schema's.
-async fn dependents(connection: &mut PgConnection, schema: &str) -> Result<Vec<String>, Fault> {
-    let names = sqlx::query_scalar(
+/// The views in a stable schema that Vitrina has made: each bears the name of what it reads in a generation's.
+///
+/// # Errors
+/// Postgres's.
+pub(super) async fn own_views(
+    connection: &mut PgConnection,
+    schema: &str,
+) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar(
+        "SELECT DISTINCT v.relname::text
+         FROM pg_class v JOIN pg_namespace n ON n.oid = v.relnamespace
+         JOIN pg_rewrite r ON r.ev_class = v.oid
+         JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
+         JOIN pg_class t ON t.oid = d.refobjid AND t.relname = v.relname
+         JOIN pg_namespace tn ON tn.oid = t.relnamespace
+         WHERE n.nspname = $1 AND tn.nspname ~ '@[0-9]+$'",
+    )
+    .bind(schema)
+    .fetch_all(connection)
+    .await
+}
+
+/// What others have made that reads anything in `schemas`, and views of theirs that lie in a stable one.
+///
+/// # Errors
+/// Postgres's.
+pub(super) async fn others(
+    connection: &mut PgConnection,
+    schemas: &[&str],
+) -> sqlx::Result<Vec<String>> {
+    let mut names: Vec<String> = sqlx::query_scalar(
         "SELECT DISTINCT format('%I.%I', vn.nspname, v.relname)
          FROM pg_depend d
          JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
@@ -98,11 +126,24 @@ async fn dependents(connection: &mut PgConnection, schema: &str) -> Result<Vec<S
          JOIN pg_namespace vn ON vn.oid = v.relnamespace
          JOIN pg_class t ON d.refclassid = 'pg_class'::regclass AND t.oid = d.refobjid
          JOIN pg_namespace tn ON tn.oid = t.relnamespace
-         WHERE tn.nspname = $1 AND vn.nspname <> $1 ORDER BY 1",
+         WHERE tn.nspname = ANY($1) AND vn.nspname <> ALL($1) ORDER BY 1",
     )
-    .bind(schema)
-    .fetch_all(connection)
+    .bind(schemas)
+    .fetch_all(&mut *connection)
     .await?;
+    for schema in schemas.iter().filter(|schema| !schema.contains('@') || schema.ends_with("@was"))
+    {
+        let own = own_views(connection, schema).await?;
+        let strangers: Vec<String> = sqlx::query_scalar(
+            "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE n.nspname = $1 AND c.relkind IN ('r', 'v', 'm', 'p', 'f') AND c.relname <> ALL($2) ORDER BY 1",
+        )
+        .bind(schema)
+        .bind(own)
+        .fetch_all(&mut *connection)
+        .await?;
+        names.extend(strangers);
+    }
     Ok(names)
 }
 
@@ -148,12 +189,7 @@ async fn replace(
     to: &GenerationId,
 ) -> Result<(), Fault> {
     let stable = quote(&model.name);
-    let found: Vec<String> = sqlx::query_scalar(
-        "SELECT relname::text FROM pg_class WHERE relnamespace = $1::regnamespace AND relkind = 'v'",
-    )
-    .bind(&stable)
-    .fetch_all(&mut *connection)
-    .await?;
+    let found = own_views(connection, &model.name).await?;
     for gone in found.iter().filter(|name| !served(model).any(|served| served == **name)) {
         run(connection, format!("DROP VIEW {stable}.{}", quote(gone))).await?;
     }

@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, Executor as _};
-use vitrina_sql::Files;
+use vitrina_sql::{Files, Index};
 
 use crate::definition::Definition;
 use crate::fault::Fault;
-use crate::generation::follow::{Shown, index_names, refurnish};
-use crate::generation::tables::create_tables;
+use crate::generation::follow::{PlainIndex, Shown, comment, index_names, indexes, refurnish};
+use crate::generation::queue::begin_queued;
+use crate::generation::tables::{create_tables, run};
 use crate::names::{GenerationId, quote};
 
 /// The layout of a generation's own tables that this version makes, and the only one that it knows.
@@ -36,6 +37,10 @@ struct StoredDefinition {
     files: Files,
     /// The plain indexes that Vitrina made.
     indexes: Vec<String>,
+    /// Of a generation that is being loaded: the plain indexes that are made when that is done. `None`: it is, and Postgres
+    /// knows what the tables hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    postponed: Option<Vec<PlainIndex>>,
 }
 
 impl Generation {
@@ -71,12 +76,24 @@ impl Generation {
     }
 }
 
+/// What a generation runs, from its row in `vitrina.generation`, which outlives its schema.
+///
+/// # Errors
+/// [`Fault::Stop`] where its texts no longer load.
+pub(super) async fn definition(
+    connection: &mut PgConnection,
+    id: &GenerationId,
+) -> Result<Definition, Fault> {
+    let stored = texts(connection, id).await?;
+    Definition::stored(&stored.files, &id.model).map_err(Fault::Stop)
+}
+
 /// What a generation begins as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Beginning {
     /// Readers see it from its first row on: the model has no other.
     Live,
-    /// It is built beside the live one.
+    /// It is built beside the live one, when it is its turn.
     Building,
 }
 
@@ -102,12 +119,20 @@ pub(super) async fn create(
     let id = GenerationId::new(&model.name, number);
     let schema = id.schema();
     refuse_foreign(connection, &schema).await?;
-    create_tables(connection, model, &schema).await?;
-    let indexes = index_names(connection, &schema).await?;
-    let stored = StoredDefinition { files: definition.files.clone(), indexes };
+    let (indexes, postponed) = match beginning {
+        Beginning::Live => {
+            create_tables(connection, model, &schema).await?;
+            (index_names(connection, &schema).await?, None)
+        }
+        Beginning::Building => {
+            let (made, postponed) = create_to_load(connection, definition, &schema).await?;
+            (made, Some(postponed))
+        }
+    };
+    let stored = StoredDefinition { files: definition.files.clone(), indexes, postponed };
     let state = match beginning {
         Beginning::Live => "live",
-        Beginning::Building => "building",
+        Beginning::Building => "queued",
     };
     let serial: i64 = sqlx::query_scalar(
         "INSERT INTO vitrina.generation (model, generation, state, layout, definition, meaning, used, because, swapped_at)
@@ -124,7 +149,117 @@ pub(super) async fn create(
     .fetch_one(&mut *connection)
     .await?;
     create_own(connection, &id, serial, duplicate_window).await?;
+    begin_queued(connection).await?;
     Ok(id)
+}
+
+/// Creates what the model declares, without the plain indexes that no rule looks by, and the comments, which may be on them:
+/// the names of those that were made, and those that were not.
+async fn create_to_load(
+    connection: &mut PgConnection,
+    definition: &Definition,
+    schema: &str,
+) -> Result<(Vec<String>, Vec<PlainIndex>), Fault> {
+    let waves = crate::rules::waves(definition);
+    let looked_by = |index: &Index| waves.look_by(&definition.model, index);
+    let mut model = definition.model.clone();
+    model.comments.clear();
+    let (at_once, later): (Vec<Index>, Vec<Index>) =
+        std::mem::take(&mut model.indexes).into_iter().partition(looked_by);
+    model.indexes = at_once;
+    create_tables(connection, &model, schema).await?;
+    let made = index_names(connection, schema).await?;
+    for index in later {
+        run(connection, index.sql).await?;
+    }
+    let mut postponed = Vec::new();
+    for index in indexes(connection, schema).await? {
+        if !made.contains(&index.name) {
+            let name = format!("{}.{}", quote(schema), quote(&index.name));
+            run(connection, format!("DROP INDEX {name}")).await?;
+            postponed.push(index);
+        }
+    }
+    Ok((made, postponed))
+}
+
+/// The indexes that a generation is still to be given. `None`: it has all.
+///
+/// # Errors
+/// Postgres's.
+pub(super) async fn postponed(
+    connection: &mut PgConnection,
+    id: &GenerationId,
+) -> Result<Option<Vec<PlainIndex>>, Fault> {
+    Ok(texts(connection, id).await?.postponed)
+}
+
+/// Makes the postponed indexes, and the comments.
+///
+/// # Errors
+/// [`Fault::Stop`] where Postgres refuses a declaration.
+pub(super) async fn make_postponed(
+    connection: &mut PgConnection,
+    id: &GenerationId,
+) -> Result<(), Fault> {
+    let mut stored = texts(connection, id).await?;
+    let schema = id.schema();
+    for index in stored.postponed.replace(Vec::new()).unwrap_or_default() {
+        index.create(connection, &schema).await?;
+        stored.indexes.push(index.name);
+    }
+    let model = Definition::stored(&stored.files, &id.model).map_err(Fault::Stop)?.model;
+    comment(connection, &model, &schema).await?;
+    store(connection, id, stored, None).await
+}
+
+/// The load is done.
+///
+/// # Errors
+/// Postgres's.
+pub(super) async fn loaded(connection: &mut PgConnection, id: &GenerationId) -> Result<(), Fault> {
+    let stored = texts(connection, id).await?;
+    store(connection, id, StoredDefinition { postponed: None, ..stored }, None).await
+}
+
+/// What is kept of a generation's definition.
+async fn texts(
+    connection: &mut PgConnection,
+    id: &GenerationId,
+) -> Result<StoredDefinition, Fault> {
+    let Json(stored) = sqlx::query_scalar(
+        "SELECT definition FROM vitrina.generation WHERE model = $1 AND generation = $2",
+    )
+    .bind(&id.model)
+    .bind(id.number)
+    .fetch_one(connection)
+    .await?;
+    Ok(stored)
+}
+
+/// Stores the definition in both places; with a text that came into effect.
+async fn store(
+    connection: &mut PgConnection,
+    id: &GenerationId,
+    stored: StoredDefinition,
+    used: Option<String>,
+) -> Result<(), Fault> {
+    let store = format!(
+        r#"WITH renewed AS (
+               UPDATE vitrina.generation SET definition = $3, used = CASE WHEN $4 IS NULL THEN used ELSE used || $4 END
+               WHERE model = $1 AND generation = $2 RETURNING definition, used
+           )
+           UPDATE {}."@generation" g SET definition = r.definition, used = r.used FROM renewed r"#,
+        quote(&id.schema())
+    );
+    sqlx::query(AssertSqlSafe(store))
+        .bind(&id.model)
+        .bind(id.number)
+        .bind(Json(stored))
+        .bind(used)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// The generation's own tables; the connection stands in its schema.
@@ -165,31 +300,10 @@ pub(super) async fn renew(
     shown: Shown,
 ) -> Result<(), Fault> {
     let schema = id.schema();
-    let Json(stored): Json<StoredDefinition> = sqlx::query_scalar(
-        "SELECT definition FROM vitrina.generation WHERE model = $1 AND generation = $2",
-    )
-    .bind(&id.model)
-    .bind(id.number)
-    .fetch_one(&mut *connection)
-    .await?;
+    let stored = texts(connection, id).await?;
     let indexes = refurnish(connection, &definition.model, &schema, shown, &stored.indexes).await?;
-    let stored = StoredDefinition { files: definition.files.clone(), indexes };
-    let renew = format!(
-        r#"WITH renewed AS (
-               UPDATE vitrina.generation SET definition = $3, used = used || $4
-               WHERE model = $1 AND generation = $2 RETURNING definition, used
-           )
-           UPDATE {}."@generation" g SET definition = r.definition, used = r.used FROM renewed r"#,
-        quote(&schema)
-    );
-    sqlx::query(AssertSqlSafe(renew))
-        .bind(&id.model)
-        .bind(id.number)
-        .bind(Json(stored))
-        .bind(&definition.text_hash)
-        .execute(connection)
-        .await?;
-    Ok(())
+    let renewed = StoredDefinition { files: definition.files.clone(), indexes, ..stored };
+    store(connection, id, renewed, Some(definition.text_hash.clone())).await
 }
 
 /// # Errors

@@ -2,11 +2,11 @@
 //! queue, the record with the smallest id.
 
 use serde::{Serialize, Serializer};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 use super::refusal::Refusal;
 use crate::generation::live::{Live, over_live};
-use crate::names::GenerationId;
+use crate::names::{GenerationId, quote};
 
 /// A parked record, without its payload; serialized as the admin API and `vitrina parked --json` tell it.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow, Serialize)]
@@ -115,6 +115,10 @@ pub(crate) async fn by_ids(pool: &PgPool, ids: &[i64]) -> Result<Vec<Parked>, Re
     if missing.is_empty() {
         return Ok(found);
     }
+    let moved = moved(pool, &missing).await?;
+    if !moved.is_empty() {
+        return Err(Refusal::Unknown(moved.join("; ")));
+    }
     let some = list(pool, None, 0, 10).await?;
     let some: Vec<String> =
         some.iter().map(|parked| format!("{} ({})", parked.id, parked.model)).collect();
@@ -123,6 +127,41 @@ pub(crate) async fn by_ids(pool: &PgPool, ids: &[i64]) -> Result<Vec<Parked>, Re
         _ => format!("parked are {}{}", some.join(", "), if some.len() == 10 { ", …" } else { "" }),
     };
     Err(Refusal::Unknown(format!("no record is parked as {}: {known}", missing.join(", "))))
+}
+
+/// What became of ids that a retired generation gave, whose high half is its serial: the live one calls the record by another.
+async fn moved(pool: &PgPool, ids: &[String]) -> Result<Vec<String>, Refusal> {
+    let mut moved = Vec::new();
+    for id in ids.iter().filter_map(|id| id.parse::<i64>().ok()) {
+        let retired: Option<(String, i32, i32)> = sqlx::query_as(
+            "SELECT model, g.generation, m.live FROM vitrina.generation g JOIN vitrina.model m USING (model)
+             WHERE serial = $1 AND state = 'retired' AND m.live IS NOT NULL",
+        )
+        .bind((id - 1) >> 32)
+        .fetch_optional(pool)
+        .await?;
+        let Some((model, retired, live)) = retired else { continue };
+        let (retired, live) = (GenerationId::new(&model, retired), GenerationId::new(&model, live));
+        let find = format!(
+            r#"SELECT (SELECT p.id FROM {1}."@parked" p
+                       WHERE (p.topic, p.partition, p."offset") = (o.topic, o.partition, o."offset"))
+               FROM (SELECT topic, partition, "offset" FROM {0}."@parked" WHERE id = $1
+                     UNION ALL SELECT topic, partition, "offset" FROM {0}."@verdict" WHERE parked = $1) o"#,
+            quote(&retired.schema()),
+            quote(&live.schema())
+        );
+        let found: Option<Option<i64>> =
+            sqlx::query_scalar(AssertSqlSafe(find)).bind(id).fetch_optional(pool).await?;
+        moved.extend(found.map(|now| match now {
+            Some(now) => {
+                format!("{id} was parked by {retired}, which {live} has replaced: it is {now} now")
+            }
+            None => format!(
+                "{id} was parked by {retired}, which {live} has replaced: it is not parked any more"
+            ),
+        }));
+    }
+    Ok(moved)
 }
 
 /// Those of these ids that are parked, by id.

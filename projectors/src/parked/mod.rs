@@ -2,6 +2,7 @@
 //! is parked in the transaction that moves the position past it, and leaves in the one that applies it.
 
 pub(crate) mod history;
+pub(crate) mod inherit;
 pub(crate) mod list;
 pub(crate) mod queues;
 pub(crate) mod refusal;

@@ -2,12 +2,12 @@
 //! refused in its own transaction, where the change is read under the generation's lock, so nothing is missed. A version
 //! says nothing across a rollback by failover, so with a fence or another connection all is read anew.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::encode::Encode;
 use sqlx::postgres::PgConnection;
 use sqlx::{Postgres, Type};
-use vitrina_ingest::{Offset, TopicPartition};
+use vitrina_ingest::{Offset, Span, TopicPartition};
 
 use super::store::Change;
 use crate::batch::{Identity, QueueId};
@@ -30,6 +30,8 @@ pub(crate) struct Queues {
     versions: HashMap<TopicPartition, ParkedVersion>,
     /// Windows of duplicates that were read apart from this, and the newest verdict that they hold.
     windows: HashMap<TopicPartition, i64>,
+    /// Records that were discarded before this generation came to them.
+    discarded: HashMap<TopicPartition, HashSet<Offset>>,
     /// Events that decoded when they were retried, for the duplicates' window.
     late: Vec<(TopicPartition, Offset, Identity)>,
 }
@@ -55,6 +57,15 @@ impl Queues {
     /// Records of the queue.
     pub(crate) fn length(&self, queue: QueueId) -> u32 {
         self.lengths.get(&queue).copied().unwrap_or(0)
+    }
+
+    /// Whether the record is one to be skipped.
+    pub(crate) fn is_discarded(&self, span: &Span, offset: Offset) -> bool {
+        !self.discarded.is_empty()
+            && self
+                .discarded
+                .get(&(span.topic.clone(), span.partition))
+                .is_some_and(|offsets| offsets.contains(&offset))
     }
 
     pub(crate) fn total(&self) -> u64 {
@@ -138,6 +149,13 @@ impl Queues {
         connection: &mut PgConnection,
         versions: Versions,
     ) -> sqlx::Result<()> {
+        let since = self.newest.map_or(0, |(_, verdict)| verdict);
+        let inherited: Vec<(i64, String, i32, i64)> = sqlx::query_as(
+            r#"SELECT id, topic, partition, "offset" FROM "@verdict" WHERE id > $1 AND inherited"#,
+        )
+        .bind(since)
+        .fetch_all(&mut *connection)
+        .await?;
         let (parked, verdict) = match self.newest {
             Some(newest) => newest,
             None => {
@@ -148,7 +166,7 @@ impl Queues {
         let windows = std::mem::take(&mut self.windows);
         let left: Vec<Departure> = sqlx::query_as(
             r#"SELECT id, parked, queue, topic, partition, identity FROM "@verdict"
-               WHERE id > $1 AND (parked <= $2 OR identity IS NOT NULL) ORDER BY id"#,
+               WHERE id > $1 AND NOT inherited AND (parked <= $2 OR identity IS NOT NULL) ORDER BY id"#,
         )
         .bind(windows.values().copied().fold(verdict, i64::min))
         .bind(parked)
@@ -179,11 +197,13 @@ impl Queues {
                 u32::try_from(*count).unwrap_or(u32::MAX),
             );
         }
-        let newest = |ids: &mut dyn Iterator<Item = i64>, before: i64| ids.fold(before, i64::max);
-        self.newest = Some((
-            newest(&mut came.iter().map(|(id, ..)| *id), parked),
-            newest(&mut left.iter().map(|gone| gone.id), verdict),
-        ));
+        let decided = left.iter().map(|gone| gone.id).chain(inherited.iter().map(|(id, ..)| *id));
+        let decided = decided.fold(verdict, i64::max);
+        self.newest = Some((came.iter().map(|(id, ..)| *id).fold(parked, i64::max), decided));
+        for (_, topic, partition, offset) in inherited {
+            let of_partition = self.discarded.entry((topic.into(), partition)).or_default();
+            of_partition.insert(Offset(offset));
+        }
         self.versions.extend(versions);
         Ok(())
     }

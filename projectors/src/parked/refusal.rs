@@ -9,6 +9,9 @@ pub enum Refusal {
     /// A model or an id that is not known: a sentence with some that are.
     #[error("{0}")]
     Unknown(String),
+    /// The generation that it was about is not live any more.
+    #[error("{0}")]
+    Superseded(String),
     /// What was asked cannot be.
     #[error("{0}")]
     Wrong(String),
@@ -20,7 +23,7 @@ pub enum Refusal {
 impl Refusal {
     /// A decision about a generation that readers do not see any more.
     pub(crate) fn superseded(id: &GenerationId) -> Self {
-        Self::Wrong(format!(
+        Self::Superseded(format!(
             "{id} is not the live generation any more, and nothing was changed; `vitrina parked {}` lists what the live one \
              has parked",
             id.model

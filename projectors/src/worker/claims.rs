@@ -20,6 +20,7 @@ use crate::generation::reset;
 use crate::generation::role::Role;
 use crate::metrics;
 use crate::names::{GenerationId, quote};
+use crate::parked::inherit;
 use crate::proof;
 use crate::settings::Rewind;
 use crate::sqlstate::Sqlstate;
@@ -164,6 +165,7 @@ impl Claims {
             quote(&self.id.schema())
         );
         (&mut *transaction).execute(AssertSqlSafe(begin)).await?;
+        let heir_of = self.lock_for_inheritance(&mut transaction).await?;
         self.be_allowed(&mut transaction, cluster_id).await?;
         // Before any window: each then holds what has decoded late until here.
         let verdict: i64 = sqlx::query_scalar(r#"SELECT coalesce(max(id), 0) FROM "@verdict""#)
@@ -179,6 +181,10 @@ impl Claims {
             windows.push((partition.clone(), ReadWindow { epoch: claim.epoch, window, verdict }));
             beginnings.push((partition, beginning));
             claims.push(claim);
+        }
+        if let Some(live) = heir_of {
+            inherit::inherit_parked(&mut transaction, &live, &self.id, found).await?;
+            inherit::inherit_discards(&mut transaction, &live, &self.id).await?;
         }
         if let Some(Found { topic, partitions, .. }) = found.first().filter(|_| self.proves) {
             proof::store::begin(&mut transaction, topic, *partitions).await?;
@@ -199,6 +205,32 @@ impl Claims {
                 None => drop(late.insert(partition, beginning.first)),
             }
         }
+    }
+
+    /// The generation whose decisions hold in one that is built, with the locks that it takes to read and write them: in the
+    /// order in which a swap takes them, and like there before any row.
+    async fn lock_for_inheritance(
+        &self,
+        transaction: &mut Transaction<'static, Postgres>,
+    ) -> Result<Option<GenerationId>, ClaimError> {
+        if self.role == Role::Live {
+            return Ok(None);
+        }
+        let live: Option<i32> =
+            sqlx::query_scalar("SELECT live FROM vitrina.model WHERE model = $1")
+                .bind(&self.id.model)
+                .fetch_one(&mut **transaction)
+                .await?;
+        let Some(live) = live.map(|number| GenerationId::new(&self.id.model, number)) else {
+            return Ok(None);
+        };
+        let lock = format!(
+            "SELECT pg_advisory_xact_lock_shared({}); SELECT pg_advisory_xact_lock({})",
+            live.lock_key(),
+            self.id.lock_key()
+        );
+        (&mut **transaction).execute(AssertSqlSafe(lock)).await?;
+        Ok(Some(live))
     }
 
     /// Whether the generation is still what it is fed as. A swap that is under way is waited for, and none comes before the end of

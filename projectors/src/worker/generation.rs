@@ -27,6 +27,7 @@ use crate::worker::Shared;
 use crate::worker::claims::Claims;
 use crate::worker::decoding::Stage;
 use crate::worker::lanes;
+use crate::worker::pace::Pace;
 use crate::worker::service::Service;
 
 /// What a generation is fed with.
@@ -37,16 +38,17 @@ pub(super) struct Feeding<'a> {
     /// Where it is said how it goes.
     pub board: Board,
     pub stop: CancellationToken,
+    pub pace: Pace,
 }
 
 impl Service {
     /// Feeds a generation until it is told to stop, or the generation is not what it was any more.
     pub(super) async fn feed(&self, feeding: &Feeding<'_>) {
-        let Feeding { id, role, settings, board, stop } = feeding;
+        let Feeding { id, role, settings, board, stop, pace } = feeding;
         let label = role.label(id);
         let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
         // An open breaker outlives the consumer.
-        let mut shared = Shared::new(settings);
+        let mut shared = Shared::new(settings, pace.clone());
         while !stop.is_cancelled() {
             let ended = match Generation::load(&self.pool, id).await {
                 Ok(generation) => match self.work_on(feeding, &shared, &generation).await {
@@ -65,7 +67,7 @@ impl Service {
                         return;
                     }
                     board.set(&label, State::Starting, None);
-                    shared = Shared::new(settings);
+                    shared = Shared::new(settings, pace.clone());
                     continue;
                 }
                 End::Closed => return,
@@ -169,6 +171,7 @@ impl Service {
             max_events: settings.max_events,
             max_bytes: settings.max_bytes,
             linger: settings.linger,
+            in_time_order: *role == Role::Building,
             lanes: lanes.len(),
         };
         let claims = Claims::new(

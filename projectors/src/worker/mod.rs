@@ -11,6 +11,7 @@ mod generation;
 mod held;
 mod lanes;
 mod model;
+mod pace;
 mod permission;
 pub(crate) mod plan;
 pub(crate) mod service;
@@ -35,6 +36,7 @@ use crate::worker::bisect::Search;
 use crate::worker::breaker::Breaker;
 use crate::worker::claims::Claims;
 use crate::worker::doubt::{Suspect, Witnesses};
+use crate::worker::pace::Pace;
 use crate::worker::plan::PlannedPart;
 
 /// What the workers of one model share.
@@ -42,12 +44,13 @@ use crate::worker::plan::PlannedPart;
 pub(crate) struct Shared {
     pub settings: Arc<ModelSettings>,
     breaker: Arc<Mutex<Breaker>>,
+    pace: Pace,
 }
 
 impl Shared {
-    pub(crate) fn new(settings: &ModelSettings) -> Self {
+    pub(crate) fn new(settings: &ModelSettings, pace: Pace) -> Self {
         let breaker = Arc::new(Mutex::new(Breaker::new(settings.breaker.clone())));
-        Self { settings: Arc::new(settings.clone()), breaker }
+        Self { settings: Arc::new(settings.clone()), breaker, pace }
     }
 
     /// New workers begin: whoever tried a record for a half-open breaker is gone.
@@ -71,6 +74,8 @@ pub(crate) struct Worker {
     fenced: HashSet<(TopicPartition, Epoch)>,
     /// The breaker is half open: one record is tried.
     probing: bool,
+    /// How long the last batch took.
+    worked: Duration,
     /// Attempts in a row that the world made fail.
     attempts: u32,
     suspect: Option<Suspect>,
@@ -98,6 +103,7 @@ impl Worker {
             windows: HashMap::new(),
             fenced: HashSet::new(),
             probing: false,
+            worked: Duration::ZERO,
             attempts: 0,
             suspect: None,
             witnesses: None,
@@ -131,6 +137,7 @@ impl Worker {
     ) -> Option<End> {
         let shutdown = self.shutdown.clone();
         loop {
+            shutdown.run_until_cancelled(self.make_room()).await?;
             shutdown.run_until_cancelled(self.wait_for_permission()).await?;
             let received = tokio::select! {
                 biased;
@@ -255,6 +262,7 @@ impl Worker {
             match written {
                 Ok(written) => {
                     search.committed(plan.part.range.end);
+                    self.worked += started.elapsed();
                     self.committed(batch, plan, written, started.elapsed());
                 }
                 Err(fault) => self.handle_fault(batch, &mut search, &plan.part, fault).await?,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
+use vitrina_ingest::{BrokerKind, delete_groups};
 
 use crate::backoff::Backoff;
 use crate::board::{Orders, State};
@@ -19,12 +20,15 @@ use crate::generation::role::Role;
 use crate::generation::sweep::sweep;
 use crate::names::GenerationId;
 use crate::worker::generation::Feeding;
+use crate::worker::pace::Pace;
 use crate::worker::service::{Proposal, Proposed, Service};
 
 /// How long the consumers that built a generation go on after the swap: until those of the model's own group have claimed.
 const HANDOVER: Duration = Duration::from_secs(10);
 /// How soon what could not be swept is tried again.
 const SWEEP: Duration = Duration::from_secs(5);
+/// How often it is looked for what was kept long enough.
+const EXPIRY: Duration = Duration::from_secs(20);
 
 /// The generations of one model that are fed here.
 #[derive(Default)]
@@ -71,6 +75,8 @@ impl Service {
         let model = &proposal.model;
         let mut orders = self.board.orders(model);
         let mut fed = Fed::default();
+        // Whether there is no group of a generation that was built.
+        let mut tidy = false;
         let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
         let mut changed = true;
         while !shutdown.is_cancelled() {
@@ -95,7 +101,9 @@ impl Service {
                 model,
                 &shutdown,
             );
-            let swept = self.sweep(model).await;
+            let builds = now.building.is_some() || fed.builds();
+            let swept = self.sweep(model, proposal.settings.keep_retired).await;
+            tidy = !builds && (tidy || self.forget_group(model, &shutdown).await);
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 _ = orders.changed() => {}
@@ -108,7 +116,7 @@ impl Service {
                     backoff.wait().await;
                     let _ = self.board.follow_orders(&self.pool, model).await;
                 }
-                () = tokio::time::sleep(SWEEP), if !swept => {}
+                () = tokio::time::sleep(if swept && (tidy || builds) { EXPIRY } else { SWEEP }) => {}
             }
         }
         while fed.tasks.join_next().await.is_some() {}
@@ -125,7 +133,11 @@ impl Service {
             Role::Live => self.board.clone(),
             Role::Building => self.board.beside(&id.model, &role.label(&id)),
         };
-        let feeding = Feeding { id, role, settings: &proposal.settings, board, stop };
+        let settings = match role {
+            Role::Live => proposal.settings.clone(),
+            Role::Building => proposal.settings.building(),
+        };
+        let feeding = Feeding { id, role, settings: &settings, board, stop, pace: Pace::default() };
         match role {
             Role::Live => self.feed(&feeding).await,
             Role::Building => drop(tokio::join!(self.feed(&feeding), self.accompany(&feeding))),
@@ -182,9 +194,23 @@ impl Service {
         open::open(&self.pool, definition, proposal.settings.duplicate_window).await
     }
 
+    /// Deletes the consumer group of generations that are built, as nothing is; whether it is gone. It never decides anything,
+    /// so one that stays does no harm.
+    async fn forget_group(&self, model: &str, shutdown: &CancellationToken) -> bool {
+        if self.broker == BrokerKind::Mock {
+            return true;
+        }
+        let group = Role::Building.group(&self.group_prefix, model);
+        let groups = [group];
+        let stays = shutdown.run_until_cancelled(delete_groups(&self.kafka, &groups)).await;
+        let stays = stays.unwrap_or_default();
+        stays.iter().for_each(|why| tracing::debug!(model, "{why}"));
+        stays.is_empty()
+    }
+
     /// Whether nothing of the model is left that nobody needs.
-    async fn sweep(&self, model: &str) -> bool {
-        match sweep(&self.pool, model).await {
+    async fn sweep(&self, model: &str, keep_retired: Duration) -> bool {
+        match sweep(&self.pool, model, keep_retired).await {
             Ok(stays) => {
                 stays.iter().for_each(|why| tracing::debug!(model, "{why}"));
                 stays.is_empty()
@@ -205,6 +231,11 @@ async fn until_gone(mut proposals: watch::Receiver<Proposal>, present: Cancellat
 }
 
 impl Fed {
+    /// Whether this instance consumes what is built.
+    fn builds(&self) -> bool {
+        self.tokens.keys().any(|(_, role)| *role == Role::Building)
+    }
+
     /// Feeds what is live or being built, and nothing else. Whoever built the generation that has become live goes on until
     /// the model's own group has taken over.
     fn follow<F>(

@@ -11,6 +11,14 @@ use crate::metrics;
 const LOOK: Duration = Duration::from_millis(200);
 
 impl Worker {
+    /// A generation that is built makes room for those that readers see.
+    pub(super) async fn make_room(&mut self) {
+        if let Some(why) = self.shared.pace.stands() {
+            self.board.set(&self.model, State::Waiting, Some(why));
+        }
+        self.shared.pace.rest(std::mem::take(&mut self.worked)).await;
+    }
+
     /// Waits while the operator pauses the model, or its breaker is open.
     pub(super) async fn wait_for_permission(&mut self) {
         loop {

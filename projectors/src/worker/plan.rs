@@ -1,5 +1,6 @@
 //! Planning: what becomes of each event of a part, before the transaction that writes it. A record that is refused, and
-//! every later one of its topic and key, is parked; the rest is applied. Nothing here does I/O.
+//! every later one of its topic and key, is parked; one that was discarded before is skipped; the rest is applied. Nothing
+//! here does I/O.
 
 use std::collections::HashMap;
 
@@ -47,6 +48,9 @@ pub(crate) fn plan(
     let mut in_a_row = 0;
     for index in batch.done..end {
         let event = &batch.events[index];
+        if queues.is_discarded(&batch.spans[event.span], event.offset) {
+            continue;
+        }
         let queue = if nothing_parks { None } else { batch.queue(event) };
         let waiting = queue
             .map_or(0, |queue| queues.length(queue) + parking.get(&queue).copied().unwrap_or(0));
@@ -89,7 +93,8 @@ pub(crate) fn plan(
 pub(crate) fn probe(batch: &EventBatch, queues: &Queues) -> usize {
     let tries = |event: &Event| {
         let waits = batch.queue(event).is_some_and(|queue| queues.length(queue) > 0);
-        !waits && !event.duplicate
+        let skipped = queues.is_discarded(&batch.spans[event.span], event.offset);
+        !waits && !skipped && !event.duplicate
     };
     let found = batch.events[batch.done..].iter().position(tries);
     found.map_or(batch.events.len(), |place| batch.done + place + 1)

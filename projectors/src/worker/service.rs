@@ -13,6 +13,7 @@ use vitrina_ingest::{BrokerKind, KafkaSettings};
 
 use crate::board::{Board, State};
 use crate::definition::Definition;
+use crate::generation::queue;
 use crate::settings::ModelSettings;
 
 /// What all models of an instance share.
@@ -68,6 +69,7 @@ impl Service {
         shutdown: CancellationToken,
     ) {
         let mut workers = JoinSet::new();
+        workers.spawn(queue::keep(self.pool.clone(), shutdown.clone()));
         let (mut names, mut senders) = (HashMap::new(), HashMap::new());
         loop {
             tokio::select! {

@@ -53,7 +53,10 @@ fn check_one(lexeme: &Lexeme, report: &mut Report) {
             let what = format!("the name `{}` is longer than {LONGEST} bytes", word.value);
             report.error(lexeme.place(), what, "shorten it: Postgres would cut it off");
         }
-        Token::Word(word) if word.value.to_ascii_lowercase().starts_with("_vitrina_") => {
+        Token::Word(word)
+            if word.value.starts_with('@')
+                || word.value.to_ascii_lowercase().starts_with("_vitrina_") =>
+        {
             report.error(
                 lexeme.place(),
                 format!("the name `{}` is reserved", word.value),

@@ -189,6 +189,7 @@ fn rules_that_are_refused() {
         ("DELETE FROM t WHERE n > 3", "no event relation"),
         ("INSERT INTO t SELECT 'a' 'b' FROM orders.order_placed", "side by side"),
         ("INSERT INTO t SELECT a.order_id FROM orders.order_placed a, _vitrina_batch", "reserved"),
+        ("INSERT INTO t SELECT e.order_id FROM orders.order_placed e, \"@position\"", "reserved"),
     ] {
         let findings = refused_rule(statement);
         assert!(findings.contains(named), "{statement}: {findings}");

@@ -406,3 +406,28 @@ fn the_shops_model_forms_waves() {
         ["orders.order_placed [0]", "orders.order_shipped [1]", "users.user_registered [2, 3]"]
     );
 }
+
+/// The indexes that rules look for rows by, of those on `o` and `c`.
+fn looked_by(rules: &str) -> Vec<bool> {
+    let indexes =
+        "CREATE INDEX ON o (cust, at); CREATE INDEX ON o (at); CREATE INDEX ON o (lower(st));
+                   CREATE INDEX ON c (name); CREATE UNIQUE INDEX ON c (name);";
+    let model = model(&format!("{TABLES}{indexes}{rules}"));
+    let waves = model.waves(&Declared);
+    let own = model.indexes.iter().filter(|index| index.table != "k");
+    own.map(|index| waves.look_by(&model, index)).collect()
+}
+
+#[test]
+fn an_index_is_looked_by_where_no_unique_key_finds_the_rows() {
+    let by_key = "UPDATE o SET st = 'S' FROM orders.order_shipped e WHERE o.id = e.order_id;
+                  INSERT INTO o (id) SELECT e.order_id FROM orders.order_placed e ON CONFLICT (id) DO NOTHING;";
+    assert_eq!(looked_by(by_key), [false, false, false, false, true]);
+    let fan_out = "UPDATE o SET st = 'S' FROM users.user_registered e WHERE o.cust = e.user_id;";
+    assert_eq!(looked_by(fan_out), [true, false, true, false, true]);
+    // Whatever cannot be told is looked for by every index.
+    let by_range = "UPDATE o SET st = 'S' FROM orders.order_shipped e WHERE o.at < e.shipped_at;";
+    assert_eq!(looked_by(by_range), [true, true, true, false, true]);
+    let elsewhere = "UPDATE o SET st = c.name FROM orders.order_shipped e JOIN c ON c.id = e.order_id WHERE o.cust = c.id;";
+    assert_eq!(looked_by(elsewhere), [true, true, true, false, true]);
+}
