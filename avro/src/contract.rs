@@ -197,6 +197,12 @@ impl vitrina_sql::Relations for Contracts {
         self.contexts.get(context).map_or_else(String::new, |context| context.topic.clone())
     }
 
+    fn why_absent(&self, context: &str, event: &str, column: &str) -> Option<String> {
+        let context = self.contexts.get(context)?;
+        let is_key = event == context.tombstone.name && column == context.key.to_ascii_lowercase();
+        context.key_type().err().filter(|_| is_key)
+    }
+
     fn names(&self) -> Vec<String> {
         let contracts = self
             .contexts

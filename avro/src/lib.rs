@@ -12,7 +12,7 @@ mod write;
 pub use contract::publish::{encode_json, key_text};
 pub use contract::upcast::lossy_cast;
 pub use contract::{Context, Contract, Contracts, METADATA, Origin, Version};
-pub use read::decoder::{DecodedRecord, Decoder, Defaulted, EventId, UnknownName};
+pub use read::decoder::{DecodedRecord, Decoder, Defaulted, EventId, KeySchema, UnknownName};
 pub use read::error::RecordError;
 pub use read::frame::{Framed, HeaderPlace, Headers, Record, SchemaRef};
 pub use read::layout::{Layout, ORDINAL, VersionLayout};

@@ -3,6 +3,7 @@
 pub(crate) mod decoder;
 pub(crate) mod error;
 pub(crate) mod frame;
+pub(crate) mod key;
 pub(crate) mod layout;
 pub(crate) mod matching;
 pub(crate) mod meaning;

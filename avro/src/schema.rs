@@ -56,14 +56,22 @@ impl Schema {
         Self::resolve(&parsed, &others)
     }
 
-    /// A record that has no fields.
-    pub(crate) fn empty_record(name: &str) -> Self {
+    /// A record of one nullable scalar, or of nothing.
+    pub(crate) fn record_of(name: &str, field: Option<(&str, Node)>) -> Self {
         let name = TypeName { full: name.to_owned(), aliases: Vec::new() };
-        Self {
-            nodes: vec![Node::Record(RecordType { name, fields: Vec::new() })],
-            root: 0,
-            least: vec![0],
-        }
+        let (fields, types) = match field {
+            None => (Vec::new(), Vec::new()),
+            Some((name, scalar)) => {
+                let (name, aliases) = (name.to_owned(), Vec::new());
+                let field = Field { name, aliases, node: 1, default: None };
+                (vec![field], vec![Node::Union(vec![2, 3]), Node::Null, scalar])
+            }
+        };
+        let mut nodes = vec![Node::Record(RecordType { name, fields })];
+        nodes.extend(types);
+        let mut schema = Self { least: vec![0; nodes.len()], nodes, root: 0 };
+        schema.measure();
+        schema
     }
 
     fn resolve(parsed: &Parsed, others: &[Parsed]) -> Result<Self, SchemaError> {

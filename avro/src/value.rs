@@ -7,6 +7,7 @@ pub(crate) mod column;
 pub(crate) mod digits;
 pub(crate) mod json;
 pub(crate) mod numeric;
+pub(crate) mod text;
 
 use std::io::Write;
 

@@ -124,7 +124,7 @@ pub(crate) fn read(
         causation_id,
         compaction_loses_nothing,
         events: Default::default(),
-        tombstone: Arc::new(Contract::tombstone(name)),
+        tombstone: Arc::new(Contract::tombstone(name, None)),
     };
     Some((context, file))
 }

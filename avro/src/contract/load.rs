@@ -67,6 +67,8 @@ impl Contracts {
         for event in folder.events.keys().filter(|event| !context.events.contains_key(**event)) {
             self.note((name, Some(event)), &findings[before..]);
         }
+        let key = context.key_type().ok().map(|node| (context.key.as_str(), node));
+        context.tombstone = Arc::new(Contract::tombstone(name, key));
         let before = findings.len();
         let all = context.events.len() == folder.events.len();
         file.check_origins(&context, all, findings);

@@ -8,13 +8,15 @@ use crate::contract::Contracts;
 use crate::contract::tombstone::TOMBSTONE;
 use crate::read::error::RecordError;
 use crate::read::frame::{Framed, Record, SchemaRef};
+use crate::read::key::{self, KeyReader};
 use crate::read::layout::Layout;
-use crate::read::matching;
+use crate::read::matching::{self, Fit};
 use crate::read::metadata::Envelope;
 use crate::read::reader::RecordReader;
 use crate::read::rows::Rows;
 use crate::schema::Schema;
 use crate::schema::node::{Node, NodeId};
+use crate::value::column::{Column, Values};
 use crate::walk::cursor::Cursor;
 
 /// Decodes the records of one model's topics.
@@ -41,6 +43,8 @@ struct Target {
 struct WriterSchema {
     union: bool,
     branches: Vec<Branch>,
+    /// For each layout of tombstones: how they are keyed by it, or why they cannot be.
+    keys: Vec<(usize, Result<KeyReader, String>)>,
 }
 
 #[derive(Debug)]
@@ -50,6 +54,13 @@ struct Branch {
     readers: Vec<(usize, Result<RecordReader, RecordError>)>,
     /// The topics none of whose contracts knows the name.
     unknown_on: Vec<Arc<UnknownName>>,
+}
+
+/// Which schema wrote the key of a tombstone, and the column that it is to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeySchema<'d> {
+    pub column: &'d str,
+    pub schema: SchemaRef,
 }
 
 /// A record's full name that no contract of its topic knows.
@@ -112,7 +123,7 @@ impl Decoder {
         let tombstones =
             layouts.iter().enumerate().filter(|(_, target)| target.layout.contract.is_tombstone());
         let readers =
-            tombstones.map(|(index, target)| (index, target.tombstone_reader())).collect();
+            tombstones.map(|(index, target)| (index, Ok(target.tombstone_reader()))).collect();
         let mut known: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for context in contracts.contexts.values() {
             let names = context.events.values().flat_map(|event| event.full_names.iter().cloned());
@@ -145,7 +156,11 @@ impl Decoder {
             .map(|node| self.branch(schema, node))
             .collect();
         let defaulted = branches.iter().flat_map(|branch| self.defaulted(branch)).collect();
-        self.writers.insert(reference, WriterSchema { union, branches });
+        let keyed = self.layouts.iter().enumerate().filter(|(_, target)| target.key().is_some());
+        let keys = keyed
+            .map(|(index, target)| (index, KeyReader::new(schema, &target.layout.contract)))
+            .collect();
+        self.writers.insert(reference, WriterSchema { union, branches, keys });
         defaulted
     }
 
@@ -209,6 +224,25 @@ impl Decoder {
         self.decode_branch(&writer.branches[place], record, cursor, out)
     }
 
+    /// The schema that must have been added before [`Self::tombstone`] is asked: that of the record's key, where a layout
+    /// has a column that the key gives.
+    ///
+    /// # Errors
+    /// A key whose framing names no schema.
+    pub fn key_schema(&self, record: &Record<'_>) -> Result<Option<KeySchema<'_>>, RecordError> {
+        let Some((_, column)) = self.keyed(record) else { return Ok(None) };
+        let framed = key_frame(record, column)?;
+        Ok(framed.map(|framed| KeySchema { column: &column.name, schema: framed.schema }))
+    }
+
+    /// The layout of the record, a tombstone, and its column that the key gives.
+    fn keyed(&self, record: &Record<'_>) -> Option<(usize, &Column)> {
+        let mut layouts = self.layouts.iter().enumerate();
+        layouts.find_map(|(index, target)| {
+            Some((index, target.key().filter(|_| target.topic == record.topic)?))
+        })
+    }
+
     /// Takes a record without a value, as [`Self::decode`] one with a value.
     ///
     /// # Errors
@@ -218,7 +252,37 @@ impl Decoder {
         record: &Record<'_>,
         out: &'o mut [Vec<Rows>],
     ) -> Result<DecodedRecord<'o>, RecordError> {
+        if let Some((layout, column)) = self.keyed(record) {
+            // The first of the row's columns; the others follow, or all are taken back.
+            self.write_key(record, layout, column, &mut out[layout][0].values[0])?;
+        }
         self.decode_branch(&self.tombstones, record, Cursor::new(&[]), out)
+    }
+
+    fn write_key(
+        &self,
+        record: &Record<'_>,
+        layout: usize,
+        column: &Column,
+        values: &mut Values,
+    ) -> Result<(), RecordError> {
+        let Some(key) = record.key else {
+            values.push_null();
+            return Ok(());
+        };
+        let written = match key_frame(record, column)? {
+            None => key::write_text(column, key, values),
+            Some(Framed { schema, payload }) => {
+                let writer = self.writers.get(&schema);
+                let reader = writer.and_then(|writer| {
+                    writer.keys.iter().find_map(|(own, key)| (*own == layout).then_some(key))
+                });
+                let unknown = || RecordError::SchemaNotFetched(schema.to_string());
+                let reader = reader.ok_or_else(unknown)?.as_ref();
+                reader.map_err(Clone::clone).and_then(|reader| reader.write(payload, values))
+            }
+        };
+        written.map_err(|what| RecordError::Key { column: column.name.clone(), what })
     }
 
     /// The rest of a record of this branch.
@@ -257,11 +321,25 @@ impl Target {
         Ok(RecordReader::new(fit, node, contract, self.layout.versions(), self.envelope.clone()))
     }
 
-    /// A tombstone is read as the one version's own record, which has no bytes.
-    fn tombstone_reader(&self) -> Result<RecordReader, RecordError> {
-        let schema = &self.layout.contract.newest().schema;
-        self.reader(schema, schema.root())
+    /// Of a tombstone nothing is read but the metadata: it has no bytes.
+    fn tombstone_reader(&self) -> RecordReader {
+        let schema = Arc::new(Schema::record_of(TOMBSTONE, None));
+        let (fit, root) = (Fit::of_nothing(&schema), schema.root());
+        let versions = self.layout.versions();
+        RecordReader::new(fit, root, &self.layout.contract, versions, self.envelope.clone())
     }
+
+    /// The column of tombstones that their key gives, where a rule uses it.
+    fn key(&self) -> Option<&Column> {
+        let version = &self.layout.versions()[0];
+        let is_used = self.layout.contract.is_tombstone() && !version.fields.is_empty();
+        version.columns.first().filter(|_| is_used)
+    }
+}
+
+fn key_frame<'a>(record: &Record<'a>, column: &Column) -> Result<Option<Framed<'a>>, RecordError> {
+    Framed::read_key(record)
+        .map_err(|error| RecordError::Key { column: column.name.clone(), what: error.to_string() })
 }
 
 /// The known name that was probably meant: of another namespace, else one with a slip of the pen in it.

@@ -18,6 +18,9 @@ pub enum RecordError {
     /// The record's key, headers or timestamps do not hold what the context says.
     #[error("{0}")]
     Metadata(String),
+    /// The record's key does not hold the key field of its context.
+    #[error("the key does not give `{column}`: {what}")]
+    Key { column: String, what: String },
     /// The record's schema was not added before the record was decoded.
     #[error("the schema {0} of this record has not been fetched")]
     SchemaNotFetched(String),

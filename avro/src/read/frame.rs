@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use crate::read::error::RecordError;
 
-/// The header that carries the schema's id where the payload does not.
-const SCHEMA_ID: &str = "__value_schema_id";
+/// The headers that carry the schema's id where the value, or the key, does not.
+const VALUE_SCHEMA_ID: &str = "__value_schema_id";
+const KEY_SCHEMA_ID: &str = "__key_schema_id";
 
 /// A record, free of the transport that brought it.
 #[derive(Debug, Clone, Copy)]
@@ -94,20 +95,38 @@ impl<'a> Framed<'a> {
     /// A value that is null, empty, or framed in neither way.
     pub fn read(record: &Record<'a>) -> Result<Self, RecordError> {
         let value = record.value.ok_or_else(|| framing("the record has no value"))?;
-        if let Some(header) = record.headers.last(SCHEMA_ID) {
-            return Ok(Self { schema: header_schema(header)?, payload: value });
+        if let Some(header) = record.headers.last(VALUE_SCHEMA_ID) {
+            return Ok(Self { schema: header_schema(VALUE_SCHEMA_ID, header)?, payload: value });
         }
         match value {
             [] => Err(framing("the value is empty")),
-            [0, a, b, c, d, payload @ ..] => Ok(Self { schema: id([*a, *b, *c, *d])?, payload }),
-            [0, ..] => Err(framing(format!(
-                "the value has {} bytes, its schema id alone takes 5",
-                value.len()
-            ))),
+            [0, rest @ ..] => Self::after_magic("value", rest),
             [first, ..] => Err(framing(format!(
-                "the value begins with byte {first:#04x}, not with 0 and a schema id, and has no header {SCHEMA_ID}"
+                "the value begins with byte {first:#04x}, not with 0 and a schema id, and has no header {VALUE_SCHEMA_ID}"
             ))),
         }
+    }
+
+    /// Reads the framing of the key; none where it has none. No text that Postgres can hold begins with the magic byte.
+    ///
+    /// # Errors
+    /// A framing that names no schema.
+    pub(crate) fn read_key(record: &Record<'a>) -> Result<Option<Self>, RecordError> {
+        let Some(key) = record.key else { return Ok(None) };
+        if let Some(header) = record.headers.last(KEY_SCHEMA_ID) {
+            return Ok(Some(Self { schema: header_schema(KEY_SCHEMA_ID, header)?, payload: key }));
+        }
+        key.strip_prefix(&[0]).map(|rest| Self::after_magic("key", rest)).transpose()
+    }
+
+    fn after_magic(of: &str, rest: &'a [u8]) -> Result<Self, RecordError> {
+        let Some((number, payload)) = rest.split_first_chunk() else {
+            let length = 1 + rest.len();
+            return Err(framing(format!(
+                "the {of} has {length} bytes, its schema id alone takes 5"
+            )));
+        };
+        Ok(Self { schema: id(*number)?, payload })
     }
 
     /// The value that [`Self::read`] takes apart: magic byte 0, the schema's id, the datum.
@@ -128,7 +147,7 @@ fn id(bytes: [u8; 4]) -> Result<SchemaRef, RecordError> {
     Ok(SchemaRef::Id(id))
 }
 
-fn header_schema(header: &[u8]) -> Result<SchemaRef, RecordError> {
+fn header_schema(name: &str, header: &[u8]) -> Result<SchemaRef, RecordError> {
     match header {
         [0, bytes @ ..] => bytes.try_into().ok().map(id),
         [1, guid @ ..] => Uuid::from_slice(guid).ok().map(|guid| Ok(SchemaRef::Guid(guid))),
@@ -136,7 +155,7 @@ fn header_schema(header: &[u8]) -> Result<SchemaRef, RecordError> {
     }
     .unwrap_or_else(|| {
         Err(framing(format!(
-            "the header {SCHEMA_ID} has {} bytes: 0 and a 4-byte id, or 1 and a 16-byte guid, are known",
+            "the header {name} has {} bytes: 0 and a 4-byte id, or 1 and a 16-byte guid, are known",
             header.len()
         )))
     })
@@ -151,7 +170,7 @@ mod tests {
     use super::*;
 
     fn frame(value: Option<&[u8]>, header: Option<&[u8]>) -> Result<(SchemaRef, Vec<u8>), String> {
-        let name = SCHEMA_ID.as_bytes();
+        let name = VALUE_SCHEMA_ID.as_bytes();
         let bytes = [name, header.unwrap_or_default()].concat();
         let end = name.len() as u32;
         let places = [HeaderPlace {

@@ -27,6 +27,15 @@ pub(crate) struct Fit {
     pub(crate) filled: Vec<String>,
 }
 
+impl Fit {
+    /// Of a record that has no bytes, to the only version.
+    pub(crate) fn of_nothing(writer: &Arc<Schema>) -> Self {
+        let (shapes, _) = Pairing::new(writer, writer).finish(Arc::clone(writer));
+        let (fields, defaults, filled) = Default::default();
+        Self { version: 0, fields, shapes, defaults, filled }
+    }
+}
+
 /// Finds the version of a writer's record.
 pub(crate) fn fit(
     contract: &Contract,

@@ -157,7 +157,7 @@ fn push_unless_empty(values: &mut Values, write: impl FnOnce(&mut Vec<u8>)) {
 }
 
 /// The bytes as a text that Postgres can hold.
-fn as_text(bytes: &[u8]) -> Option<&str> {
+pub(crate) fn as_text(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok().filter(|text| !text.contains('\0'))
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use vitrina_avro::{
-    DecodedRecord, Decoder, Defaulted, Framed, Record, RecordError, Registry, RegistryError, Rows,
-    Schema, SchemaRef, UnknownName,
+    DecodedRecord, Decoder, Defaulted, Framed, KeySchema, Record, RecordError, Registry,
+    RegistryError, Rows, Schema, SchemaRef, UnknownName,
 };
 
 use crate::batch::{Columns, Identity, Row};
@@ -73,8 +73,7 @@ impl RecordReader {
         rows: &mut [Vec<Rows>],
     ) -> Result<Reading, Unlearnt> {
         if record.value.is_none() {
-            let read = self.decoder.tombstone(record, rows);
-            return Ok(read.map_or_else(|error| Reading::refused(&error), |one| of(record, one)));
+            return self.read_tombstone(record, rows);
         }
         match Decoder::frame(record) {
             Ok(framed) => self.read_framed(record, &framed, rows),
@@ -93,18 +92,47 @@ impl RecordReader {
         rows: &mut [Vec<Rows>],
     ) -> Result<Reading, Unlearnt> {
         let schema = framed.schema;
-        if !self.decoder.knows(&schema) {
-            return match self.refused.get(&schema) {
-                Some((until, blame)) if Instant::now() < *until => {
-                    Ok(Reading::Refused(blame.clone()))
-                }
-                _ => Err(Unlearnt(schema)),
-            };
+        if let Some(blame) = self.refusal(schema)? {
+            return Ok(Reading::Refused(blame));
         }
         Ok(match self.decoder.decode(record, framed, rows) {
             Ok(decoded) => of(record, decoded),
             Err(error) => Reading::Refused(of_schema(schema, Blame::from(&error))),
         })
+    }
+
+    /// A record without a value has no schema, but its key may have one.
+    fn read_tombstone(
+        &self,
+        record: &Record<'_>,
+        rows: &mut [Vec<Rows>],
+    ) -> Result<Reading, Unlearnt> {
+        let key = match self.decoder.key_schema(record) {
+            Ok(key) => key,
+            Err(error) => return Ok(Reading::refused(&error)),
+        };
+        if let Some(KeySchema { column, schema }) = key
+            && let Some(blame) = self.refusal(schema)?
+        {
+            let reason = format!("the key does not give `{column}`: {}", blame.reason);
+            return Ok(Reading::Refused(Blame { reason, ..blame }));
+        }
+        Ok(match (self.decoder.tombstone(record, rows), key) {
+            (Ok(decoded), _) => of(record, decoded),
+            (Err(error), None) => Reading::refused(&error),
+            (Err(error), Some(KeySchema { schema, .. })) => {
+                Reading::Refused(of_schema(schema, Blame::from(&error)))
+            }
+        })
+    }
+
+    /// Why the schema's records are refused, if they are.
+    fn refusal(&self, schema: SchemaRef) -> Result<Option<Blame>, Unlearnt> {
+        if self.decoder.knows(&schema) {
+            return Ok(None);
+        }
+        let believed = self.refused.get(&schema).filter(|(until, _)| Instant::now() < *until);
+        believed.map(|(_, blame)| Some(blame.clone())).ok_or(Unlearnt(schema))
     }
 
     /// Asks the registry for a schema, once.

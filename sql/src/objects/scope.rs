@@ -26,6 +26,11 @@ pub trait Relations {
     fn topic(&self, context: &str) -> String {
         context.to_owned()
     }
+    /// Why a relation lacks a column that it might have, as far as there is a reason.
+    fn why_absent(&self, context: &str, event: &str, column: &str) -> Option<String> {
+        let _ = (context, event, column);
+        None
+    }
     /// All names as `context.event`, for suggestions; `context.tombstone` is one of every context.
     fn names(&self) -> Vec<String>;
 }
@@ -203,9 +208,11 @@ impl Scope<'_> {
             let column = fold(column);
             if !columns.contains(&column) {
                 let near = did_you_mean(&column, columns.iter().map(String::as_str));
+                let why = self.relations.why_absent(&event.context, &event.event, &column);
+                let why = why.map_or_else(String::new, |why| format!(": {why}"));
                 report.error(
                     place,
-                    format!("`{}.{}` has no column `{column}`", event.context, event.event),
+                    format!("`{}.{}` has no column `{column}`{why}", event.context, event.event),
                     format!("{near}its columns are {}", columns.join(", ")),
                 );
             }
