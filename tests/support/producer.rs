@@ -22,7 +22,16 @@ impl Writer {
     pub async fn register(topic: &str, schema: &str) -> Self {
         let parsed = Schema::parse_str(schema).unwrap();
         let record = parsed.name().map_or_else(|| "union".to_owned(), |name| name.fullname(None));
-        let url = format!("{}/subjects/{topic}-{record}/versions", Stack::get().registry);
+        Self {
+            topic: topic.to_owned(),
+            ..Self::register_at(&format!("{topic}-{record}"), schema).await
+        }
+    }
+
+    /// Registers the schema by this subject; its datums are for keys, or for no topic.
+    pub async fn register_at(subject: &str, schema: &str) -> Self {
+        let parsed = Schema::parse_str(schema).unwrap();
+        let url = format!("{}/subjects/{subject}/versions", Stack::get().registry);
         // The registry, busy with the tests beside this one, drops a connection now and then.
         let answer: Value = eventually(PATIENCE, async || {
             let answer =
@@ -31,7 +40,7 @@ impl Writer {
         })
         .await;
         let id = answer["id"].as_u64().and_then(|id| id.try_into().ok()).unwrap();
-        Self { topic: topic.to_owned(), schema: parsed, id }
+        Self { topic: String::new(), schema: parsed, id }
     }
 
     /// An event from plain JSON, see [`datum`].
