@@ -175,7 +175,8 @@ async fn what_every_event_fails_with_opens_the_breaker_or_stops() {
     lab.until("stopped", &["42501", "models/shelf.sql:2"]).await;
     assert_eq!(lab.parked(), json!([]));
     judged("P0001").await;
-    assert_eq!(lab.folder.run(&["resume", "shelf"]).status, Some(0));
+    let resumed = lab.folder.run(&["resume", "shelf"]);
+    assert_eq!(resumed.status, Some(1), "it says what becomes of the model: {resumed:?}");
     lab.until("breaker_open", &["vitrina resume shelf"]).await;
     assert_eq!(lab.parked().as_array().unwrap().len(), 10);
     judged("XX000").await;
