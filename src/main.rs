@@ -1,4 +1,4 @@
-//! The one binary: each verb in its own file.
+//! The one binary: what may be said on the command line, and the file that does it.
 
 mod building;
 mod changes;

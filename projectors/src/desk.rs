@@ -1,5 +1,6 @@
-//! What operators decide: retry, discard, pause, resume. Each decision is one transaction in Postgres, under the
-//! generation's lock where it changes what is parked; instances follow what is written there.
+//! What operators decide of parked records and of running models: retry, discard, pause, resume; what they decide of
+//! generations is in `generation/`. Each decision is one transaction in Postgres, and a retry several, under the generation's
+//! lock where it changes what is parked; instances follow what is written there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -83,7 +84,8 @@ impl Desk {
         Workbench::open(&self.pool, &self.postgres, self.registry.clone(), id).await
     }
 
-    /// Replays the queues of these records in order, each in one transaction, up to the first record that fails again.
+    /// Replays the queues of these records in order, each up to the first record that fails again. A long one takes several
+    /// transactions.
     ///
     /// # Errors
     /// [`Refusal`]; queues before the one in the way may have been replayed.

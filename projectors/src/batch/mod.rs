@@ -68,7 +68,7 @@ impl Event {
     }
 }
 
-/// EventBatch values: by layout, then by version.
+/// The values of a batch's events: by layout, then by version.
 pub(crate) type Columns = Vec<Vec<Rows>>;
 
 #[derive(Debug, Default)]
