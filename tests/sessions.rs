@@ -6,11 +6,10 @@ use crate::bank::{Bank, MOVED, OPENED_V1, moved, opened};
 use crate::support::{Database, PATIENCE, Producer, eventually};
 
 /// Settings of a database that would change values, texts of the catalogue, what a transaction is, or how long one lives.
-const HOSTILE: [(&str, &str); 30] = [
+const HOSTILE: [(&str, &str); 29] = [
     ("standard_conforming_strings", "off"),
     ("quote_all_identifiers", "on"),
     ("default_transaction_isolation", "serializable"),
-    ("default_transaction_read_only", "on"),
     ("default_transaction_deferrable", "on"),
     ("search_path", "nowhere"),
     ("DateStyle", "German, DMY"),

@@ -9,7 +9,8 @@ use sqlx::{ConnectOptions, Connection, Executor as _};
 use crate::names::GenerationId;
 
 /// What every session of ours depends on (`docs/contract.md` §4.1), whatever the server, the database or the role sets:
-/// values of statements and literals, texts of the catalogue, what a transaction is, and that nobody ends it.
+/// values of statements and literals, texts of the catalogue, what a transaction is, and that nobody ends it. Not whether it
+/// may write: who sets `default_transaction_read_only` means us, too.
 const PINNED: &[(&str, &str)] = &[
     ("search_path", "pg_catalog"),
     ("TimeZone", "UTC"),
@@ -32,7 +33,6 @@ const PINNED: &[(&str, &str)] = &[
     ("default_text_search_config", "pg_catalog.simple"),
     ("row_security", "on"),
     ("default_transaction_isolation", "read committed"),
-    ("default_transaction_read_only", "off"),
     ("default_transaction_deferrable", "off"),
     ("statement_timeout", "0"),
     ("lock_timeout", "0"),

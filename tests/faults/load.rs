@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use crate::faults::rig::Rig;
-use crate::support::{Event, Ledger, Message, Producer, Writer};
+use crate::support::{Event, Ledger, Message, PATIENCE, Producer, Writer, eventually};
 
 const ACCOUNTS: u32 = 60;
 const TICK: Duration = Duration::from_millis(50);
@@ -41,13 +41,20 @@ impl Load {
         Self { ended, looks, producing, looking }
     }
 
-    /// Stops; everything that was sent is in the ledger then. How often somebody has looked.
-    pub(crate) async fn end(self) -> usize {
-        let looks = self.looks.load(Ordering::SeqCst);
+    /// Waits until somebody has looked while it runs.
+    pub(crate) async fn looked_at(&self) {
+        eventually(PATIENCE, async || match self.looks.load(Ordering::SeqCst) {
+            0 => Err("nobody has looked yet"),
+            _ => Ok(()),
+        })
+        .await;
+    }
+
+    /// Stops; everything that was sent is in the ledger then.
+    pub(crate) async fn end(self) {
         self.ended.store(true, Ordering::SeqCst);
         self.producing.await.unwrap();
         self.looking.join().unwrap();
-        looks
     }
 }
 
