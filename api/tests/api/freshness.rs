@@ -12,7 +12,8 @@ async fn conditional(stage: &Stage, uri: &str, tag: &str) -> Answer {
 
 async fn position(stage: &mut Stage, partition: i32, first: i64, next: i64) {
     stage.run(&format!(
-        r#"INSERT INTO "flight@1"."@position" VALUES ('air.events', {partition}, '', 1, {next}, {first}, NULL, '2026-01-01T00:00:{partition}Z')
+        r#"INSERT INTO "flight@1"."@position" (topic, partition, topic_id, epoch, next_offset, first_offset, updated_at)
+         VALUES ('air.events', {partition}, '', 1, {next}, {first}, '2026-01-01T00:00:{partition}Z')
          ON CONFLICT (topic, partition) DO UPDATE SET next_offset = {next}"#
     ))
     .await;

@@ -141,7 +141,7 @@ fn a_key_that_is_said_twice_is_refused_and_told_where() {
     assert!(
         findings[0]
             .to_string()
-            .starts_with("c/shop/placed/v1.avsc:2: not JSON: the key \"type\" is said twice"),
+            .starts_with("c/shop/placed/v1.avsc:2:6: not JSON: the key \"type\" is said twice"),
         "{findings:?}"
     );
     // Java takes the last one, and so is a writer's read.
