@@ -27,11 +27,15 @@ pub(crate) async fn plans(config: &Config, loaded: &Definitions) -> Result<Vec<P
         plans.push(plan);
     }
     let live = control::live_models(&mut connection).await?;
-    let _ = connection.close().await;
     let events = events(&config.kafka, topics).await;
-    for plan in &mut plans {
+    for (plan, definition) in plans.iter_mut().zip(&loaded.models) {
         plan.events = events.get(&plan.model).copied();
+        // Where Kafka does not answer, a start waits until it does.
+        if plan.events.is_some() {
+            plan.mind_history(&mut connection, definition, &config.kafka).await?;
+        }
     }
+    let _ = connection.close().await;
     let has_file = |model: &String| {
         loaded.broken.contains_key(model)
             || loaded.models.iter().any(|definition| definition.model.name == *model)

@@ -11,8 +11,8 @@ mod producer;
 
 pub use batch::{Batch, Span};
 pub use client::{
-    BrokerKind, Cluster, KafkaSettings, MockBroker, PropertyError, TopicEnds, compacted_topics,
-    delete_groups, log_bounds, owned_property,
+    BrokerKind, Cluster, Compaction, KafkaSettings, MockBroker, PropertyError, TopicEnds,
+    compacted_topics, delete_groups, log_bounds, owned_property,
 };
 pub use consumer::{Consumer, End, Ownership, Subscription};
 pub use loss::LogLoss;

@@ -44,7 +44,7 @@ impl Applying {
         let (name, topic) = (definition.model.name.clone(), definition.topics().remove(0));
         let pool = session::control_pool(options, 2);
         control::migrate(&pool).await.map_err(|error| Fault::Stop(error.to_string()))?;
-        open::open(&pool, definition, 0).await?;
+        open::open(&pool, definition, 0, None).await?;
         let position =
             format!(r#"INSERT INTO "{name}@1"."@position" VALUES ($1, $2, '', 1, 0, 0)"#);
         sqlx::query(AssertSqlSafe(position)).bind(&topic).bind(PARTITION).execute(&pool).await?;

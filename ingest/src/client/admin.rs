@@ -15,25 +15,42 @@ fn admin(settings: &KafkaSettings) -> Option<AdminClient<DefaultClientContext>> 
     settings.client().create().ok()
 }
 
-/// Those of `topics` whose records the broker compacts; none where it does not answer within `timeout`.
+/// What the broker says of the compaction of topics.
+#[derive(Debug, Default)]
+pub struct Compaction {
+    pub compacted: BTreeSet<String>,
+    /// It does not say it of these: DescribeConfigs is not allowed.
+    pub untold: BTreeSet<String>,
+}
+
+/// Which of `topics` the broker compacts; none where it does not answer within `timeout`.
 pub async fn compacted_topics(
     settings: &KafkaSettings,
     topics: &BTreeSet<String>,
     timeout: Duration,
-) -> Option<BTreeSet<String>> {
+) -> Option<Compaction> {
     let admin = admin(settings)?;
     let options = AdminOptions::new().request_timeout(Some(timeout));
-    let mut compacted = BTreeSet::new();
+    let mut compaction = Compaction::default();
     for topic in topics {
         let of_topic = ResourceSpecifier::Topic(topic);
         let described = admin.describe_configs([&of_topic], &options).await.ok()?;
-        let policy = described.into_iter().next()?.ok()?;
-        let policy = policy.get("cleanup.policy").and_then(|entry| entry.value.clone());
+        let config = match described.into_iter().next()? {
+            Ok(config) => config,
+            // What is not there has lost nothing.
+            Err(RDKafkaErrorCode::UnknownTopicOrPartition) => continue,
+            Err(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+                compaction.untold.insert(topic.clone());
+                continue;
+            }
+            Err(_) => return None,
+        };
+        let policy = config.get("cleanup.policy").and_then(|entry| entry.value.clone());
         if policy.is_some_and(|policy| policy.contains("compact")) {
-            compacted.insert(topic.clone());
+            compaction.compacted.insert(topic.clone());
         }
     }
-    Some(compacted)
+    Some(compaction)
 }
 
 /// Deletes consumer groups that nobody uses any more; for each that stays, why.

@@ -8,7 +8,7 @@ mod properties;
 mod settings;
 mod topic_id;
 
-pub use admin::{compacted_topics, delete_groups};
+pub use admin::{Compaction, compacted_topics, delete_groups};
 pub use cluster::{Cluster, TopicEnds, log_bounds};
 pub(crate) use metadata::tagged;
 pub use mock::MockBroker;

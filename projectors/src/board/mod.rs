@@ -198,6 +198,11 @@ impl Board {
         }
     }
 
+    /// Whether something is to be said of the model.
+    pub(crate) fn has_note(&self, model: &str) -> bool {
+        self.lock().get(model).is_some_and(|entry| entry.note.is_some())
+    }
+
     /// This instance has no file of the model: it leaves the model as it is.
     pub fn leave(&self, model: &str, reason: String) {
         let mut entries = self.lock();

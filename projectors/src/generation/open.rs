@@ -5,17 +5,19 @@
 
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
+use vitrina_ingest::KafkaSettings;
 
 use crate::definition::Definition;
 use crate::fault::Fault;
 use crate::generation::adopt::adopt;
 use crate::generation::follow::Shown;
+use crate::generation::retention::shortens_history;
 use crate::generation::stable::create_stable;
 use crate::generation::stored::{self, Beginning};
 use crate::names::GenerationId;
 
 /// Makes what the file asks for; what is to be said of the model because of its file, where the live generation goes on
-/// without it.
+/// without it. `kafka`: whose log a new generation would read; none: one that has lost nothing.
 ///
 /// # Errors
 /// [`Fault::Stop`] where a schema of this name is not ours, or Postgres refuses a declaration; [`Fault::World`] where it is
@@ -24,9 +26,10 @@ pub(crate) async fn open(
     pool: &PgPool,
     definition: &Definition,
     duplicate_window: u32,
+    kafka: Option<&KafkaSettings>,
 ) -> Result<Option<String>, Fault> {
     let mut connection = pool.acquire().await?.detach();
-    let opened = open_on(&mut connection, definition, duplicate_window).await;
+    let opened = open_on(&mut connection, definition, duplicate_window, kafka).await;
     let _ = connection.close().await;
     opened
 }
@@ -35,6 +38,7 @@ async fn open_on(
     connection: &mut PgConnection,
     definition: &Definition,
     duplicate_window: u32,
+    kafka: Option<&KafkaSettings>,
 ) -> Result<Option<String>, Fault> {
     let model = &definition.model;
     // Instances start together; one of them makes the generation.
@@ -55,7 +59,7 @@ async fn open_on(
             }
             None
         }
-        Some((live, ..)) => propose(connection, definition, duplicate_window, live).await?,
+        Some((live, ..)) => propose(connection, definition, duplicate_window, live, kafka).await?,
     };
     connection.execute("COMMIT").await?;
     Ok(note)
@@ -80,6 +84,7 @@ async fn propose(
     definition: &Definition,
     duplicate_window: u32,
     live: i32,
+    kafka: Option<&KafkaSettings>,
 ) -> Result<Option<String>, Fault> {
     let model = &definition.model;
     let used: Option<(i32, String, Vec<String>)> = sqlx::query_as(
@@ -103,6 +108,13 @@ async fn propose(
             model.file, model.name
         ))),
         None => {
+            if let Some(kafka) = kafka {
+                let live = GenerationId::new(&model.name, live);
+                let shortens = shortens_history(connection, &live, definition, kafka).await?;
+                if let Some(why) = shortens {
+                    return Ok(Some(format!("{} has a new meaning: {why}", model.file)));
+                }
+            }
             supersede(connection, &model.name).await?;
             let because = format!("{} or a contract that it uses has a new meaning", model.file);
             let building = Beginning::Building;

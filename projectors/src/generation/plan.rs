@@ -3,10 +3,12 @@
 
 use serde::Serialize;
 use sqlx::postgres::PgConnection;
+use vitrina_ingest::KafkaSettings;
 use vitrina_sql::{MeaningPart, Model, Place};
 
 use crate::definition::Definition;
 use crate::fault::Fault;
+use crate::generation::retention::shortens_history;
 use crate::generation::stored::Generation;
 use crate::names::GenerationId;
 
@@ -61,6 +63,26 @@ impl Plan {
             }
         };
         Ok(Self { model: definition.model.name.clone(), does, because, events: None })
+    }
+
+    /// Builds nothing where the log has lost what the live generation was made of.
+    ///
+    /// # Errors
+    /// [`Fault`]; Kafka does not answer, or Postgres.
+    pub async fn mind_history(
+        &mut self,
+        connection: &mut PgConnection,
+        definition: &Definition,
+        kafka: &KafkaSettings,
+    ) -> Result<(), Fault> {
+        let model = &definition.model;
+        let Some((live, ..)) = live(connection, &model.name).await? else { return Ok(()) };
+        let live = GenerationId::new(&model.name, live);
+        if let Some(why) = shortens_history(connection, &live, definition, kafka).await? {
+            (self.does, self.events) = (Does::Nothing, None);
+            self.because = vec![Because::whole(&model.file, why)];
+        }
+        Ok(())
     }
 
     /// Of a live model whose file is not there.

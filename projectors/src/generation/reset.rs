@@ -1,18 +1,19 @@
 //! An operator's reset: Kafka's own tool has set offsets of the model's group, which is told by the missing tag and not by
 //! the offset, for after every crash the group is behind. It is decided once for all partitions of the group, by one
 //! instance, before any of them goes on; `vitrina.reset` remembers what was decided until our tag is back. A reset
-//! backwards asks for another generation, because a part of the log applied to live rows again would count twice; one
-//! forwards skips.
+//! backwards asks for another generation, because a part of the log applied to live rows again would count twice, and gets
+//! none where the log has lost a part since; one forwards skips.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
-use vitrina_ingest::{GroupOffsets, Offset, Reset, TopicPartition};
+use vitrina_ingest::{GroupOffsets, KafkaSettings, Offset, Reset, TopicPartition};
 
 use crate::fault::Fault;
 use crate::generation::open::{lock_model, supersede};
+use crate::generation::retention::shortens_history;
 use crate::generation::stored::{self, Beginning, Generation};
 use crate::generation::swap::{audit, lock_generation};
 use crate::names::{GenerationId, quote};
@@ -22,7 +23,16 @@ use crate::settings::Rewind;
 const NAMED: usize = 3;
 const DECIDED_BY: &str = "Kafka's offset tool";
 
-/// Decides what the resets of the live generation's group ask for; false: it is not live any more.
+/// What was decided of a model.
+pub(crate) enum Decided {
+    /// The generation is not live any more.
+    Over,
+    /// It goes on, with what is to be said of that.
+    GoesOn(Option<String>),
+}
+
+/// Decides what the resets of the live generation's group ask for. `kafka`: whose log another generation would read; none:
+/// one that has lost nothing.
 ///
 /// # Errors
 /// [`Fault`]; nothing is decided then.
@@ -31,13 +41,14 @@ pub(crate) async fn decide(
     id: &GenerationId,
     offsets: &GroupOffsets,
     rewind: Rewind,
-) -> Result<bool, Fault> {
+    kafka: Option<&KafkaSettings>,
+) -> Result<Decided, Fault> {
     note_tagged(pool, &id.model, &offsets.tagged).await?;
     if offsets.resets.is_empty() {
-        return Ok(true);
+        return Ok(Decided::GoesOn(None));
     }
     let mut connection = pool.acquire().await?.detach();
-    let decided = decide_on(&mut connection, id, offsets, rewind).await;
+    let decided = decide_on(&mut connection, id, offsets, rewind, kafka).await;
     // What was not committed ends with the connection.
     let _ = connection.close().await;
     decided
@@ -73,7 +84,8 @@ async fn decide_on(
     id: &GenerationId,
     offsets: &GroupOffsets,
     rewind: Rewind,
-) -> Result<bool, Fault> {
+    kafka: Option<&KafkaSettings>,
+) -> Result<Decided, Fault> {
     lock_model(connection, &id.model).await?;
     connection.execute("SET LOCAL lock_timeout = '15s'").await?;
     lock_generation(connection, id).await?;
@@ -83,7 +95,7 @@ async fn decide_on(
         .await?
         .flatten();
     if live != Some(id.number) {
-        return Ok(false);
+        return Ok(Decided::Over);
     }
     let known = decided(connection, &id.model, offsets.looked.elapsed()).await?;
     let key = |reset: &Reset| (reset.topic.to_string(), reset.partition);
@@ -92,6 +104,7 @@ async fn decide_on(
         .iter()
         .filter(|reset| known.get(&key(reset)) != Some(&reset.offset.0))
         .collect();
+    let mut note = None;
     if !new.is_empty() {
         remember(connection, &id.model, &new).await?;
         let positions = positions(connection, id).await?;
@@ -103,7 +116,7 @@ async fn decide_on(
         tell_bounds(id, &moved);
         let back = moved.iter().any(|(reset, position)| reset.within_log() < *position);
         if back {
-            rebuild(connection, id, &moved, rewind).await?;
+            note = rebuild(connection, id, &moved, rewind, kafka).await?;
         } else {
             for (reset, position) in &moved {
                 if reset.within_log() > *position {
@@ -113,7 +126,7 @@ async fn decide_on(
         }
     }
     connection.execute("COMMIT").await?;
-    Ok(true)
+    Ok(Decided::GoesOn(note))
 }
 
 /// Resets that were decided, and whose partitions did not bear our tag again when the group's offsets were asked for, so long
@@ -184,13 +197,15 @@ fn tell_bounds(id: &GenerationId, moved: &[(&Reset, Offset)]) {
     }
 }
 
-/// Begins to build another generation, unless one is being built that reads the same.
+/// Begins to build another generation, unless one is being built that reads the same; why not, where its history would be
+/// shorter. Who builds from given offsets has asked for that.
 async fn rebuild(
     connection: &mut PgConnection,
     id: &GenerationId,
     moved: &[(&Reset, Offset)],
     rewind: Rewind,
-) -> Result<(), Fault> {
+    kafka: Option<&KafkaSettings>,
+) -> Result<Option<String>, Fault> {
     let starts: BTreeMap<(String, i32), i64> = match rewind {
         Rewind::Rebuild => BTreeMap::new(),
         Rewind::FromThere => moved
@@ -211,18 +226,25 @@ async fn rebuild(
                 model = %id.model,
                 "the group's offsets were set back; generation {number} is being built already, so nothing more is begun"
             );
-            return Ok(());
+            return Ok(None);
         }
         supersede(connection, &id.model).await?;
     }
     let live = Generation::read(connection, id).await?;
     let because = because(moved, rewind);
+    if let (Rewind::Rebuild, Some(kafka)) = (rewind, kafka)
+        && let Some(why) = shortens_history(connection, id, &live.definition, kafka).await?
+    {
+        let note = format!("{because}, but {why}");
+        audit(connection, id, "reset", &note, DECIDED_BY).await?;
+        return Ok(Some(note));
+    }
     let (window, beginning) = (live.duplicate_window, Beginning::Building);
     let built = stored::create(connection, &live.definition, window, beginning, &because).await?;
     begin_at(connection, &built, &starts).await?;
     audit(connection, &built, "reset", &because, DECIDED_BY).await?;
     tracing::warn!(model = %id.model, "generation {} is being built, because {because}", built.number);
-    Ok(())
+    Ok(None)
 }
 
 /// Where a generation began to read, as far as it has claimed.

@@ -9,10 +9,13 @@ use sqlx::postgres::PgConnection;
 use vitrina_ingest::{KafkaSettings, compacted_topics, log_bounds};
 
 use crate::definition::Definition;
+use crate::fault::Fault;
 use crate::names::{GenerationId, quote};
 use crate::parked::refusal::Refusal;
 
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How many losses are named in a sentence.
+const NAMED: usize = 3;
 
 /// Where a generation stands in a partition.
 #[derive(sqlx::FromRow)]
@@ -25,45 +28,89 @@ struct Reached {
     first_time: Option<String>,
 }
 
-async fn reached(
-    connection: &mut PgConnection,
-    id: &GenerationId,
-) -> Result<Vec<Reached>, Refusal> {
+async fn reached(connection: &mut PgConnection, id: &GenerationId) -> sqlx::Result<Vec<Reached>> {
     let reached = format!(
         r#"SELECT topic, partition, first_offset, next_offset,
                to_char(first_time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS first_time
            FROM {}."@position" ORDER BY 1, 2"#,
         quote(&id.schema())
     );
-    Ok(sqlx::query_as(AssertSqlSafe(reached)).fetch_all(connection).await?)
+    sqlx::query_as(AssertSqlSafe(reached)).fetch_all(connection).await
 }
 
 async fn starts(
     kafka: &KafkaSettings,
     topics: BTreeSet<String>,
-) -> Result<BTreeMap<(String, i32), i64>, Refusal> {
+) -> Result<BTreeMap<(String, i32), i64>, Fault> {
     let bounds = log_bounds(kafka, topics, PATIENCE).await.ok_or_else(away)?;
     Ok(bounds.into_iter().map(|(partition, (start, _))| (partition, start)).collect())
 }
 
-fn away() -> Refusal {
-    Refusal::World(
-        "Kafka (kafka.brokers) does not answer, so nobody knows what the log still holds"
-            .to_owned(),
-    )
+fn away() -> Fault {
+    Fault::world("Kafka (kafka.brokers) does not answer, so nobody knows what the log still holds")
 }
 
 /// # Errors
-/// [`Refusal::Wrong`] where a new generation of `definition` would begin later than the live one did, or a topic is
-/// compacted and its contract does not say that nothing is lost by it.
-pub(crate) async fn keeps_history(
+/// [`Refusal::Wrong`] where a new generation of `definition` would have a shorter history than the live one.
+pub(super) async fn keeps_history(
     connection: &mut PgConnection,
     live: &GenerationId,
     definition: &Definition,
     kafka: &KafkaSettings,
 ) -> Result<(), Refusal> {
+    let mut lost = lost(connection, live, definition, kafka).await?;
+    if lost.is_empty() {
+        return Ok(());
+    }
+    lost.push("nothing was begun; --allow-shorter-history builds from what there is".to_owned());
+    Err(Refusal::Wrong(lost.join("\n")))
+}
+
+/// Why a new generation of `definition` is not begun unless an operator says so, for people; none where it would have all of
+/// the live one's history.
+///
+/// # Errors
+/// [`Fault::World`] where nobody knows.
+pub(super) async fn shortens_history(
+    connection: &mut PgConnection,
+    live: &GenerationId,
+    definition: &Definition,
+    kafka: &KafkaSettings,
+) -> Result<Option<String>, Fault> {
+    let lost = lost(connection, live, definition, kafka).await?;
+    if lost.is_empty() {
+        return Ok(None);
+    }
+    let more = match lost.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    Ok(Some(format!(
+        "no other generation is begun, for its history would be shorter: {}{more}; `vitrina rebuild {} \
+         --allow-shorter-history` builds from what there is",
+        lost[..lost.len().min(NAMED)].join("; "),
+        live.model
+    )))
+}
+
+/// What a new generation of `definition` would lack of the live one's history: where the log begins later than that one did,
+/// or a topic is compacted and its contract does not say that nothing is lost by it.
+async fn lost(
+    connection: &mut PgConnection,
+    live: &GenerationId,
+    definition: &Definition,
+    kafka: &KafkaSettings,
+) -> Result<Vec<String>, Fault> {
     let topics: BTreeSet<String> = definition.topics().into_iter().collect();
-    let starts = starts(kafka, topics.clone()).await?;
+    let contexts = definition.contracts.contexts.values();
+    let safe: BTreeSet<String> = contexts
+        .filter(|context| context.compaction_loses_nothing)
+        .map(|context| context.topic.clone())
+        .collect();
+    let unsafe_topics = &topics - &safe;
+    let (starts, compaction) =
+        tokio::join!(starts(kafka, topics), compacted_topics(kafka, &unsafe_topics, PATIENCE));
+    let (starts, compaction) = (starts?, compaction.ok_or_else(away)?);
     let mut lost: Vec<String> = Vec::new();
     for Reached { topic, partition, first_offset, first_time, .. } in
         reached(connection, live).await?
@@ -78,25 +125,19 @@ pub(crate) async fn keeps_history(
             ));
         }
     }
-    let safe: BTreeSet<&str> = definition
-        .contracts
-        .contexts
-        .values()
-        .filter(|context| context.compaction_loses_nothing)
-        .map(|context| context.topic.as_str())
-        .collect();
-    let compacted = compacted_topics(kafka, &topics, PATIENCE).await.ok_or_else(away)?;
-    lost.extend(compacted.iter().filter(|topic| !safe.contains(topic.as_str())).map(|topic| {
+    lost.extend(compaction.compacted.iter().map(|topic| {
         format!(
             "topic {topic} is compacted (cleanup.policy), so events of keys that came again are gone: where a key's last event \
              is enough, say compaction_loses_nothing = true in its context.toml"
         )
     }));
-    if lost.is_empty() {
-        return Ok(());
-    }
-    lost.push("nothing was begun; --allow-shorter-history builds from what there is".to_owned());
-    Err(Refusal::Wrong(lost.join("\n")))
+    lost.extend(compaction.untold.iter().map(|topic| {
+        format!(
+            "topic {topic} may be compacted, which Kafka does not tell: allow DescribeConfigs on it, or, where a key's last \
+             event is enough, say compaction_loses_nothing = true in its context.toml"
+        )
+    }));
+    Ok(lost)
 }
 
 /// # Errors

@@ -6,6 +6,7 @@ use sqlx::{Connection as _, Executor as _};
 
 use crate::desk::Desk;
 use crate::generation::open::lock_model;
+use crate::generation::queue::begin_queued;
 use crate::generation::rebuild::building;
 use crate::generation::retention;
 use crate::generation::swap::audit;
@@ -67,7 +68,7 @@ impl Desk {
         retention::reaches_position(connection, &id, &self.kafka).await?;
         sqlx::query(
             "UPDATE vitrina.generation
-             SET state = 'building', ended_at = NULL, comparison = NULL, waits_for = NULL, swap_by = $3
+             SET state = 'queued', ended_at = NULL, comparison = NULL, waits_for = NULL, swap_by = $3
              WHERE model = $1 AND generation = $2",
         )
         .bind(model)
@@ -75,6 +76,7 @@ impl Desk {
         .bind(by)
         .execute(&mut *connection)
         .await?;
+        begin_queued(connection).await?;
         audit(connection, &id, "rollback", "", by).await?;
         connection.execute("COMMIT").await?;
         Ok(number)

@@ -9,14 +9,15 @@ use sqlx::postgres::PgPool;
 use sqlx::{AssertSqlSafe, Executor as _, Postgres, Transaction};
 use tokio::runtime::Handle;
 use vitrina_ingest::{
-    Claim, Epoch, Found, GroupOffsets, LogLoss, NoClaim, Offset, Positions, Span, TopicPartition,
+    Claim, Epoch, Found, GroupOffsets, KafkaSettings, LogLoss, NoClaim, Offset, Positions, Span,
+    TopicPartition,
 };
 
 use crate::board::Board;
 use crate::commit::window::Window;
 use crate::fault::Fault;
 use crate::generation::control::{self, ControlError};
-use crate::generation::reset;
+use crate::generation::reset::{self, Decided};
 use crate::generation::role::Role;
 use crate::metrics;
 use crate::names::{GenerationId, quote};
@@ -45,6 +46,8 @@ pub(crate) struct Claims {
     proves: bool,
     /// What a reset of offsets backwards asks for.
     rewind: Rewind,
+    /// Whose log a generation that it asks for would read; none: one that has lost nothing.
+    log: Option<KafkaSettings>,
     /// Read by each worker while it writes.
     pub writing: tokio::sync::RwLock<()>,
     /// The windows of the newest claims.
@@ -76,7 +79,7 @@ impl Claims {
         group_prefix: String,
         board: Board,
         proves: bool,
-        rewind: Rewind,
+        (rewind, log): (Rewind, Option<KafkaSettings>),
     ) -> Self {
         Self {
             pool,
@@ -89,6 +92,7 @@ impl Claims {
             board,
             proves,
             rewind,
+            log,
             writing: tokio::sync::RwLock::default(),
             windows: Mutex::default(),
             late: Mutex::default(),
@@ -260,9 +264,10 @@ impl Claims {
     }
 
     /// Decides what resets of the group's offsets ask for. Starts never come from the group of a generation that is built.
-    async fn decide(&self, offsets: &GroupOffsets) -> Result<bool, Fault> {
+    async fn decide(&self, offsets: &GroupOffsets) -> Result<Decided, Fault> {
         if self.role == Role::Live {
-            return reset::decide(&self.pool, &self.id, offsets, self.rewind).await;
+            let log = self.log.as_ref();
+            return reset::decide(&self.pool, &self.id, offsets, self.rewind, log).await;
         }
         for reset in &offsets.resets {
             tracing::warn!(
@@ -274,7 +279,7 @@ impl Claims {
                  position"
             );
         }
-        Ok(true)
+        Ok(Decided::GoesOn(None))
     }
 
     /// The update waits for a transaction of the owner before, and returns what that one committed.
@@ -396,8 +401,11 @@ impl Positions for Claims {
     fn judge(&self, offsets: &GroupOffsets) -> Result<(), NoClaim> {
         let deciding = async { tokio::time::timeout(CLAIM, self.decide(offsets)).await };
         match self.runtime.block_on(deciding) {
-            Ok(Ok(true)) => {}
-            Ok(Ok(false)) => return Err(NoClaim::Over("the generation is not live".into())),
+            Ok(Ok(Decided::GoesOn(None))) => {}
+            Ok(Ok(Decided::GoesOn(note))) => self.board.note(&self.label, note),
+            Ok(Ok(Decided::Over)) => {
+                return Err(NoClaim::Over("the generation is not live".into()));
+            }
             Ok(Err(Fault::World { reason, .. })) => return Err(NoClaim::World(reason)),
             Ok(Err(other)) => return Err(NoClaim::Stop(other.to_string())),
             Err(_) => {

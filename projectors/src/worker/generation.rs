@@ -181,7 +181,7 @@ impl Service {
             self.group_prefix.clone(),
             board.clone(),
             proves,
-            settings.reset,
+            (settings.reset, self.log().cloned()),
         );
         shared.begin();
         lanes::consume(subscription, Arc::new(claims), board.clone(), shared.clone(), lanes, stop)

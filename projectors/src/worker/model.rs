@@ -106,7 +106,8 @@ impl Service {
             tidy = !builds && (tidy || self.forget_group(model, &shutdown).await);
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                _ = orders.changed() => {}
+                // What is in the way of the file may be gone.
+                _ = orders.changed() => changed = self.board.has_note(model),
                 _ = proposals.changed() => changed = true,
                 Some(ended) = fed.tasks.join_next_with_id() => {
                     if let Some(panicked) = fed.ended(ended) {
@@ -191,7 +192,8 @@ impl Service {
         if !errors.is_empty() {
             return Err(Fault::Stop(errors.join("\n")));
         }
-        open::open(&self.pool, definition, proposal.settings.duplicate_window).await
+        let window = proposal.settings.duplicate_window;
+        open::open(&self.pool, definition, window, self.log()).await
     }
 
     /// Deletes the consumer group of generations that are built, as nothing is; whether it is gone. It never decides anything,

@@ -61,6 +61,11 @@ impl PartialEq for Proposed {
 }
 
 impl Service {
+    /// Whose log may have lost what a live generation was made of; a mock's holds all that ever came.
+    pub(super) fn log(&self) -> Option<&KafkaSettings> {
+        (self.broker == BrokerKind::Kafka).then_some(&self.kafka)
+    }
+
     /// Runs the models until `shutdown`, and returns when each has finished its batch and left its group. `proposals` are
     /// what the files say of all models, from now on and whenever they have changed.
     pub async fn run(
