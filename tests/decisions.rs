@@ -71,6 +71,22 @@ impl Scene {
         .await
     }
 
+    /// Waits until `status` gives a reason with these words for the model, which goes on; none where they are none.
+    async fn until_says(&self, words: &str) -> String {
+        eventually(PATIENCE, async || {
+            let status = self.folder().run(&["status", "--json"]).json();
+            let model = &status["models"][0];
+            let reason = model["reason"].as_str().unwrap_or_default();
+            let said = reason.contains(words) && reason.is_empty() == words.is_empty();
+            if model["state"] == "live" && said {
+                Ok(reason.to_owned())
+            } else {
+                Err(status.to_string())
+            }
+        })
+        .await
+    }
+
     async fn end(self) {
         assert!(self.vitrina.terminate().await.success());
     }
@@ -328,5 +344,67 @@ async fn no_shorter_history_is_built_unless_somebody_says_so() {
         !finished.stderr.contains("compacted") && finished.stderr.contains("would be lost"),
         "{finished:?}"
     );
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_file_and_no_rewind_begins_a_shorter_history() {
+    let mut scene = Scene::of("", 1, 200).await;
+    let mut log = TopicPartitionList::new();
+    log.add_partition_offset(&scene.bank.topic, 0, Offset::Offset(150)).unwrap();
+    admin().delete_records(&log, &AdminOptions::new()).await.unwrap();
+    let lost = format!("topic {} partition 0: balance@1 began at offset 0, 20", scene.bank.topic);
+    let way_out = "`vitrina rebuild balance --allow-shorter-history` builds from what there is";
+    write_model(&scene.bank, &changed());
+    let planned = scene.folder().run(&["check", "--json"]).json()["plan"][0].clone();
+    let why = planned["because"][0]["what"].as_str().unwrap();
+    assert_eq!((&planned["does"], &planned["events"]), (&json!("nothing"), &json!(null)));
+    assert!(why.contains(&lost) && why.contains(way_out), "{planned}");
+    scene.vitrina.hang_up();
+    let reason = scene.until_says("has a new meaning: ").await;
+    assert!(reason.contains(&lost) && reason.contains(way_out), "{reason}");
+    assert!(reason.contains("the log begins at 150 now: 150 offsets would be lost"), "{reason}");
+    assert!(scene.vitrina.stderr().contains(&lost));
+    let alone = json!([{"g": 1, "state": "live"}]);
+    assert_eq!(states(&scene.database).await, alone);
+    scene.more(200, 50).await;
+    // What an operator's tool asks for is no more than what a file does.
+    let group = format!("{}.balance", scene.folder().group_prefix);
+    let Scene { database, bank, writer, oracle, vitrina } = scene;
+    write_model(&bank, MODEL);
+    assert!(vitrina.terminate().await.success());
+    let reset = ["--group", &group, "--reset-offsets", "--execute", "--topic", &bank.topic];
+    eventually(PATIENCE, async || {
+        let class = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+        let said = kafka_tool(class, &[&reset[..], &["--to-earliest"]].concat());
+        if said.contains("NEW-OFFSET") { Ok(()) } else { Err(said) }
+    })
+    .await;
+    let vitrina = bank.folder.serve();
+    let mut scene = Scene { database, bank, writer, oracle, vitrina };
+    let reason = scene.until_says("the group's offsets were set back: ").await;
+    assert!(reason.contains(&lost) && reason.contains(way_out), "{reason}");
+    assert_eq!(states(&scene.database).await, alone);
+    scene.more(250, 50).await;
+    let decided =
+        "SELECT verdict, generation AS g, reason LIKE '%its history would be shorter%' AS told
+                   FROM vitrina.verdict";
+    let told = json!([{"verdict": "reset", "g": 1, "told": true}]);
+    assert_eq!(scene.database.rows(decided).await, told);
+    // It was decided once.
+    let Scene { database, bank, writer, oracle, vitrina } = scene;
+    crate::resets::until_tagged(&bank, 1).await;
+    assert!(vitrina.terminate().await.success());
+    let vitrina = bank.folder.serve();
+    let mut scene = Scene { database, bank, writer, oracle, vitrina };
+    scene.more(300, 50).await;
+    assert_eq!(scene.database.rows(decided).await, told);
+    // Said by somebody, the file's is built, and nothing is left to be said.
+    write_model(&scene.bank, &changed());
+    scene.vitrina.hang_up();
+    scene.until_says("has a new meaning: ").await;
+    scene.yes(&["rebuild", "balance", "--allow-shorter-history"]);
+    until_live(&scene.database, 2).await;
+    scene.until_says("").await;
     scene.end().await;
 }

@@ -29,8 +29,8 @@ async fn reset(bank: &Bank, topics: &str, how: &[&str]) {
     .await;
 }
 
-/// Waits until every offset of the group bears our tag.
-async fn until_tagged(bank: &Bank) {
+/// Waits until the offsets of these first partitions of the group bear our tag.
+pub(crate) async fn until_tagged(bank: &Bank, count: i32) {
     let group = format!("{}.balance", bank.folder.group_prefix);
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", &Stack::get().kafka)
@@ -39,7 +39,7 @@ async fn until_tagged(bank: &Bank) {
         .unwrap();
     eventually(PATIENCE, async || {
         let mut partitions = TopicPartitionList::new();
-        partitions.add_partition_range(&bank.topic, 0, PARTITIONS - 1);
+        partitions.add_partition_range(&bank.topic, 0, count - 1);
         let committed = consumer.committed_offsets(partitions, PATIENCE).unwrap();
         let tagged = committed.elements().iter().all(|element| {
             matches!(element.offset(), Offset::Offset(_))
@@ -69,7 +69,7 @@ async fn a_rewind_rebuilds_once_and_what_is_no_rewind_starts_nothing() {
         (&one, &["--to-earliest"]),
     ];
     for (generation, (topics, how)) in (2..).zip(rewinds) {
-        until_tagged(&bank).await;
+        until_tagged(&bank, PARTITIONS).await;
         assert!(vitrina.terminate().await.success());
         reset(&bank, topics, how).await;
         vitrina = bank.folder.serve();
@@ -81,11 +81,11 @@ async fn a_rewind_rebuilds_once_and_what_is_no_rewind_starts_nothing() {
                FROM vitrina.generation WHERE generation = 5";
     assert_eq!(database.rows(why).await, json!([{ "told": true }]));
     for nothing in [&["--reset-offsets", "--execute", "--to-current"][..], &["--delete-offsets"]] {
-        until_tagged(&bank).await;
+        until_tagged(&bank, PARTITIONS).await;
         assert!(vitrina.terminate().await.success());
         tool(&bank, &[nothing, &["--topic", &all]].concat());
         vitrina = bank.folder.serve();
-        until_tagged(&bank).await;
+        until_tagged(&bank, PARTITIONS).await;
         let generations = states(&database).await;
         assert_eq!(generations.as_array().unwrap().len(), 6, "{nothing:?}: {generations}");
     }
@@ -110,14 +110,14 @@ async fn a_second_reset_while_a_generation_is_built_starts_no_second_build() {
     Producer::new().send_all(&moves(&writer, &mut oracle, 0, 3_000)).await;
     let vitrina = bank.folder.serve();
     database.eventually(WITNESS, &oracle.rows()).await;
-    until_tagged(&bank).await;
+    until_tagged(&bank, PARTITIONS).await;
     assert!(vitrina.terminate().await.success());
     // Nobody runs, so it is still being built when the reset is found.
     assert_eq!(bank.folder.run(&["rebuild", "balance"]).status, Some(0));
     reset(&bank, &bank.topic, &["--to-earliest"]).await;
     let vitrina = bank.folder.serve();
     until_live(&database, 2).await;
-    until_tagged(&bank).await;
+    until_tagged(&bank, PARTITIONS).await;
     database.eventually(WITNESS, &oracle.rows()).await;
     assert_eq!(states(&database).await.as_array().unwrap().len(), 2);
     assert!(vitrina.terminate().await.success());
@@ -132,12 +132,12 @@ async fn a_reset_forwards_skips_and_the_range_is_kept() {
     Producer::new().send_all(&moves(&writer, &mut oracle, 0, 300)).await;
     let vitrina = bank.folder.serve();
     database.eventually(WITNESS, &oracle.rows()).await;
-    until_tagged(&bank).await;
+    until_tagged(&bank, PARTITIONS).await;
     assert!(vitrina.terminate().await.success());
     Producer::new().send_all(&moves(&writer, &mut Oracle::default(), 300, 60)).await;
     reset(&bank, &bank.topic, &["--to-latest"]).await;
     let vitrina = bank.folder.serve();
-    until_tagged(&bank).await;
+    until_tagged(&bank, PARTITIONS).await;
     Producer::new().send_all(&moves(&writer, &mut oracle, 360, 60)).await;
     database.eventually(WITNESS, &oracle.rows()).await;
     let skipped = "SELECT sum(until_offset - \"offset\")::int8 AS n FROM vitrina.verdict WHERE verdict = 'skipped'";

@@ -231,6 +231,13 @@ impl Board {
         Self { instance: self.instance.clone(), entries: Arc::new(Mutex::new(entries)) }
     }
 
+    /// What was waited for has come, whoever reads.
+    pub(crate) fn waited(&self, model: &str) {
+        if let Some(entry) = self.lock().get_mut(model) {
+            entry.go_on(model);
+        }
+    }
+
     /// Waits until an operator has mended what stopped the model, and says so.
     pub(crate) async fn asked_to_go_on(&self, model: &str) {
         let mut orders = self.orders(model);

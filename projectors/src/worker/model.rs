@@ -149,10 +149,18 @@ impl Service {
     async fn open(&self, proposal: &Proposal) {
         let model = &proposal.model;
         let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
+        let mut waits = false;
         loop {
             match self.try_open(proposal).await {
-                Ok(note) => return self.board.note(model, note),
+                Ok(note) => {
+                    // A live generation may have gone on all the time, with nothing to commit.
+                    if waits {
+                        self.board.waited(model);
+                    }
+                    return self.board.note(model, note);
+                }
                 Err(Fault::World { reason, .. }) => {
+                    waits = true;
                     self.board.set(model, State::Waiting, Some(reason));
                     backoff.wait().await;
                 }
