@@ -228,7 +228,6 @@ async fn rebuild(
             );
             return Ok(None);
         }
-        supersede(connection, &id.model).await?;
     }
     let live = Generation::read(connection, id).await?;
     let because = because(moved, rewind);
@@ -239,6 +238,7 @@ async fn rebuild(
         audit(connection, id, "reset", &note, DECIDED_BY).await?;
         return Ok(Some(note));
     }
+    supersede(connection, &id.model).await?;
     let (window, beginning) = (live.duplicate_window, Beginning::Building);
     let built = stored::create(connection, &live.definition, window, beginning, &because).await?;
     begin_at(connection, &built, &starts).await?;
