@@ -75,9 +75,9 @@ impl Progress {
 
 /// How fast it is, of late.
 #[derive(Debug, Default)]
-pub(crate) struct Pace(VecDeque<(Instant, i64)>);
+pub(crate) struct Rate(VecDeque<(Instant, i64)>);
 
-impl Pace {
+impl Rate {
     const SPAN: Duration = Duration::from_secs(10);
 
     /// So many are done now; how many a second that is. None where it is not known yet.
@@ -98,13 +98,13 @@ mod tests {
 
     #[test]
     fn pace_is_that_of_the_last_seconds() {
-        let (mut pace, start) = (Pace::default(), Instant::now());
+        let (mut rate, start) = (Rate::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(pace.of(start, 0), None);
-        assert_eq!(pace.of(at(1), 500), Some(500.0));
+        assert_eq!(rate.of(start, 0), None);
+        assert_eq!(rate.of(at(1), 500), Some(500.0));
         for second in 2..=20 {
-            pace.of(at(second), 500);
+            rate.of(at(second), 500);
         }
-        assert_eq!(pace.of(at(21), 500), Some(0.0));
+        assert_eq!(rate.of(at(21), 500), Some(0.0));
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::board::State;
 use crate::fault::Fault;
-use crate::generation::progress::{Pace, Progress};
+use crate::generation::progress::{Progress, Rate};
 use crate::generation::readiness::{Readiness, readiness, tell};
 use crate::generation::stored::Generation;
 use crate::generation::swap::{self, Attempt};
@@ -20,14 +20,14 @@ impl Service {
     pub(super) async fn accompany(&self, feeding: &Feeding<'_>) {
         let id = &feeding.id;
         let mut ticks = tokio::time::interval(PACE);
-        let (mut generation, mut told, mut pace) = (None, None, Pace::default());
+        let (mut generation, mut told, mut rate) = (None, None, Rate::default());
         while feeding.stop.run_until_cancelled(ticks.tick()).await.is_some() {
             let step = async {
                 let building = match &generation {
                     Some(building) => building,
                     None => generation.insert(Generation::load(&self.pool, id).await?),
                 };
-                self.report(feeding, &mut pace).await?;
+                self.report(feeding, &mut rate).await?;
                 self.step(feeding, building).await
             };
             let in_the_way = match step.await {
@@ -46,13 +46,13 @@ impl Service {
         metrics::building(&id.model, &Progress::default());
     }
 
-    async fn report(&self, feeding: &Feeding<'_>, pace: &mut Pace) -> Result<(), Fault> {
+    async fn report(&self, feeding: &Feeding<'_>, rate: &mut Rate) -> Result<(), Fault> {
         let mut connection = self.pool.acquire().await?;
         let progress = Progress::read(&mut connection, &feeding.id).await?;
         feeding.pace.look(&mut connection).await?;
         drop(connection);
         metrics::building(&feeding.id.model, &progress);
-        let per_second = pace.of(Instant::now(), progress.done);
+        let per_second = rate.of(Instant::now(), progress.done);
         feeding.board.write_beside(&self.pool, &feeding.id, per_second).await?;
         Ok(())
     }
