@@ -2,6 +2,7 @@
 //! Invariant: nothing here writes but what operators decide, through `projectors`' desk. All else is one autocommit
 //! `SELECT` at a time on a read-only session.
 
+mod access;
 pub mod admin;
 mod answer;
 mod api;
@@ -16,6 +17,7 @@ mod router;
 mod settings;
 mod views;
 
+pub use access::Reader;
 pub use api::{Api, ApiError};
 pub use edge::measure::{DURATION_SECONDS, REQUESTS_TOTAL, describe_metrics};
 pub use edge::server::serve;

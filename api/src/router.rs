@@ -7,6 +7,7 @@ use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::access::name_caller;
 use crate::admin::{self, Operators};
 use crate::api::Api;
 use crate::edge::{guard, measure};
@@ -39,6 +40,7 @@ impl Api {
             .route("/v1/views/{view}/", get(row::row))
             .route("/v1/views/{view}/{*key}", get(row::row))
             .route("/v1/schemas/{view}", get(schema::schema))
+            .layer(from_fn(name_caller))
             .layer(from_fn_with_state(self.admission(), guard::admit))
     }
 

@@ -8,6 +8,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::access::Caller;
 use crate::api::Api;
 use crate::catalogue::{Column, Lag, View};
 use crate::database::DatabaseError;
@@ -66,6 +67,7 @@ impl<'a> Described<'a> {
 
 pub(crate) async fn index(
     State(api): State<Api>,
+    _: Caller,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Response, Problem> {
     Parameters::parse(uri.query())?.only("the catalogue", &[])?;

@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use serde::Serialize;
 
+use crate::access::Caller;
 use crate::answer;
 use crate::answer::refusal;
 use crate::api::Api;
@@ -28,6 +29,7 @@ struct Told<'a> {
 
 pub(crate) async fn list(
     State(api): State<Api>,
+    _: Caller,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

@@ -6,6 +6,7 @@ use axum::extract::{OriginalUri, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 
+use crate::access::Caller;
 use crate::answer;
 use crate::answer::refusal;
 use crate::api::Api;
@@ -18,6 +19,7 @@ use crate::query::{Filter, Parameters, row_json, selected};
 
 pub(crate) async fn row(
     State(api): State<Api>,
+    _: Caller,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

@@ -5,6 +5,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
+use crate::access::Caller;
 use crate::api::Api;
 use crate::catalogue::{Column, View};
 use crate::problem::Problem;
@@ -13,6 +14,7 @@ use crate::query::path;
 
 pub(crate) async fn schema(
     State(api): State<Api>,
+    _: Caller,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Response, Problem> {
     Parameters::parse(uri.query())?.only("a schema's address", &[])?;

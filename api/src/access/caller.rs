@@ -1,0 +1,37 @@
+//! As whom a request reads. Invariant: a handler has a caller only from [`name_caller`]; a route outside of that layer is an
+//! error of ours, never an open door.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::Response;
+
+use super::reader::Reader;
+use crate::problem::{Kind, Problem};
+
+/// As whom a request reads.
+#[derive(Debug, Clone)]
+pub(crate) enum Caller {
+    /// There is no `[auth]`: whoever asks may read all, and no rights are applied.
+    Anyone,
+    /// Rights are applied.
+    #[expect(dead_code, reason = "no credential is judged yet")]
+    Reader(Arc<Reader>),
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let unnamed = || Problem::new(Kind::Internal, "Nobody has said who asks this route.");
+        parts.extensions.get::<Self>().cloned().ok_or_else(unnamed)
+    }
+}
+
+/// Says who asks, before any query is answered.
+pub(crate) async fn name_caller(mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(Caller::Anyone);
+    next.run(request).await
+}

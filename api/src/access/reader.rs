@@ -1,0 +1,28 @@
+//! Who reads, as its credential says. Invariant: roles and claims come from a credential that was judged, and from nowhere
+//! else.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+/// Who reads, where rights are applied. `PUBLIC` is everyone and stands in no reader's roles.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Reader {
+    /// What the credential calls its bearer; none for who sent no credential.
+    pub name: Option<String>,
+    /// Roles of the token, not of Postgres; compared exactly.
+    pub roles: BTreeSet<String>,
+    pub claims: Map<String, Value>,
+}
+
+impl Reader {
+    /// Who sent no credential.
+    pub fn anonymous() -> Self {
+        Self::default()
+    }
+
+    /// Whether no credential was sent: what this reader may not see is answered 401, not 404.
+    pub fn is_anonymous(&self) -> bool {
+        self.name.is_none()
+    }
+}
