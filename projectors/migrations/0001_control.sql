@@ -1,5 +1,5 @@
 -- The control tables: what is about models, their generations, and the instances that run them. All that moves in the
--- transactions of a generation lies in the generation's own schema (src/generation/own.sql), and nothing leads there from
+-- transactions of a generation lies in the generation's own schema (src/generation/schema/own.sql), and nothing leads there from
 -- here but its name. Expand only: a later migration adds, it never changes what an older binary reads.
 
 -- One row: the Kafka cluster and the group prefix that this database belongs to.
@@ -36,7 +36,7 @@ CREATE TABLE generation (
     began      timestamptz NOT NULL DEFAULT now(),
     swapped_at timestamptz,                      -- when readers first saw it
     ended_at   timestamptz,                      -- when it was retired, or came to its outcome
-    comparison jsonb,                            -- with the live one, before the swap: src/generation/comparison.rs
+    comparison jsonb,                            -- with the live one, before the swap: src/generation/swap/comparison
     waits_for  text,                             -- why it was built and is not live yet
     swap_by    text,                             -- who said that it is to go live, whatever the comparison says
     UNIQUE (model, generation)

@@ -15,7 +15,7 @@ use vitrina_ingest::KafkaSettings;
 use crate::commit::window;
 use crate::generation::Files;
 use crate::generation::live::{Live, is_live};
-use crate::generation::rebuild::building;
+use crate::generation::state::building;
 use crate::metrics;
 use crate::names::{GenerationId, quote};
 use crate::parked::inherit::inherit_discards;

@@ -6,7 +6,7 @@ use metrics::{
 };
 
 use crate::error_type::ErrorType;
-use crate::generation::progress::Progress;
+use crate::generation::build::progress::Progress;
 use crate::rules::run::Written;
 
 const EVENTS: &str = "vitrina_events_total";

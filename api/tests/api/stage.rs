@@ -109,7 +109,7 @@ impl Stage {
 
     /// Makes a generation and swaps to it in one transaction.
     pub(crate) async fn generation(&mut self, model: &str, generation: i32, definition: &str) {
-        let own = include_str!("../../../projectors/src/generation/own.sql");
+        let own = include_str!("../../../projectors/src/generation/schema/own.sql");
         self.run(&format!(
             r#"BEGIN;
             CREATE SCHEMA "{model}@{generation}"; SET LOCAL search_path = "{model}@{generation}"; {definition}; {own};

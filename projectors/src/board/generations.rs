@@ -5,8 +5,8 @@ use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use crate::board::status::FRESH;
-use crate::generation::comparison::TableComparison;
-use crate::generation::progress::Progress;
+use crate::generation::build::progress::Progress;
+use crate::generation::swap::comparison::TableComparison;
 use crate::names::{GenerationId, quote};
 use crate::sqlstate::Sqlstate;
 

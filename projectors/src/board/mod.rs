@@ -1,89 +1,35 @@
 //! What this instance says of its models. The board is the only place where a state changes.
 
+mod entry;
 mod generations;
+mod orders;
 mod recent;
 mod report;
+mod state;
 mod status;
 
 pub use generations::GenerationStatus;
+pub use orders::Orders;
+pub use state::State;
 pub use status::{IgnoredName, ModelStatus, PartitionStatus, Status};
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime};
 
-use serde::Serialize;
 use tokio::sync::watch;
 use vitrina_avro::{Defaulted, SchemaRef, UnknownName};
 use vitrina_ingest::{Offset, Ownership, Span, TopicPartition};
 
-use crate::board::recent::Recent;
+use crate::board::entry::{Entry, Progress, Report};
 use crate::error_type::ErrorType;
 use crate::metrics;
-
-/// The state of a model on one instance (`docs/reference.md`, "States").
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    Starting,
-    CatchingUp,
-    Live,
-    Waiting,
-    Paused,
-    BreakerOpen,
-    Stopped,
-}
-
-impl State {
-    const ALL: [Self; 7] = [
-        Self::Starting,
-        Self::CatchingUp,
-        Self::Live,
-        Self::Waiting,
-        Self::Paused,
-        Self::BreakerOpen,
-        Self::Stopped,
-    ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::CatchingUp => "catching_up",
-            Self::Live => "live",
-            Self::Waiting => "waiting",
-            Self::Paused => "paused",
-            Self::BreakerOpen => "breaker_open",
-            Self::Stopped => "stopped",
-        }
-    }
-}
-
-/// A live model whose last event is older than this, while it is behind, is catching up again.
-const BEHIND: Duration = Duration::from_secs(30);
-
-/// For so long a lag that was known says how old the views are at most: partitions change hands, and brokers restart.
-const BRIDGED: Duration = Duration::from_secs(10);
 
 /// The states of all models of this instance.
 #[derive(Clone)]
 pub struct Board {
     pub(crate) instance: Arc<str>,
     entries: Arc<Mutex<BTreeMap<String, Entry>>>,
-}
-
-/// What Postgres asks of a model: operators' word, and the generations to feed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, sqlx::FromRow)]
-pub struct Orders {
-    /// Who pauses it and since when; `None`: it may run.
-    pub paused: Option<String>,
-    /// How often it was asked to go on; none before the first look.
-    pub resumed: Option<i64>,
-    /// The generation that readers see.
-    pub live: Option<i32>,
-    /// The one that is being built.
-    pub building: Option<i32>,
-    /// Of both, how many texts have come into effect.
-    #[sqlx(json)]
-    pub texts: BTreeMap<i32, i32>,
 }
 
 /// What this instance says of a model at this moment.
@@ -96,78 +42,6 @@ pub struct Standing {
     pub error: Option<ErrorType>,
     /// How many records this instance has parked for errors of their own, and of the last one the error and its reason.
     pub parked: Option<(u64, ErrorType, String)>,
-}
-
-impl Orders {
-    /// Whether the model was asked to go on since `before`.
-    pub(crate) fn resumed_since(&self, before: Option<i64>) -> bool {
-        before.is_some() && self.resumed.is_some() && self.resumed != before
-    }
-}
-
-struct Entry {
-    generation: i32,
-    /// Whether this instance has a file of the model, and so feeds it.
-    fed: bool,
-    /// What is to be said of the model while nothing else is.
-    note: Option<String>,
-    orders: watch::Sender<Orders>,
-    state: State,
-    reason: Option<String>,
-    /// Paused, or the breaker open: what the operator must know first, whatever is waited for besides.
-    halt: Option<(State, String)>,
-    /// What keeps it from running, as the log was told, and since when.
-    told: Option<(State, String, Instant)>,
-    last_error: Option<(String, SystemTime)>,
-    error: Option<ErrorType>,
-    parked: Option<(u64, ErrorType, String)>,
-    /// Topics and names that were told of.
-    unknown: BTreeSet<(String, String)>,
-    recent: Recent,
-    /// The last lag that was known, and when; before the first one, when the model began.
-    known: (Option<i64>, SystemTime),
-    ownership: Ownership,
-    progress: HashMap<TopicPartition, Progress>,
-}
-
-#[derive(Clone, Copy)]
-struct Progress {
-    next_offset: Offset,
-    /// Of the last event, in milliseconds since 1970.
-    timestamp: Option<i64>,
-    /// When it was last seen at the log's end.
-    at_end: Option<i64>,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct PartitionEnd {
-    topic: String,
-    partition: i32,
-    end: Option<i64>,
-}
-
-/// One row of `vitrina.worker`.
-pub(crate) struct Report {
-    pub model: String,
-    pub generation: i32,
-    pub fed: bool,
-    pub state: State,
-    pub reason: Option<String>,
-    pub last_error: Option<(String, SystemTime)>,
-    /// The last request to go on that the state follows.
-    pub resumed: Option<i64>,
-    pub partitions: Vec<PartitionEnd>,
-    pub lag: Lag,
-    /// Events and errors.
-    pub recent: (u64, u64),
-}
-
-/// How old the state of the views is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lag {
-    /// At most so many milliseconds: 0 when nothing is left to apply.
-    Ms(i64),
-    UnknownSince(SystemTime),
 }
 
 impl Board {
@@ -397,166 +271,5 @@ impl Board {
                 .orders
                 .send_if_modified(|known| std::mem::replace(known, orders.clone()) != *orders);
         }
-    }
-}
-
-impl Entry {
-    fn new(state: State) -> Self {
-        Self {
-            generation: 0,
-            fed: true,
-            note: None,
-            orders: watch::Sender::default(),
-            state,
-            reason: None,
-            halt: None,
-            told: None,
-            last_error: None,
-            error: None,
-            parked: None,
-            unknown: BTreeSet::new(),
-            recent: Recent::default(),
-            known: (None, SystemTime::now()),
-            ownership: Ownership::default(),
-            progress: HashMap::new(),
-        }
-    }
-
-    /// What was waited for has come.
-    fn go_on(&mut self, model: &str) {
-        if self.state == State::Waiting {
-            self.state = State::CatchingUp;
-            self.reason = None;
-            self.error = None;
-            self.tell(model);
-        }
-    }
-
-    /// Tells the log what keeps the model from running, when it begins and when it is over.
-    fn tell(&mut self, model: &str) {
-        let (state, reason) = self.stands();
-        let told = self.told.take();
-        let Some(reason) = reason else {
-            if let Some((_, reason, since)) = told {
-                let seconds = since.elapsed().as_secs_f64();
-                tracing::info!(
-                    model,
-                    state = state.name(),
-                    "goes on after {seconds:.1} s; over is: {reason}"
-                );
-            }
-            return;
-        };
-        match told {
-            Some(same) if (same.0, &same.1) == (state, &reason) => self.told = Some(same),
-            before => {
-                match state {
-                    State::Stopped => tracing::error!(model, "stopped: {reason}"),
-                    _ => tracing::warn!(model, state = state.name(), "{reason}"),
-                }
-                if state != State::Paused {
-                    self.last_error = Some((reason.clone(), SystemTime::now()));
-                }
-                let since = before.map_or_else(Instant::now, |(.., since)| since);
-                self.told = Some((state, reason, since));
-            }
-        }
-    }
-
-    /// State and reason; what the consumer cannot do without is part of them.
-    fn stands(&self) -> (State, Option<String>) {
-        if self.state == State::Stopped {
-            return (self.state, self.reason.clone());
-        }
-        if let Some((state, reason)) = &self.halt {
-            return (*state, Some(reason.clone()));
-        }
-        match self.ownership.trouble() {
-            Some(trouble) => (State::Waiting, Some(trouble)),
-            None => (self.state, self.reason.clone().or_else(|| self.note.clone())),
-        }
-    }
-
-    fn report(&mut self, model: &str) -> Report {
-        let ends = self.ownership.ends();
-        let measured = self.measure(model, &ends);
-        self.follow_lag(measured, !ends.is_empty());
-        let lag = self.lag(model, measured);
-        self.tell(model);
-        let (state, reason) = self.stands();
-        for other in State::ALL {
-            metrics::state(model, other.name(), other == state);
-        }
-        let partitions = ends
-            .into_iter()
-            .map(|((topic, partition), end)| {
-                let end = end.map(|end| end.0);
-                PartitionEnd { topic: topic.to_string(), partition, end }
-            })
-            .collect();
-        Report {
-            model: model.to_owned(),
-            generation: self.generation,
-            fed: self.fed,
-            state,
-            reason,
-            last_error: self.last_error.clone(),
-            resumed: self.orders.borrow().resumed,
-            partitions,
-            lag,
-            recent: self.recent.sums(Instant::now()),
-        }
-    }
-
-    /// How old the state of the views is now, as what was measured says, or what was known before and the time since.
-    fn lag(&mut self, model: &str, measured: Option<i64>) -> Lag {
-        let now = SystemTime::now();
-        let heard = self.ownership.silent_since();
-        if let (Some(lag), None) = (measured, heard) {
-            self.known = (Some(lag), now);
-        }
-        let (known, at) = self.known;
-        let at = heard.map_or(at, |heard| heard.min(at));
-        let age = now.duration_since(at).unwrap_or_default();
-        let Some(lag) = known.map(|known| known.saturating_add(age.as_millis() as i64)) else {
-            return Lag::UnknownSince(at);
-        };
-        metrics::lag_seconds(model, lag as f64 / 1000.0);
-        if age < BRIDGED { Lag::Ms(lag) } else { Lag::UnknownSince(at) }
-    }
-
-    /// The lag in milliseconds by what the broker last said: 0 when nothing is left to apply, `None` where a partition's end
-    /// is not known, or there is none.
-    fn measure(&mut self, model: &str, ends: &[(TopicPartition, Option<Offset>)]) -> Option<i64> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_millis() as i64;
-        // Another instance tells how far behind what was revoked here is.
-        for (topic, partition) in
-            self.progress.keys().filter(|key| ends.iter().all(|(owned, _)| owned != *key))
-        {
-            metrics::lag(model, topic, *partition, 0);
-        }
-        let mut lag = (!ends.is_empty()).then_some(0);
-        for ((topic, partition), end) in ends {
-            let progress = self.progress.get_mut(&(topic.clone(), *partition))?;
-            let behind = (*end)?.since(progress.next_offset).max(0);
-            metrics::lag(model, topic, *partition, behind);
-            if behind == 0 {
-                progress.at_end = Some(now);
-                continue;
-            }
-            // After a quiet night the last event is old, but the views were as new as the log until just now.
-            let since = progress.timestamp.max(progress.at_end);
-            lag = lag.zip(since).map(|(lag, since)| lag.max(now - since));
-        }
-        lag
-    }
-
-    fn follow_lag(&mut self, lag_ms: Option<i64>, owns: bool) {
-        self.state = match (self.state, lag_ms) {
-            (State::Starting | State::CatchingUp, Some(0)) if owns => State::Live,
-            (State::Starting, _) if owns => State::CatchingUp,
-            (State::Live, Some(lag)) if lag > BEHIND.as_millis() as i64 => State::CatchingUp,
-            (state, _) => state,
-        };
     }
 }

@@ -7,7 +7,8 @@ use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use crate::board::{Board, Lag, Orders, Report};
+use crate::board::entry::{Lag, Report};
+use crate::board::{Board, Orders};
 use crate::metrics::{self, Neighbour};
 use crate::names::{GenerationId, quote};
 use crate::parked;

@@ -9,15 +9,17 @@ use vitrina_sql::{Files, Index};
 
 use crate::definition::Definition;
 use crate::fault::Fault;
-use crate::generation::follow::{PlainIndex, Shown, comment, index_names, indexes, refurnish};
-use crate::generation::queue::begin_queued;
-use crate::generation::tables::{create_tables, run};
+use crate::generation::build::queue::begin_queued;
+use crate::generation::schema::follow::{
+    PlainIndex, Shown, comment, index_names, indexes, refurnish,
+};
+use crate::generation::schema::tables::{create_tables, run};
 use crate::names::{GenerationId, quote};
 
 /// The layout of a generation's own tables that this version makes, and the only one that it knows.
-pub(super) const LAYOUT: i32 = 1;
+pub(crate) const LAYOUT: i32 = 1;
 /// Makes them, in the schema where the connection stands.
-pub(crate) const OWN: &str = include_str!("own.sql");
+pub(crate) const OWN: &str = include_str!("schema/own.sql");
 
 /// A generation, ready to run.
 #[derive(Clone)]
@@ -56,7 +58,7 @@ impl Generation {
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub(super) async fn read(
+    pub(crate) async fn read(
         connection: &mut PgConnection,
         id: &GenerationId,
     ) -> Result<Self, Fault> {
@@ -80,7 +82,7 @@ impl Generation {
 ///
 /// # Errors
 /// [`Fault::Stop`] where its texts no longer load.
-pub(super) async fn definition(
+pub(crate) async fn definition(
     connection: &mut PgConnection,
     id: &GenerationId,
 ) -> Result<Definition, Fault> {
@@ -90,7 +92,7 @@ pub(super) async fn definition(
 
 /// What a generation begins as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Beginning {
+pub(crate) enum Beginning {
     /// Readers see it from its first row on: the model has no other.
     Live,
     /// It is built beside the live one, when it is its turn.
@@ -101,7 +103,7 @@ pub(super) enum Beginning {
 ///
 /// # Errors
 /// [`Fault::Stop`] where a schema of its name is not ours, or Postgres refuses a declaration.
-pub(super) async fn create(
+pub(crate) async fn create(
     connection: &mut PgConnection,
     definition: &Definition,
     duplicate_window: u32,
@@ -187,7 +189,7 @@ async fn create_to_load(
 ///
 /// # Errors
 /// Postgres's.
-pub(super) async fn postponed(
+pub(crate) async fn postponed(
     connection: &mut PgConnection,
     id: &GenerationId,
 ) -> Result<Option<Vec<PlainIndex>>, Fault> {
@@ -198,7 +200,7 @@ pub(super) async fn postponed(
 ///
 /// # Errors
 /// [`Fault::Stop`] where Postgres refuses a declaration.
-pub(super) async fn make_postponed(
+pub(crate) async fn make_postponed(
     connection: &mut PgConnection,
     id: &GenerationId,
 ) -> Result<(), Fault> {
@@ -217,7 +219,7 @@ pub(super) async fn make_postponed(
 ///
 /// # Errors
 /// Postgres's.
-pub(super) async fn loaded(connection: &mut PgConnection, id: &GenerationId) -> Result<(), Fault> {
+pub(crate) async fn loaded(connection: &mut PgConnection, id: &GenerationId) -> Result<(), Fault> {
     let stored = texts(connection, id).await?;
     store(connection, id, StoredDefinition { postponed: None, ..stored }, None).await
 }
@@ -293,7 +295,7 @@ async fn create_own(
 ///
 /// # Errors
 /// [`Fault::Stop`] where Postgres refuses a declaration.
-pub(super) async fn renew(
+pub(crate) async fn renew(
     connection: &mut PgConnection,
     definition: &Definition,
     id: &GenerationId,
@@ -308,7 +310,7 @@ pub(super) async fn renew(
 
 /// # Errors
 /// [`Fault::Stop`] where the schema exists.
-pub(super) async fn refuse_foreign(
+pub(crate) async fn refuse_foreign(
     connection: &mut PgConnection,
     schema: &str,
 ) -> Result<(), Fault> {

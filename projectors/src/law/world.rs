@@ -15,7 +15,7 @@ use crate::definition::Definition;
 use crate::error_type::ErrorType;
 use crate::fault::{Blame, Fault};
 use crate::generation::role::Role;
-use crate::generation::tables::create_tables;
+use crate::generation::schema::tables::create_tables;
 use crate::names::GenerationId;
 use crate::rules::run::Written as Running;
 use crate::rules::{Rules, StoredTypes};

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use crate::board::State;
 use crate::fault::Fault;
-use crate::generation::progress::{Progress, Rate};
-use crate::generation::readiness::{Readiness, readiness, tell};
+use crate::generation::build::progress::{Progress, Rate};
 use crate::generation::stored::Generation;
-use crate::generation::swap::{self, Attempt};
+use crate::generation::swap::attempt::{Attempt, attempt};
+use crate::generation::swap::readiness::{Readiness, readiness, tell};
 use crate::metrics;
 use crate::names::GenerationId;
 use crate::worker::generation::Feeding;
@@ -74,7 +74,7 @@ impl Service {
                     because.map_or(why.clone(), |because| format!("{why}: {because}")),
                 ))
             }
-            Readiness::Ready(leave) => swap::attempt(&self.pool, building, &leave).await,
+            Readiness::Ready(leave) => attempt(&self.pool, building, &leave).await,
         }
     }
 }

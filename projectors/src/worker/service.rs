@@ -13,7 +13,7 @@ use vitrina_ingest::{BrokerKind, KafkaSettings};
 
 use crate::board::{Board, State};
 use crate::definition::Definition;
-use crate::generation::queue;
+use crate::generation::build::queue;
 use crate::settings::ModelSettings;
 
 /// What all models of an instance share.

@@ -1,0 +1,109 @@
+//! What operators decide of generations that are there: what was built goes live as it is; the one before comes back. It is
+//! brought up to date beside the live one first, as one that is built, so no row goes back in time.
+
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection as _, Executor as _};
+
+use crate::desk::Desk;
+use crate::generation::audit::audit;
+use crate::generation::build::queue::begin_queued;
+use crate::generation::lock::lock_model;
+use crate::generation::start::retention;
+use crate::generation::state::building;
+use crate::names::GenerationId;
+use crate::parked::list::known;
+use crate::parked::refusal::Refusal;
+
+impl Desk {
+    /// Lets the generation that was built go live, whatever it refuses and however it compares; which one it is.
+    ///
+    /// # Errors
+    /// [`Refusal`]; there is none, or it has not come as far as the live one yet.
+    pub async fn swap(&self, model: &str, by: &str) -> Result<i32, Refusal> {
+        known(&self.pool, model).await?;
+        let mut connection = self.pool.acquire().await?.detach();
+        let decided = swap_on(&mut connection, model, by).await;
+        // What was not committed ends with the connection.
+        let _ = connection.close().await;
+        decided
+    }
+
+    /// Lets the generation that was retired last come back; which one it is.
+    ///
+    /// # Errors
+    /// [`Refusal`]; there is none, or the log does not hold what it has not read.
+    pub async fn rollback(&self, model: &str, by: &str) -> Result<i32, Refusal> {
+        known(&self.pool, model).await?;
+        let mut connection = self.pool.acquire().await?.detach();
+        let decided = self.rollback_on(&mut connection, model, by).await;
+        let _ = connection.close().await;
+        decided
+    }
+
+    async fn rollback_on(
+        &self,
+        connection: &mut PgConnection,
+        model: &str,
+        by: &str,
+    ) -> Result<i32, Refusal> {
+        lock_model(connection, model).await?;
+        if let Some(building) = building(connection, model).await? {
+            return Err(Refusal::Wrong(format!(
+                "{building} is being built: give it up first, with `vitrina cancel {model}`"
+            )));
+        }
+        let retired: Option<i32> = sqlx::query_scalar(
+            "SELECT generation FROM vitrina.generation WHERE model = $1 AND state = 'retired'
+             ORDER BY ended_at DESC, generation DESC LIMIT 1",
+        )
+        .bind(model)
+        .fetch_optional(&mut *connection)
+        .await?;
+        let Some(number) = retired else {
+            return Err(Refusal::Wrong(format!(
+                "there is nothing to go back to: no generation of {model} is retired"
+            )));
+        };
+        let id = GenerationId::new(model, number);
+        retention::reaches_position(connection, &id, &self.kafka).await?;
+        sqlx::query(
+            "UPDATE vitrina.generation
+             SET state = 'queued', ended_at = NULL, comparison = NULL, waits_for = NULL, swap_by = $3
+             WHERE model = $1 AND generation = $2",
+        )
+        .bind(model)
+        .bind(number)
+        .bind(by)
+        .execute(&mut *connection)
+        .await?;
+        begin_queued(connection).await?;
+        audit(connection, &id, "rollback", "", by).await?;
+        connection.execute("COMMIT").await?;
+        Ok(number)
+    }
+}
+
+async fn swap_on(connection: &mut PgConnection, model: &str, by: &str) -> Result<i32, Refusal> {
+    lock_model(connection, model).await?;
+    let Some(id) = building(connection, model).await? else {
+        return Err(Refusal::Wrong(format!(
+            "no generation of {model} is being built: there is nothing to swap to"
+        )));
+    };
+    let decided = sqlx::query(
+        "UPDATE vitrina.generation SET swap_by = $3
+         WHERE model = $1 AND generation = $2 AND comparison IS NOT NULL",
+    )
+    .bind(model)
+    .bind(id.number)
+    .bind(by)
+    .execute(&mut *connection)
+    .await?;
+    if decided.rows_affected() == 0 {
+        return Err(Refusal::Wrong(format!(
+            "{id} has not come as far as the live generation yet: `vitrina status` says how far it is"
+        )));
+    }
+    connection.execute("COMMIT").await?;
+    Ok(id.number)
+}

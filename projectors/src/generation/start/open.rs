@@ -1,0 +1,147 @@
+//! What a start does with a model, beginning with what its file says: a model that has no generation gets its first one;
+//! one whose file means what the live generation means goes on, and what its rows do not depend on follows the file; a
+//! meaning that was never used is built beside the live generation. A meaning that was used before starts nothing, so that
+//! instances with an older file change nothing.
+
+use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::{Connection as _, Executor as _};
+use vitrina_ingest::KafkaSettings;
+
+use crate::definition::Definition;
+use crate::fault::Fault;
+use crate::generation::lock::lock_model;
+use crate::generation::schema::follow::Shown;
+use crate::generation::schema::stable::create_stable;
+use crate::generation::start::adopt::adopt;
+use crate::generation::start::retention::shortens_history;
+use crate::generation::state::{Outcome, give_up};
+use crate::generation::stored::{self, Beginning};
+use crate::names::GenerationId;
+
+/// Makes what the file asks for; what is to be said of the model because of its file, where the live generation goes on
+/// without it. `kafka`: whose log a new generation would read; none: one that has lost nothing.
+///
+/// # Errors
+/// [`Fault::Stop`] where a schema of this name is not ours, or Postgres refuses a declaration; [`Fault::World`] where it is
+/// away.
+pub(crate) async fn open(
+    pool: &PgPool,
+    definition: &Definition,
+    duplicate_window: u32,
+    kafka: Option<&KafkaSettings>,
+) -> Result<Option<String>, Fault> {
+    let mut connection = pool.acquire().await?.detach();
+    let opened = open_on(&mut connection, definition, duplicate_window, kafka).await;
+    let _ = connection.close().await;
+    opened
+}
+
+async fn open_on(
+    connection: &mut PgConnection,
+    definition: &Definition,
+    duplicate_window: u32,
+    kafka: Option<&KafkaSettings>,
+) -> Result<Option<String>, Fault> {
+    let model = &definition.model;
+    // Instances start together; one of them makes the generation.
+    lock_model(connection, &model.name).await?;
+    let mut live = live(connection, &model.name).await?;
+    if live.is_none() && adopt(connection, &model.name).await? {
+        live = self::live(connection, &model.name).await?;
+    }
+    let note = match live {
+        None => {
+            first(connection, definition, duplicate_window).await?;
+            None
+        }
+        Some((number, meaning, used)) if meaning == definition.meaning => {
+            if !used.contains(&definition.text_hash) {
+                let id = GenerationId::new(&model.name, number);
+                stored::renew(connection, definition, &id, Shown::Stable).await?;
+            }
+            None
+        }
+        Some((live, ..)) => propose(connection, definition, duplicate_window, live, kafka).await?,
+    };
+    connection.execute("COMMIT").await?;
+    Ok(note)
+}
+
+/// Number, meaning and used texts of the live generation.
+async fn live(
+    connection: &mut PgConnection,
+    model: &str,
+) -> sqlx::Result<Option<(i32, Vec<u8>, Vec<String>)>> {
+    sqlx::query_as(
+        "SELECT generation, meaning, used FROM vitrina.generation WHERE model = $1 AND state = 'live'",
+    )
+    .bind(model)
+    .fetch_optional(connection)
+    .await
+}
+
+/// The file means something else than the live generation.
+async fn propose(
+    connection: &mut PgConnection,
+    definition: &Definition,
+    duplicate_window: u32,
+    live: i32,
+    kafka: Option<&KafkaSettings>,
+) -> Result<Option<String>, Fault> {
+    let model = &definition.model;
+    let used: Option<(i32, String, Vec<String>)> = sqlx::query_as(
+        "SELECT generation, state, used FROM vitrina.generation WHERE model = $1 AND meaning = $2
+         ORDER BY generation DESC LIMIT 1",
+    )
+    .bind(&model.name)
+    .bind(&definition.meaning[..])
+    .fetch_optional(&mut *connection)
+    .await?;
+    match used {
+        Some((number, state, texts)) if ["queued", "building"].contains(&state.as_str()) => {
+            if !texts.contains(&definition.text_hash) {
+                let id = GenerationId::new(&model.name, number);
+                stored::renew(connection, definition, &id, Shown::Nowhere).await?;
+            }
+            Ok(None)
+        }
+        Some((number, state, _)) => Ok(Some(format!(
+            "{} is generation {number}'s, which is {state}, and {live} is live: `vitrina rebuild {}` builds the file's",
+            model.file, model.name
+        ))),
+        None => {
+            if let Some(kafka) = kafka {
+                let live = GenerationId::new(&model.name, live);
+                let shortens = shortens_history(connection, &live, definition, kafka).await?;
+                if let Some(why) = shortens {
+                    return Ok(Some(format!("{} has a new meaning: {why}", model.file)));
+                }
+            }
+            give_up(connection, &model.name, Outcome::Superseded).await?;
+            let because = format!("{} or a contract that it uses has a new meaning", model.file);
+            let building = Beginning::Building;
+            stored::create(connection, definition, duplicate_window, building, &because).await?;
+            Ok(None)
+        }
+    }
+}
+
+/// Makes the model's first generation, with the stable schema in front of it.
+async fn first(
+    connection: &mut PgConnection,
+    definition: &Definition,
+    duplicate_window: u32,
+) -> Result<(), Fault> {
+    let model = &definition.model;
+    stored::refuse_foreign(connection, &model.name).await?;
+    let because = format!("{} is new", model.file);
+    let id =
+        stored::create(connection, definition, duplicate_window, Beginning::Live, &because).await?;
+    create_stable(connection, model, &id).await?;
+    sqlx::query("UPDATE vitrina.model SET live = $2 WHERE model = $1")
+        .bind(&id.model)
+        .bind(id.number)
+        .execute(connection)
+        .await?;
+    Ok(())
+}

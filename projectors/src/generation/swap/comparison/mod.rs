@@ -1,0 +1,121 @@
+//! What a swap would change: each table of both generations, row by row, at equal positions. Nobody is stopped for it: a
+//! snapshot of both is one moment, and where they were not equally far then, a row differs only if it did so again, unmoved
+//! on both sides, when each had come to where the other one was before. What goes on moving is not judged.
+
+mod pair;
+mod rows;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection as _, Executor as _};
+
+use crate::fault::Fault;
+use crate::names::{GenerationId, quote};
+use crate::session;
+use rows::Comparing;
+
+/// How long one statement of it may take: a snapshot that is open for long slows the writers.
+const STATEMENT: Duration = Duration::from_secs(60);
+
+/// One table, in the live generation and in the one that is built.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TableComparison {
+    pub table: String,
+    /// Of the live generation, and of the one that is built; null where it has no such table.
+    pub rows: [Option<i64>; 2],
+    /// Whether all rows have the same values in the columns that both have.
+    pub equal: bool,
+    /// Rows that differ, or are on one side only.
+    pub differing: i64,
+    pub columns_added: Vec<String>,
+    pub columns_gone: Vec<String>,
+    pub sample: Vec<Difference>,
+    /// Why it could not be compared.
+    pub failed: Option<String>,
+}
+
+/// A row that differs: its key, and the columns that do; null where there is no such row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    pub key: Value,
+    pub old: Value,
+    pub new: Value,
+}
+
+/// What came of an attempt to compare.
+pub(crate) enum Compared {
+    Tables(Vec<TableComparison>),
+    /// Not now, and why.
+    NotYet(String),
+}
+
+/// Compares all tables; `topics` are those that the new generation reads.
+///
+/// # Errors
+/// Postgres's.
+pub(crate) async fn compare(
+    postgres: &PgConnectOptions,
+    old: &GenerationId,
+    new: &GenerationId,
+    topics: Vec<String>,
+) -> Result<Compared, Fault> {
+    let mut connection = session::writer(postgres, &new.schema(), 0, STATEMENT).await?;
+    let key = xxhash_rust::xxh3::xxh3_64(format!("vitrina comparison of {new}").as_bytes()) as i64;
+    let mine: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
+        .bind(key)
+        .fetch_one(&mut connection)
+        .await?;
+    if !mine {
+        return Ok(Compared::NotYet("another instance compares it".to_owned()));
+    }
+    // The planner's settings of a writer fit arrays, and would make a full join slow.
+    connection
+        .execute(
+            "SET enable_seqscan = on; SET enable_hashjoin = on; SET enable_mergejoin = on;
+             SET idle_in_transaction_session_timeout = 0",
+        )
+        .await?;
+    let schemas = [quote(&old.schema()), quote(&new.schema())];
+    let compared = Comparing { schemas, topics }.all(&mut connection, old, new).await?;
+    let _ = connection.close().await;
+    let far = || Compared::NotYet(format!("it and {old} do not come to the same positions"));
+    Ok(compared.map_or_else(far, Compared::Tables))
+}
+
+/// What stands where nothing could be compared.
+pub(crate) fn failed(tables: impl Iterator<Item = String>, why: &str) -> Vec<TableComparison> {
+    let failed =
+        |table| TableComparison { table, failed: Some(why.to_owned()), ..Default::default() };
+    tables.map(failed).collect()
+}
+
+/// Whether readers lose nothing by the swap, and see nothing else where they see the same.
+pub(crate) fn is_equal(tables: &[TableComparison]) -> bool {
+    tables.iter().all(|table| {
+        let added = table.rows[0].is_none() && table.failed.is_none();
+        added || table.equal && table.columns_gone.is_empty()
+    })
+}
+
+/// What is said where it is not equal.
+pub(crate) fn in_words(tables: &[TableComparison]) -> String {
+    let unequal = tables.iter().filter(|table| !is_equal(std::slice::from_ref(table)));
+    let words =
+        unequal.map(|table| match (&table.failed, table.rows, table.columns_gone.as_slice()) {
+            (Some(why), ..) => format!("{} was not compared: {why}", table.table),
+            (None, [_, None], _) => format!("{} is gone", table.table),
+            (None, _, []) => format!("{} rows of {} differ", table.differing, table.table),
+            (None, _, gone) => {
+                format!(
+                    "{} has no {} any more, and {} rows differ",
+                    table.table,
+                    gone.join(", "),
+                    table.differing
+                )
+            }
+        });
+    words.collect::<Vec<_>>().join("; ")
+}
