@@ -37,8 +37,13 @@ async fn events_of_all_versions_become_rows_behind_http() {
         .await;
     assert_eq!(answer.body["meta"]["generation"], 1);
     let position = answer.headers["projection-position"].to_str().unwrap().to_owned();
-    assert_eq!(answer.body["meta"]["position"], json!(position));
-    assert!(position.contains(&format!("{};p=", bank.topic)), "{position}");
+    let offsets = answer.body["meta"]["position"][&bank.topic].as_array().unwrap();
+    let offsets: Vec<_> =
+        offsets.iter().map(|o| o.as_i64().map_or("-".to_owned(), |o| o.to_string())).collect();
+    assert!(
+        position.split(',').any(|one| one == format!("{}={}", bank.topic, offsets.join("."))),
+        "{position}"
+    );
     let row = vitrina.get("/v1/views/balance/a%2F3").await;
     assert_eq!((row.status, &row.body["data"]["holder"]), (200, &json!("Eve")));
     assert_eq!(vitrina.get("/v1/views/balance/nobody").await.status, 404);

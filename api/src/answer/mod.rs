@@ -63,7 +63,7 @@ fn tag(view: &View, freshness: &Freshness, query: &[&str]) -> Option<String> {
         return None;
     }
     let (serial, parked) = (view.serial.to_string(), freshness.parked_version.to_string());
-    let snapshot = [view.name.as_str(), &serial, &freshness.position, &parked];
+    let snapshot = [view.name.as_str(), &serial, &freshness.header, &parked];
     Some(format!("W/\"{}\"", fingerprint(snapshot.iter().chain(query).copied())))
 }
 
@@ -78,7 +78,7 @@ fn with_headers(mut response: Response, freshness: &Freshness, tag: Option<Strin
 
 /// The response with the position that it reflects.
 pub(crate) fn located(mut response: Response, freshness: &Freshness) -> Response {
-    if let Ok(position) = HeaderValue::from_str(&freshness.position) {
+    if let Ok(position) = HeaderValue::from_str(&freshness.header) {
         response.headers_mut().insert(POSITION, position);
     }
     response

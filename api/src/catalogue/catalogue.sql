@@ -2,6 +2,22 @@
 -- generation keeps for itself (`@…`) are not served.
 -- An index counts where ORDER BY on its columns can walk it: whole, valid, btree, plain columns, and comparing as the
 -- columns themselves do (default operator class, the column's own collation).
+-- A partition's end is what a worker said within the last ten seconds; without it nothing is known of what is behind.
+WITH heard AS (
+    SELECT * FROM vitrina.worker WHERE updated_at > now() - interval '10 seconds'
+), log AS (
+    SELECT h.model, h.generation, json_build_object(
+        'ends', (
+            SELECT coalesce(json_agg(e), '[]') FROM (
+                SELECT e.topic, e.partition, max(e."end") AS "end",
+                       floor(extract(epoch FROM max(w.updated_at)) * 1000)::int8 AS seen_ms
+                FROM heard w
+                CROSS JOIN LATERAL jsonb_to_recordset(w.partitions) AS e(topic text, partition int4, "end" int8)
+                WHERE w.model = h.model AND w.generation = h.generation
+                GROUP BY e.topic, e.partition) e),
+        'lag_ms', CASE WHEN NOT bool_or(h.lag_ms IS NULL AND h.partitions <> '[]') THEN max(h.lag_ms) END) AS log
+    FROM heard h GROUP BY h.model, h.generation
+)
 SELECT json_build_object(
     'name', CASE WHEN c.relname = m.model THEN m.model ELSE m.model || '.' || c.relname END,
     'model', m.model,
@@ -44,9 +60,11 @@ SELECT json_build_object(
             FROM generate_series(0, i.indnkeyatts - 1) AS k(n)
             JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[k.n]
             JOIN pg_opclass o ON o.oid = i.indclass[k.n]) k
-        WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND k.plain)
+        WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND k.plain),
+    'log', coalesce(l.log, '{"ends": [], "lag_ms": null}')
 )::text
 FROM vitrina.model m
 JOIN vitrina.generation g ON g.model = m.model AND g.generation = m.live
 JOIN pg_namespace n ON n.nspname = m.model || '@' || m.live
 JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'v') AND left(c.relname, 1) NOT IN ('_', '@')
+LEFT JOIN log l ON l.model = m.model AND l.generation = m.live

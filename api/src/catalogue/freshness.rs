@@ -1,12 +1,15 @@
 //! How fresh an answer is. Invariant: positions and rows come from one statement, so from one snapshot.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
 use sqlx::postgres::PgRow;
 
 use super::failure::Failure;
 use super::listing::Catalogue;
+use super::log::Log;
+use super::position::Position;
 use super::view::View;
 use crate::database::{Binds, Database, DatabaseError, Statement, get};
 
@@ -20,8 +23,10 @@ pub(crate) struct Freshness {
     /// RFC 3339: the log is reflected up to here. `None` where nothing was read yet.
     as_of: Option<String>,
     lag_ms: Option<i64>,
-    /// `topic;p=3;o=1842, …`: the last offset applied of each partition.
-    pub(crate) position: String,
+    position: Position,
+    /// The position as a header has it.
+    #[serde(skip)]
+    pub(crate) header: String,
     /// Grows with what is parked and retried, which changes rows and moves no position.
     #[serde(skip)]
     pub(crate) parked_version: i64,
@@ -32,6 +37,14 @@ pub(crate) struct Freshness {
 pub(crate) struct Lag {
     events: Option<i64>,
     ms: Option<i64>,
+}
+
+/// How far a generation had come in one snapshot.
+struct Reached {
+    position: Position,
+    parked_version: i64,
+    /// When a position moved last, in milliseconds since 1970.
+    moved_ms: Option<i64>,
 }
 
 impl Freshness {
@@ -59,14 +72,40 @@ impl Freshness {
         if get::<Option<i32>>(row, "live")? != Some(view.generation) {
             return Err(Failure::Stale);
         }
+        let reached = Reached::of(row)?;
         Ok(Self {
             view: view.name.clone(),
             generation: view.generation,
-            as_of: get(row, "as_of")?,
-            lag_ms: get(row, "lag_ms")?,
-            position: get::<Option<String>>(row, "position")?.unwrap_or_default(),
-            parked_version: get::<Option<i64>>(row, "parked_version")?.unwrap_or_default(),
+            as_of: reached.as_of(&view.log).map(rfc3339),
+            lag_ms: view.log.lag_ms,
+            header: reached.position.to_string(),
+            position: reached.position,
+            parked_version: reached.parked_version,
         })
+    }
+}
+
+impl Reached {
+    fn of(row: &PgRow) -> Result<Self, DatabaseError> {
+        let topics = get::<Option<Vec<String>>>(row, "topics")?.unwrap_or_default();
+        let partitions = get::<Option<Vec<i32>>>(row, "partitions")?.unwrap_or_default();
+        let next_offsets = get::<Option<Vec<i64>>>(row, "next_offsets")?.unwrap_or_default();
+        let rows = topics.iter().zip(partitions).zip(next_offsets);
+        Ok(Self {
+            position: Position::of(
+                rows.map(|((topic, partition), next)| (&**topic, partition, next)),
+            ),
+            parked_version: get::<Option<i64>>(row, "parked_version")?.unwrap_or_default(),
+            moved_ms: get(row, "moved_ms")?,
+        })
+    }
+
+    /// Who is at the log's ends is as fresh as the ends are known to be.
+    fn as_of(&self, log: &Log) -> Option<i64> {
+        match log.behind(&self.position) {
+            Some(0) => log.seen_ms(),
+            _ => self.moved_ms,
+        }
     }
 }
 
@@ -76,29 +115,38 @@ impl Lag {
     pub(crate) async fn read(
         database: &Database,
         catalogue: &Catalogue,
-    ) -> Result<Vec<(String, Self)>, DatabaseError> {
-        let schemas: BTreeMap<&str, &str> =
-            catalogue.views.values().map(|view| (&*view.model, &*view.schema)).collect();
+    ) -> Result<BTreeMap<String, Self>, DatabaseError> {
+        let models: BTreeMap<&str, &View> =
+            catalogue.views.values().map(|view| (&*view.model, &**view)).collect();
         let mut binds = Binds::default();
-        let of_model = |(model, schema): (&str, &str)| {
-            let (model, freshness) = (binds.add(model, "text"), of_schema(schema));
-            format!(
-                "SELECT m.model, f.behind, f.lag_ms FROM vitrina.model m CROSS JOIN LATERAL ({freshness}) f WHERE m.model = {model}"
-            )
-        };
-        let selects: Vec<String> = schemas.into_iter().map(of_model).collect();
+        let selects: Vec<String> = models
+            .values()
+            .map(|view| {
+                let model = binds.add(&view.model, "text");
+                format!("SELECT {model} AS model, f.* FROM ({}) f", of_schema(&view.schema))
+            })
+            .collect();
         if selects.is_empty() {
-            return Ok(Vec::new());
+            return Ok(BTreeMap::new());
         }
         let rows = database.all(Statement::free(selects.join(" UNION ALL "), binds)).await?;
-        rows.iter().map(|row| Ok((get(row, "model")?, Self::of(row)?))).collect()
-    }
-
-    fn of(row: &PgRow) -> Result<Self, DatabaseError> {
-        Ok(Self { events: get(row, "behind")?, ms: get(row, "lag_ms")? })
+        let mut lags = BTreeMap::new();
+        for row in &rows {
+            let model: String = get(row, "model")?;
+            if let Some(View { log, .. }) = models.get(&*model) {
+                let events = log.behind(&Reached::of(row)?.position);
+                lags.insert(model, Self { events, ms: log.lag_ms });
+            }
+        }
+        Ok(lags)
     }
 }
 
 fn of_schema(schema: &str) -> String {
     FRESHNESS.replace("{schema}", schema)
+}
+
+fn rfc3339(ms: i64) -> String {
+    let since = Duration::from_millis(ms.max(0).unsigned_abs());
+    humantime::format_rfc3339_millis(UNIX_EPOCH + since).to_string()
 }

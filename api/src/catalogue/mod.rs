@@ -6,6 +6,8 @@ mod failure;
 mod fingerprint;
 mod freshness;
 mod listing;
+mod log;
+mod position;
 mod view;
 
 pub(crate) use directory::Directory;

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use super::log::Log;
+
 /// A column of a view.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Column {
@@ -55,6 +57,8 @@ pub(crate) struct View {
     pub(crate) comment: Option<String>,
     pub(crate) columns: Vec<Column>,
     pub(crate) indexes: Vec<Index>,
+    /// The log of the view's model.
+    pub(crate) log: Log,
 }
 
 impl View {

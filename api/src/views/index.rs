@@ -1,7 +1,5 @@
 //! `GET /v1/views`. Invariant: what stands in the catalogue can be asked for, and nothing else can.
 
-use std::collections::BTreeMap;
-
 use axum::Json;
 use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderValue, header};
@@ -80,7 +78,6 @@ pub(crate) async fn index(
         }
         read => read?,
     };
-    let lags: BTreeMap<_, _> = lags.into_iter().collect();
     let entry = |view| Entry::new(view, lags.get(&view.model).cloned().unwrap_or_default());
     let data = catalogue.views.values().map(|view| entry(view.as_ref())).collect();
     let no_cache = (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
