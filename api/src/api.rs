@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
@@ -33,6 +34,8 @@ struct State {
     probe: Database,
     directory: Directory,
     admission: Arc<Semaphore>,
+    whole_lists: Arc<Semaphore>,
+    reader_patience: Duration,
     definitions_loaded: Arc<AtomicBool>,
     thresholds: Thresholds,
 }
@@ -52,6 +55,8 @@ impl Api {
             probe: connect(1)?,
             directory: Directory::new(),
             admission: Arc::new(Semaphore::new(settings.max_concurrent)),
+            whole_lists: Arc::new(Semaphore::new(settings.whole_lists)),
+            reader_patience: settings.reader_patience,
             definitions_loaded: settings.definitions_loaded,
             thresholds: settings.thresholds,
         })))
@@ -71,6 +76,14 @@ impl Api {
 
     pub(crate) fn admission(&self) -> Arc<Semaphore> {
         self.0.admission.clone()
+    }
+
+    pub(crate) fn whole_lists(&self) -> Arc<Semaphore> {
+        self.0.whole_lists.clone()
+    }
+
+    pub(crate) fn reader_patience(&self) -> Duration {
+        self.0.reader_patience
     }
 
     pub(crate) fn definitions_loaded(&self) -> bool {

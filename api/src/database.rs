@@ -1,5 +1,7 @@
 //! Postgres, for reading. Invariant: one autocommit statement at a time, so a handler that is dropped half-way leaves
-//! no transaction behind; identifiers in a statement come from the catalogue, values only ever as bound text.
+//! no transaction behind, except in a snapshot, whose connection ends with it; identifiers in a statement come from the catalogue, values only ever as bound text.
+
+mod snapshot;
 
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use vitrina_projectors::Sqlstate;
 use vitrina_projectors::session;
 
 use crate::problem::{Kind, Problem};
+
+pub(crate) use snapshot::{Rows, Snapshot};
 
 /// How long a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);

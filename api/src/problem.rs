@@ -23,6 +23,7 @@ pub(crate) enum Kind {
     GenerationChanged,
     TooExpensive,
     MethodNotAllowed,
+    NotAcceptable,
     NotImplemented,
     UriTooLong,
     HeadersTooLarge,
@@ -67,6 +68,9 @@ impl Kind {
             Self::TooExpensive => (S::BAD_REQUEST, "too-expensive", "The query takes too long"),
             Self::MethodNotAllowed => {
                 (S::METHOD_NOT_ALLOWED, "method-not-allowed", "This method is not possible here")
+            }
+            Self::NotAcceptable => {
+                (S::NOT_ACCEPTABLE, "not-acceptable", "No form of the answer is accepted")
             }
             Self::NotImplemented => {
                 (S::NOT_IMPLEMENTED, "not-implemented", "This method is not known")

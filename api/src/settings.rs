@@ -13,6 +13,10 @@ pub struct ApiSettings {
     pub pool: u32,
     /// How long Postgres may work on one query.
     pub statement_timeout: Duration,
+    /// Whole lists (`limit=all`) read at a time, each on a connection of its own; what comes on top gets 503 at once.
+    pub whole_lists: usize,
+    /// How long a whole list waits for a reader that takes nothing before it is given up.
+    pub reader_patience: Duration,
     /// Requests answered at a time; what comes on top gets 503 at once.
     pub max_concurrent: usize,
     /// Set by the process once its definitions are loaded and its models' states are told: `/readyz` says 503 until then.
@@ -22,12 +26,14 @@ pub struct ApiSettings {
 }
 
 impl ApiSettings {
-    /// Settings that fit a small machine: 4 connections, 3 s a statement, 256 requests at a time, definitions loaded.
+    /// Settings that fit a small machine: 4 connections, 3 s a statement, 4 whole lists and 256 requests at a time, definitions loaded.
     pub fn new(postgres_url: impl Into<String>) -> Self {
         Self {
             postgres_url: postgres_url.into(),
             pool: 4,
             statement_timeout: Duration::from_secs(3),
+            whole_lists: 4,
+            reader_patience: Duration::from_secs(30),
             max_concurrent: 256,
             definitions_loaded: Arc::new(AtomicBool::new(true)),
             thresholds: Thresholds::default(),

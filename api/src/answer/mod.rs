@@ -1,14 +1,18 @@
 //! An answer's validator and headers. Invariant: two answers with one tag hold the same data: the tag is made of the
-//! generation's serial, its positions, the version of what is parked, and the query.
+//! generation's serial, its positions, the version of what is parked, and the query, to which the form belongs.
 
 pub(crate) mod refusal;
 
+use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::catalogue::{Failure, Freshness, View, fingerprint};
 use crate::database::Database;
+use crate::format::Format;
 
+/// What an answer depends on, of what is not in its address.
+const VARY: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding, Origin");
 const POSITION: HeaderName = HeaderName::from_static("projection-position");
 
 /// 304 for who already holds the answer to `query`, found by the positions alone, without a look at the table.
@@ -28,18 +32,19 @@ pub(crate) async fn unchanged(
     Ok(is_held.then(|| with_headers(StatusCode::NOT_MODIFIED.into_response(), &freshness, tag)))
 }
 
-/// 200 with the JSON text that answers `query`; 304 for who asks only for what does not exist yet.
+/// 200 with what answers `query`; 304 for who asks only for what does not exist yet.
 pub(crate) fn found(
-    body: String,
+    format: Format,
+    body: impl Into<Body>,
     view: &View,
     freshness: &Freshness,
     headers: &HeaderMap,
     query: &[&str],
 ) -> Response {
-    let json = HeaderValue::from_static("application/json");
+    let content_type = HeaderValue::from_static(format.content_type());
     let response = match held(headers).any(|held| held == "*") {
         true => StatusCode::NOT_MODIFIED.into_response(),
-        false => ([(header::CONTENT_TYPE, json)], body).into_response(),
+        false => ([(header::CONTENT_TYPE, content_type)], body.into()).into_response(),
     };
     with_headers(response, freshness, tag(view, freshness, query))
 }
@@ -70,6 +75,7 @@ fn tag(view: &View, freshness: &Freshness, query: &[&str]) -> Option<String> {
 fn with_headers(mut response: Response, freshness: &Freshness, tag: Option<String>) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert(header::VARY, VARY);
     if let Some(tag) = tag.and_then(|tag| HeaderValue::from_str(&tag).ok()) {
         headers.insert(header::ETAG, tag);
     }

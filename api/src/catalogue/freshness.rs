@@ -11,7 +11,7 @@ use super::listing::Catalogue;
 use super::log::Log;
 use super::position::Position;
 use super::view::View;
-use crate::database::{Binds, Database, DatabaseError, Statement, get};
+use crate::database::{Binds, Database, DatabaseError, Snapshot, Statement, get};
 
 const FRESHNESS: &str = include_str!("freshness.sql");
 
@@ -63,6 +63,14 @@ impl Freshness {
         let mut binds = Binds::default();
         let text = Self::select(view, "", "", &mut binds);
         let row = database.first(Statement::fixed(text, binds)).await?;
+        Self::of(row.as_ref(), view)
+    }
+
+    /// The freshness alone, of a snapshot.
+    pub(crate) async fn read_in(snapshot: &mut Snapshot, view: &View) -> Result<Self, Failure> {
+        let mut binds = Binds::default();
+        let text = Self::select(view, "", "", &mut binds);
+        let row = snapshot.first(Statement::fixed(text, binds)).await?;
         Self::of(row.as_ref(), view)
     }
 

@@ -9,7 +9,7 @@ use crate::catalogue::{View, fingerprint};
 use crate::json::json;
 use crate::problem::{Kind, Problem};
 
-use super::filter::Filter;
+use super::group::Condition;
 use super::order::Term;
 
 const VERSION: u8 = 2;
@@ -40,12 +40,12 @@ impl Cursor {
     pub(crate) fn new(
         view: &View,
         terms: &[Term<'_>],
-        filters: &[Filter<'_>],
+        conditions: &[Condition<'_>],
         last: Vec<Option<String>>,
         same: u64,
     ) -> Self {
         let order = terms.iter().map(Term::order_by);
-        let mut tests: Vec<_> = filters.iter().map(Filter::canonical).collect();
+        let mut tests: Vec<_> = conditions.iter().map(Condition::canonical).collect();
         tests.sort_unstable();
         let query: Vec<_> = order.chain(["where".to_owned()]).chain(tests).collect();
         let query = fingerprint(query.iter().map(String::as_str));
@@ -62,7 +62,7 @@ impl Cursor {
         text: &str,
         view: &View,
         terms: &[Term<'_>],
-        filters: &[Filter<'_>],
+        conditions: &[Condition<'_>],
     ) -> Result<After, Problem> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok();
         let cursor: Option<Self> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
@@ -75,7 +75,7 @@ impl Cursor {
         let last = std::mem::take(&mut cursor.last);
         let same = std::mem::take(&mut cursor.same);
         let no_offset = same > 0 && (!view.is_view || i64::try_from(same).is_err());
-        if cursor != Self::new(view, terms, filters, Vec::new(), 0)
+        if cursor != Self::new(view, terms, conditions, Vec::new(), 0)
             || last.len() != terms.len()
             || no_offset
         {

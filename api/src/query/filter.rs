@@ -6,6 +6,9 @@ use crate::catalogue::Column;
 use crate::database::{Binds, Statement};
 use crate::problem::{Kind, Problem};
 
+use super::operand::Operand;
+use super::value::Value;
+
 const COMPARISONS: [(&str, &str); 6] =
     [("eq", "="), ("neq", "<>"), ("gt", ">"), ("gte", ">="), ("lt", "<"), ("lte", "<=")];
 const OPERATORS: [&str; 10] = ["eq", "neq", "gt", "gte", "lt", "lte", "in", "is", "like", "ilike"];
@@ -17,18 +20,29 @@ const MAX_SHOWN: usize = 100;
 /// Each value of a list is bound by itself.
 const MAX_LIST: usize = 1000;
 
+const MALFORMED: &str = "is not a list: write `in.(a,b)`, and `\"`, which an address writes as %22, around a value that holds `,` or `)`.";
+const NO_OPERATOR: &str = "does not begin with an operator: write `eq.` before the value, or another of them, `not.` before any.";
 /// Nobody means the text, and nothing is equal to NULL.
 const NULL: &str = "compares with the text `null`, which a missing value is not: write `is.null` or `not.is.null`, and `in.(%22null%22)` for the text.";
 
 /// Words that Postgres takes for a time by its clock.
 const CLOCK: [&str; 4] = ["now", "today", "tomorrow", "yesterday"];
 
-/// A condition on one column.
+/// Where a condition stands, which says where its value ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// It is a parameter of its own.
+    Parameter,
+    /// It stands among others.
+    Group,
+}
+
+/// A condition on one column, or on a place inside of it.
 #[derive(Debug)]
 pub(crate) struct Filter<'v> {
     /// The parameter's name as the caller wrote it.
     pub(crate) parameter: String,
-    pub(crate) column: &'v Column,
+    pub(crate) operand: Operand<'v>,
     negated: bool,
     test: Test,
 }
@@ -42,49 +56,52 @@ enum Test {
 }
 
 impl<'v> Filter<'v> {
-    pub(crate) fn parse(parameter: &str, column: &'v Column, text: &str) -> Result<Self, Problem> {
+    /// The test at the beginning of `text`, and what follows it.
+    pub(crate) fn parse<'t>(
+        parameter: &str,
+        operand: Operand<'v>,
+        text: &'t str,
+        place: Place,
+    ) -> Result<(Self, &'t str), Problem> {
         let (negated, test) = match text.strip_prefix("not.") {
             Some(test) => (true, test),
             None => (false, text),
         };
-        let (operator, value) = test.split_once('.').unwrap_or((test, ""));
-        let refuse = |detail: String, allowed: &[&str]| {
+        let shown = match place {
+            Place::Parameter => format!("{parameter}={}", shortened(text)),
+            Place::Group => format!("{operand}.{}", shortened(text)),
+        };
+        let refuse = |why: String, allowed: &[&str]| {
+            let detail = format!("`{shown}` {why}");
             Problem::of(Kind::BadValue, parameter, detail, allowed.iter().copied())
         };
-        let test = match operator {
-            "in" => Test::In(list(column, value).map_err(|why| {
-                refuse(format!("`{parameter}=in.{}` {why}", shortened(value)), &[LIST])
-            })?),
-            "is" => Test::Is(
-                literal(column, value)
-                    .map_err(|why| refuse(format!("`{parameter}=is.{value}` {why}"), &LITERALS))?,
-            ),
-            "like" | "ilike" => {
-                let pattern = pattern(column, value)
-                    .map_err(|why| refuse(format!("`{parameter}={test}` {why}"), &[]))?;
-                Test::Like(if operator == "like" { "LIKE" } else { "ILIKE" }, pattern)
+        let (operator, value) =
+            test.split_once('.').ok_or_else(|| refuse(NO_OPERATOR.to_owned(), &OPERATORS))?;
+        let (test, rest) = if operator == "in" {
+            let (values, rest) = list(&operand, value).map_err(|why| refuse(why, &[LIST]))?;
+            if place == Place::Parameter && !rest.is_empty() {
+                return Err(refuse(MALFORMED.to_owned(), &[LIST]));
             }
-            _ => match COMPARISONS.iter().find(|(name, _)| *name == operator && test.contains('.'))
-            {
-                Some(_) if is_null(column, value) => {
-                    return Err(refuse(format!("`{parameter}={text}` {NULL}"), &[]));
-                }
-                Some((_, sql)) => Test::Compare(sql, value.to_owned()),
-                None => {
-                    let detail = format!(
-                        "`{parameter}={text}` does not begin with an operator: write `{parameter}=eq.{text}`, or another of the operators, `not.` before any."
-                    );
-                    return Err(refuse(detail, &OPERATORS));
-                }
-            },
+            (Test::In(values), rest)
+        } else {
+            let value = match place {
+                Place::Parameter => Value::whole(value),
+                Place::Group => Value::parse(value)
+                    .ok_or_else(|| refuse("has a quote that is not closed.".to_owned(), &[]))?,
+            };
+            let rest = value.rest;
+            (
+                single(&operand, operator, value).map_err(|(why, allowed)| refuse(why, allowed))?,
+                rest,
+            )
         };
-        Self { parameter: parameter.to_owned(), column, negated, test }.timeless()
+        Ok((Self { parameter: parameter.to_owned(), operand, negated, test }.timeless()?, rest))
     }
 
     /// The column equal to a value, as a row's address says it.
     pub(crate) fn equal(column: &'v Column, value: &str) -> Result<Self, Problem> {
-        let test = Test::Compare("=", value.to_owned());
-        Self { parameter: column.name.clone(), column, negated: false, test }.timeless()
+        let (operand, test) = (Operand::of(column), Test::Compare("=", value.to_owned()));
+        Self { parameter: column.name.clone(), operand, negated: false, test }.timeless()
     }
 
     /// The filter, if it means the same tomorrow: a tag says that an answer is still the same, whatever the clock says.
@@ -96,12 +113,13 @@ impl<'v> Filter<'v> {
         };
         let clock =
             |value: &String| value.split(|c: char| !c.is_ascii_alphabetic()).find_map(clock_word);
-        let Some(word) = values.iter().find_map(clock).filter(|_| self.column.temporal) else {
+        let is_temporal = self.operand.is_column() && self.operand.column.temporal;
+        let Some(word) = values.iter().find_map(clock).filter(|_| is_temporal) else {
             return Ok(self);
         };
         let detail = format!(
             "`{}` is compared with `{word}`, which is the clock's: write the time itself.",
-            self.column.name
+            self.operand
         );
         Err(Problem::of(
             Kind::BadValue,
@@ -111,27 +129,37 @@ impl<'v> Filter<'v> {
         ))
     }
 
-    /// Whether all rows that pass have one value in the column.
+    /// Whether all rows that pass have one value here.
     pub(crate) fn is_constant(&self) -> bool {
         !self.negated && matches!(self.test, Test::Compare("=", _))
     }
 
+    /// Whether the rows that pass are found by an index on what it compares.
+    pub(crate) fn is_indexable(&self) -> bool {
+        match &self.test {
+            Test::Compare(operator, _) => !self.negated && *operator != "<>",
+            Test::In(_) => !self.negated,
+            Test::Is(literal) => !self.negated && *literal == "null",
+            Test::Like(..) => false,
+        }
+    }
+
     /// The condition on a relation named `t`.
     pub(crate) fn condition(&self, binds: &mut Binds) -> String {
-        let Column { quoted, cast, .. } = self.column;
+        let (value, cast) = (self.operand.sql(binds), self.operand.cast());
         let condition = match &self.test {
-            Test::Compare(operator, value) => {
-                format!("t.{quoted} {operator} {}", binds.add(value, cast))
+            Test::Compare(operator, other) => {
+                format!("{value} {operator} {}", binds.add(other, cast))
             }
             Test::Like(operator, pattern) => {
-                format!("t.{quoted} {operator} {}", binds.add(pattern, "text"))
+                format!("{value} {operator} {}", binds.add(pattern, "text"))
             }
             Test::In(values) if values.is_empty() => "false".to_owned(),
             Test::In(values) => {
                 let values: Vec<_> = values.iter().map(|value| binds.add(value, cast)).collect();
-                format!("t.{quoted} IN ({})", values.join(", "))
+                format!("{value} IN ({})", values.join(", "))
             }
-            Test::Is(literal) => format!("t.{quoted} IS {literal}"),
+            Test::Is(literal) => format!("{value} IS {literal}"),
         };
         if self.negated { format!("NOT ({condition})") } else { condition }
     }
@@ -140,7 +168,7 @@ impl<'v> Filter<'v> {
     pub(crate) fn probe(&self) -> Statement {
         let mut binds = Binds::default();
         let condition = self.condition(&mut binds);
-        let Column { quoted, cast, .. } = self.column;
+        let Column { quoted, cast, .. } = self.operand.column;
         // OFFSET 0 keeps the planner from seeing the NULL, or it would not look at the values at all.
         Statement::free(
             format!("SELECT {condition} FROM (SELECT NULL::{cast} AS {quoted} OFFSET 0) t"),
@@ -150,24 +178,44 @@ impl<'v> Filter<'v> {
 
     /// What the filter says, for fingerprints.
     pub(crate) fn canonical(&self) -> String {
-        format!("{:?}{:?}{:?}", self.column.name, self.negated, self.test)
+        format!("{:?}{:?}{:?}", self.operand.canonical(), self.negated, self.test)
+    }
+}
+
+/// The test of one value; or why there is none, and what is allowed.
+fn single(
+    operand: &Operand<'_>,
+    operator: &str,
+    value: Value<'_>,
+) -> Result<Test, (String, &'static [&'static str])> {
+    match operator {
+        "is" => literal(operand, &value.text).map(Test::Is).map_err(|why| (why, &LITERALS[..])),
+        "like" | "ilike" => pattern(operand, &value.text)
+            .map(|pattern| Test::Like(if operator == "like" { "LIKE" } else { "ILIKE" }, pattern))
+            .map_err(|why| (why, &[][..])),
+        _ => match COMPARISONS.iter().find(|(name, _)| *name == operator) {
+            Some(_) if is_null(operand, &value) => Err((NULL.to_owned(), &[])),
+            Some((_, sql)) => Ok(Test::Compare(sql, value.text)),
+            None => Err((NO_OPERATOR.to_owned(), &OPERATORS)),
+        },
     }
 }
 
 /// Whether a value is written that looks like NULL, of a type that has no such value of its own.
-fn is_null(column: &Column, value: &str) -> bool {
-    value.eq_ignore_ascii_case("null") && !matches!(column.cast.as_str(), "json" | "jsonb")
+fn is_null(operand: &Operand<'_>, value: &Value<'_>) -> bool {
+    let has_null = matches!(operand.cast(), "json" | "jsonb");
+    value.text.eq_ignore_ascii_case("null") && !value.is_quoted && !has_null
 }
 
 fn clock_word(word: &str) -> Option<&'static str> {
     CLOCK.into_iter().find(|known| known.eq_ignore_ascii_case(word))
 }
 
-fn literal(column: &Column, value: &str) -> Result<&'static str, String> {
+fn literal(operand: &Operand<'_>, value: &str) -> Result<&'static str, String> {
     match LITERALS.into_iter().find(|literal| *literal == value) {
-        Some(literal @ ("true" | "false")) if column.cast != "boolean" => Err(format!(
-            "asks a column of type {} for {literal}: only a boolean is true or false, `is.null` goes for all.",
-            column.display
+        Some(literal @ ("true" | "false")) if operand.cast() != "boolean" => Err(format!(
+            "asks a value of type {} for {literal}: only a boolean is true or false, `is.null` goes for all.",
+            operand.display()
         )),
         Some(literal) => Ok(literal),
         None => {
@@ -185,11 +233,11 @@ fn shortened(list: &str) -> String {
     }
 }
 
-fn pattern(column: &Column, value: &str) -> Result<String, String> {
-    if !column.textual {
+fn pattern(operand: &Operand<'_>, value: &str) -> Result<String, String> {
+    if !operand.is_textual() {
         return Err(format!(
-            "matches a column of type {}: patterns match only text.",
-            column.display
+            "matches a value of type {}: patterns match only text.",
+            operand.display()
         ));
     }
     let backslashes = value.len() - value.trim_end_matches('\\').len();
@@ -211,48 +259,31 @@ fn pattern(column: &Column, value: &str) -> Result<String, String> {
     Ok(pattern)
 }
 
-/// The items of `(a,"b,c")`; `\` in quotes takes the next character as it is.
-fn list(column: &Column, text: &str) -> Result<Vec<String>, String> {
-    let malformed = || {
-        "is not a list: write `in.(a,b)`, and `\"`, which an address writes as %22, around a value that holds a comma."
-            .to_owned()
-    };
-    let mut rest =
-        text.strip_prefix('(').and_then(|text| text.strip_suffix(')')).ok_or_else(malformed)?;
+/// The items of the `(a,"b,c")` at the beginning of `text`, and what follows it. An empty text is written `""`.
+fn list<'t>(operand: &Operand<'_>, text: &'t str) -> Result<(Vec<String>, &'t str), String> {
+    let malformed = || MALFORMED.to_owned();
+    let mut rest = text.strip_prefix('(').ok_or_else(malformed)?;
     let mut values = Vec::new();
-    if rest.is_empty() {
-        return Ok(values);
+    if let Some(rest) = rest.strip_prefix(')') {
+        return Ok((values, rest));
     }
     loop {
-        let (value, after) = item(rest).ok_or_else(malformed)?;
-        if !rest.starts_with('"') && is_null(column, &value) {
+        let value = Value::parse(rest).ok_or_else(malformed)?;
+        if value.text.is_empty() && !value.is_quoted {
+            return Err(malformed());
+        }
+        if is_null(operand, &value) {
             return Err(NULL.to_owned());
         }
-        values.push(value);
+        values.push(value.text);
         if values.len() > MAX_LIST {
             return Err(format!("lists more than {MAX_LIST} values: ask in several requests."));
         }
-        match after.strip_prefix(',') {
-            Some(next) => rest = next,
-            None if after.is_empty() => return Ok(values),
-            None => return Err(malformed()),
-        }
-    }
-}
-
-/// The first value of a list's inside and what follows it. An empty text is written `""`.
-fn item(text: &str) -> Option<(String, &str)> {
-    let Some(quoted) = text.strip_prefix('"') else {
-        let end = text.find(',').unwrap_or(text.len());
-        return (end > 0).then(|| (text[..end].to_owned(), &text[end..]));
-    };
-    let mut value = String::new();
-    let mut characters = quoted.chars();
-    loop {
-        match characters.next()? {
-            '"' => return Some((value, characters.as_str())),
-            '\\' => value.push(characters.next()?),
-            other => value.push(other),
+        if let Some(next) = value.rest.strip_prefix(',') {
+            rest = next;
+        } else {
+            let rest = value.rest.strip_prefix(')').ok_or_else(malformed)?;
+            return Ok((values, rest));
         }
     }
 }

@@ -1,18 +1,26 @@
 //! What a caller asks, parsed and checked against the catalogue. Invariant: no I/O here, and any bytes give either a
 //! query or a problem.
 
+mod advice;
 mod column;
+mod count;
 mod cursor;
 mod filter;
+mod group;
 mod name;
+mod operand;
 mod order;
 mod page;
 mod parameter;
 pub(crate) mod path;
+mod select;
+mod value;
 
-pub(crate) use column::selected;
+pub(crate) use advice::too_expensive;
+pub(crate) use count::Count;
 pub(crate) use cursor::mismatch;
 pub(crate) use filter::Filter;
-pub(crate) use order::{create_index, spelled};
-pub(crate) use page::{Page, row_json};
+pub(crate) use order::spelled;
+pub(crate) use page::Page;
 pub(crate) use parameter::Parameters;
+pub(crate) use select::{row_json, selected};

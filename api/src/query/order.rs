@@ -37,6 +37,11 @@ impl<'v> Term<'v> {
             "" => descending,
             ".nullsfirst" => true,
             ".nullslast" => false,
+            _ if nulls.starts_with(name::ARROW) => {
+                let detail =
+                    format!("`order` has `{name}{ways}`: only whole columns are ordered by.");
+                return Err(Problem::of(Kind::BadValue, "order", detail, None::<String>));
+            }
             _ => {
                 let detail = format!("`order` has `{name}{ways}`: write {WAYS}.");
                 return Err(Problem::of(
@@ -111,7 +116,8 @@ pub(crate) fn plan<'v>(
         let varying: Vec<_> =
             asked.into_iter().filter(|term| !among(constant, term.column)).collect();
         terms = view.indexes.iter().find_map(|index| walk(index, constant, &varying)).ok_or_else(|| {
-            let index = create_index(view, constant, &varying);
+            let constant = constant.iter().map(|column| column.quoted.clone());
+            let index = create_index(view, constant.collect(), &varying);
             let detail = format!(
                 "No index of `{}` gives this order: it would need to begin with the columns compared by `eq` and go on with those of `order`. Add to the model's file: {index}",
                 view.name
@@ -160,10 +166,9 @@ fn walk<'v>(index: &Index, constant: &[&Column], terms: &[Term<'v>]) -> Option<V
     walked(false).or_else(|| walked(true))
 }
 
-/// The statement that would add the index for these columns.
-pub(crate) fn create_index(view: &View, constant: &[&Column], terms: &[Term<'_>]) -> String {
-    let constant = constant.iter().map(|column| column.quoted.clone());
-    let columns: Vec<_> = constant.chain(terms.iter().map(Term::sql)).collect();
+/// The statement that would add the index that begins with these expressions and goes on in this order.
+pub(crate) fn create_index(view: &View, first: Vec<String>, terms: &[Term<'_>]) -> String {
+    let columns: Vec<_> = first.into_iter().chain(terms.iter().map(Term::sql)).collect();
     format!("CREATE INDEX ON {} ({});", view.table, columns.join(", "))
 }
 

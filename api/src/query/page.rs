@@ -1,14 +1,18 @@
-//! One page of a list. Invariant: following the cursors gives every row once, in the order of one unpaged `ORDER BY`.
+//! One page of a list, or all of it. Invariant: following the cursors gives every row once, in the order of one unpaged
+//! `ORDER BY`.
 
 use crate::catalogue::{Column, Freshness, View};
 use crate::database::{Binds, Statement};
+use crate::format::Format;
 use crate::problem::{Kind, Problem};
 
-use super::column::selected;
+use super::count::Count;
 use super::cursor::{After, Cursor};
 use super::filter::Filter;
+use super::group::Condition;
 use super::order::{self, Term};
 use super::parameter::Parameters;
+use super::select::{Selected, row_json, row_texts, selected};
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 500;
@@ -17,45 +21,57 @@ const MAX_LIMIT: u32 = 500;
 #[derive(Debug)]
 pub(crate) struct Page<'v> {
     pub(crate) view: &'v View,
-    pub(crate) filters: Vec<Filter<'v>>,
+    /// What all of its rows meet.
+    pub(crate) conditions: Vec<Condition<'v>>,
     /// What an index is to walk.
     pub(crate) order: Vec<Term<'v>>,
-    pub(crate) limit: u32,
+    /// How many rows it has at most; `None`: all.
+    pub(crate) limit: Option<u32>,
     /// What the caller is told about it, where it is not what was asked.
     pub(crate) note: Option<String>,
     /// The order with all that makes it total.
     total: Vec<Term<'v>>,
-    select: Vec<&'v Column>,
+    select: Vec<Selected<'v>>,
+    format: Format,
     /// The last row of the page before.
     after: Option<After>,
 }
 
 impl<'v> Page<'v> {
-    pub(crate) fn parse(view: &'v View, parameters: &Parameters) -> Result<Self, Problem> {
-        let filters = parameters.filters(view)?;
+    pub(crate) fn parse(
+        view: &'v View,
+        parameters: &Parameters,
+        format: Format,
+    ) -> Result<Self, Problem> {
+        let conditions = parameters.conditions(view)?;
         let select = selected(view, parameters.get("select"))?;
-        let order = order::plan(view, parameters.get("order"), &constant(&filters))?;
+        let order = order::plan(view, parameters.get("order"), &constant(&conditions))?;
         let asked = parameters.get("limit");
-        let limit = asked.map_or(Ok(DEFAULT_LIMIT), limit)?;
-        let note = asked.filter(|_| limit > MAX_LIMIT).map(|asked| {
+        let limit = asked.map_or(Ok(Some(DEFAULT_LIMIT)), |text| limit(text, format))?;
+        let note = asked.filter(|_| limit.is_some_and(|limit| limit > MAX_LIMIT)).map(|asked| {
             format!(
                 "A page has at most {MAX_LIMIT} rows, so `limit={asked}` was taken as {MAX_LIMIT}."
             )
         });
-        let limit = limit.min(MAX_LIMIT);
+        let limit = limit.map(|limit| limit.min(MAX_LIMIT));
         let total = order::total(view, &order);
-        let resume = |cursor| Cursor::resume(cursor, view, &total, &filters);
+        let resume = |cursor| Cursor::resume(cursor, view, &total, &conditions);
         let after = parameters.get("cursor").map(resume).transpose()?;
-        Ok(Self { view, filters, order, limit, note, total, select, after })
+        Ok(Self { view, conditions, order, limit, note, total, select, format, after })
     }
 
-    /// The columns that all rows of the list have one value in.
-    pub(crate) fn constant(&self) -> Vec<&'v Column> {
-        constant(&self.filters)
+    /// All that its conditions compare.
+    pub(crate) fn filters(&self) -> Vec<&Filter<'v>> {
+        self.conditions.iter().flat_map(Condition::filters).collect()
     }
 
     pub(crate) fn has_cursor(&self) -> bool {
         self.after.is_some()
+    }
+
+    /// The names of a row's values, in their order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.select.iter().map(|value| value.name.as_str())
     }
 
     /// The cursor after a row of the page: `last`, the order's values of its last row, and how many of the page's rows
@@ -63,24 +79,16 @@ impl<'v> Page<'v> {
     pub(crate) fn cursor(&self, last: Vec<Option<String>>, same: u64) -> Cursor {
         let before = self.after.as_ref().filter(|after| same > 0 && after.last == last);
         let same = same.saturating_add(before.and_then(|after| after.same).unwrap_or(0));
-        Cursor::new(self.view, &self.total, &self.filters, last, same)
+        Cursor::new(self.view, &self.total, &self.conditions, last, same)
     }
 
-    /// `rows`: the JSON texts of one row more than the page holds; `last`: the order's values of the page's last row;
-    /// `same`: how many of the page's rows are equal to the last one in them, 0 where the row after is not.
-    pub(crate) fn statement(&self) -> Statement {
+    /// `rows`: the texts of one row more than the page holds, as [`Self::data`] has them; `last`: the order's values of the
+    /// page's last row; `same`: how many of the page's rows are equal to the last one in them, 0 where the row after is not;
+    /// `count`: how many rows the whole list has, where they are counted.
+    pub(crate) fn statement(&self, limit: u32, count: Count) -> Statement {
         let mut binds = Binds::default();
-        let filters: Vec<_> =
-            self.filters.iter().map(|filter| filter.condition(&mut binds)).collect();
-        let end = format!("{} LIMIT {}", self.order_by(), self.limit + 1);
-        let range = |Range { conditions, offset }: &Range| {
-            let conditions: Vec<_> = filters.iter().chain(conditions).map(String::as_str).collect();
-            let conditions =
-                if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") };
-            let offset = offset.map(|rows| format!(" OFFSET {rows}")).unwrap_or_default();
-            format!("(SELECT t.* FROM {} t WHERE {conditions}{end}{offset})", self.view.relation)
-        };
-        let ranges: Vec<_> = self.ranges(&mut binds).iter().map(range).collect();
+        let conditions = self.filtered(&mut binds);
+        let end = format!("{} LIMIT {}", self.order_by(), limit + 1);
         let values: Vec<_> =
             self.total.iter().map(|term| format!("{}::text", term.value())).collect();
         // An array, because a SQL view may be ordered by more columns than a function takes arguments.
@@ -89,14 +97,58 @@ impl<'v> Page<'v> {
                 CASE WHEN keys[{limit}] = keys[{limit} + 1] THEN (SELECT count(*) FROM unnest(keys[:{limit}]) k WHERE k = keys[{limit}]) ELSE 0 END AS same
               FROM (SELECT array_agg(data) AS rows, array_agg(key) AS keys
                 FROM (SELECT {data} AS data, to_json(ARRAY[{values}]::text[])::text AS key FROM ({ranges}) t{end}) t) page) page",
-            limit = self.limit,
-            data = row_json(&self.select),
+            data = self.data(&mut binds),
             values = values.join(", "),
-            ranges = ranges.join(" UNION ALL "),
+            ranges = self.ranges(&conditions, &end, &mut binds),
         );
-        let columns = ", page.rows, page.last, page.same";
-        let text = Freshness::select(self.view, columns, &page, &mut binds);
+        let mut columns = ", page.rows, page.last, page.same".to_owned();
+        if count == Count::Exact {
+            columns += &format!(", ({}) AS count", self.counting(&conditions));
+        }
+        let text = Freshness::select(self.view, &columns, &page, &mut binds);
         Statement::free(text, binds)
+    }
+
+    /// The texts of all rows, each in one column.
+    pub(crate) fn whole(&self) -> Statement {
+        let mut binds = Binds::default();
+        let conditions = self.filtered(&mut binds);
+        let (data, end) = (self.data(&mut binds), self.order_by());
+        let ranges = self.ranges(&conditions, &end, &mut binds);
+        Statement::free(format!("SELECT {data} FROM ({ranges}) t{end}"), binds)
+    }
+
+    /// How many rows the whole list has.
+    pub(crate) fn count(&self) -> Statement {
+        let mut binds = Binds::default();
+        let conditions = self.filtered(&mut binds);
+        Statement::free(self.counting(&conditions), binds)
+    }
+
+    /// What Postgres's planner says of all rows of the list.
+    pub(crate) fn estimate(&self) -> Statement {
+        let mut binds = Binds::default();
+        let conditions = self.filtered(&mut binds);
+        let relation = &self.view.relation;
+        let text =
+            format!("EXPLAIN (FORMAT JSON) SELECT FROM {relation} t WHERE {}", all(&conditions));
+        Statement::free(text, binds)
+    }
+
+    fn filtered(&self, binds: &mut Binds) -> Vec<String> {
+        self.conditions.iter().map(|condition| condition.sql(binds)).collect()
+    }
+
+    fn counting(&self, conditions: &[String]) -> String {
+        format!("SELECT count(*) FROM {} t WHERE {}", self.view.relation, all(conditions))
+    }
+
+    /// An expression for the text of a row of `t`, from which its form is written.
+    fn data(&self, binds: &mut Binds) -> String {
+        match self.format {
+            Format::Json | Format::Lines => row_json(&self.select, binds),
+            Format::Csv => row_texts(&self.select, binds),
+        }
     }
 
     fn order_by(&self) -> String {
@@ -104,8 +156,18 @@ impl<'v> Page<'v> {
         if terms.is_empty() { String::new() } else { format!(" ORDER BY {}", terms.join(", ")) }
     }
 
-    /// The rows after the cursor.
-    fn ranges(&self, binds: &mut Binds) -> Vec<Range> {
+    /// A query for the rows after the cursor that meet the conditions; each part of it ends in `end`.
+    fn ranges(&self, conditions: &[String], end: &str, binds: &mut Binds) -> String {
+        let range = |Range { conditions: bounds, offset }: &Range| {
+            let conditions = all(conditions.iter().chain(bounds));
+            let offset = offset.map(|rows| format!(" OFFSET {rows}")).unwrap_or_default();
+            format!("(SELECT t.* FROM {} t WHERE {conditions}{end}{offset})", self.view.relation)
+        };
+        let ranges: Vec<_> = self.after_cursor(binds).iter().map(range).collect();
+        ranges.join(" UNION ALL ")
+    }
+
+    fn after_cursor(&self, binds: &mut Binds) -> Vec<Range> {
         let Some(after) = &self.after else { return vec![Range::default()] };
         let mut bounds = Vec::new();
         for (term, last) in self.total.iter().zip(&after.last) {
@@ -198,33 +260,41 @@ fn of_view(bounds: &[Bound], same: Option<u64>) -> Vec<Range> {
     ranges.chain(equal).collect()
 }
 
-/// An expression that makes the JSON text of a row of `t`: the columns in the order asked, each as `to_jsonb` writes it.
-pub(crate) fn row_json(columns: &[&Column]) -> String {
-    let columns: Vec<_> =
-        columns.iter().map(|column| format!("to_jsonb(t.{0}) AS {0}", column.quoted)).collect();
-    // `d.*`, not `d`: a column may be named d.
-    format!("(SELECT row_to_json(d.*)::text FROM (SELECT {}) d)", columns.join(", "))
+/// Conditions joined; without any, what always holds.
+fn all<'c>(conditions: impl IntoIterator<Item = &'c String>) -> String {
+    let conditions: Vec<_> = conditions.into_iter().map(String::as_str).collect();
+    if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") }
 }
 
-fn constant<'v>(filters: &[Filter<'v>]) -> Vec<&'v Column> {
+/// The columns that all rows of the list have one value in.
+fn constant<'v>(conditions: &[Condition<'v>]) -> Vec<&'v Column> {
     let mut columns: Vec<&'v Column> = Vec::new();
-    for filter in filters.iter().filter(|filter| filter.is_constant()) {
-        if !columns.iter().any(|column| column.name == filter.column.name) {
-            columns.push(filter.column);
+    for condition in conditions {
+        if let Condition::One(filter) = condition
+            && filter.is_constant()
+            && filter.operand.is_column()
+            && !columns.iter().any(|column| filter.operand.is(column))
+        {
+            columns.push(filter.operand.column);
         }
     }
     columns
 }
 
-fn limit(text: &str) -> Result<u32, Problem> {
+/// `None`: all rows, in the forms that are written while they are read.
+fn limit(text: &str, format: Format) -> Result<Option<u32>, Problem> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     // All digits and no u32: only too large.
     match digits.then(|| text.parse().unwrap_or(u32::MAX)) {
-        Some(limit @ 1..) => Ok(limit),
-        _ => {
-            let detail =
-                format!("`limit` is `{text}`: write a whole number from 1 to {MAX_LIMIT}.");
-            Err(Problem::of(Kind::BadValue, "limit", detail, [format!("1 to {MAX_LIMIT}")]))
-        }
+        Some(limit @ 1..) => return Ok(Some(limit)),
+        None if text == "all" && format != Format::Json => return Ok(None),
+        _ => {}
     }
+    let detail = match text {
+        "all" => {
+            "`limit=all` gives a whole list as `Accept: application/x-ndjson` or `Accept: text/csv`; as JSON it comes in pages: follow `page.next`.".to_owned()
+        }
+        _ => format!("`limit` is `{text}`: write a whole number from 1 to {MAX_LIMIT}."),
+    };
+    Err(Problem::of(Kind::BadValue, "limit", detail, [format!("1 to {MAX_LIMIT}")]))
 }

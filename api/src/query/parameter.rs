@@ -4,11 +4,15 @@
 use crate::catalogue::View;
 use crate::problem::{Kind, Problem, suggestion};
 
-use super::filter::Filter;
-use super::name;
+use super::filter::{Filter, Place};
+use super::group::{Condition, GROUPS};
+use super::name::{self, ARROW};
+use super::operand::Operand;
 
 /// The parameters that are not columns; a column of such a name is written `"order"=eq.x`.
 const RESERVED: [&str; 4] = ["select", "order", "limit", "cursor"];
+/// Conditions of one query, in groups and by themselves.
+const MAX_CONDITIONS: usize = 100;
 
 #[derive(Debug)]
 struct Parameter {
@@ -50,21 +54,29 @@ impl Parameters {
             .map(|parameter| parameter.value.as_str())
     }
 
-    /// All parameters that are columns of `view`, as filters.
-    pub(crate) fn filters<'v>(&self, view: &'v View) -> Result<Vec<Filter<'v>>, Problem> {
+    /// All parameters that are columns of `view` or groups, as the conditions that hold together.
+    pub(crate) fn conditions<'v>(&self, view: &'v View) -> Result<Vec<Condition<'v>>, Problem> {
         let others = self.0.iter().filter(|parameter| !RESERVED.contains(&parameter.name.as_str()));
-        let filter = |parameter: &Parameter| {
-            let quoted = name::first(&parameter.name)
-                .filter(|(_, rest)| parameter.name.starts_with('"') && rest.is_empty());
-            let name = quoted.map_or_else(|| parameter.name.clone(), |(name, _)| name);
-            let column = view.column(&name).ok_or_else(|| {
-                let columns = view.column_names().map(as_parameter);
-                let allowed = RESERVED.into_iter().map(str::to_owned).chain(columns);
-                unknown(&parameter.name, &format!("`{}`", view.name), allowed.collect())
-            })?;
-            Filter::parse(&parameter.name, column, &parameter.value)
-        };
-        others.map(filter).collect()
+        let mut conditions = Vec::new();
+        let mut number = 0;
+        for Parameter { name, value, .. } in others {
+            let condition = match GROUPS.contains(&name.as_str()) {
+                true => Condition::group(view, name, value)?,
+                false => {
+                    let operand = operand(view, name)?;
+                    Condition::One(Filter::parse(name, operand, value, Place::Parameter)?.0)
+                }
+            };
+            number += condition.filters().len();
+            if number > MAX_CONDITIONS {
+                let detail = format!(
+                    "A query has at most {MAX_CONDITIONS} conditions: `in.(a,b)` is one, however long its list is."
+                );
+                return Err(Problem::of(Kind::BadValue, name, detail, None::<String>));
+            }
+            conditions.extend(condition.conjuncts());
+        }
+        Ok(conditions)
     }
 
     /// Refuses whatever is not among `allowed`, on a route that takes no filters.
@@ -102,6 +114,22 @@ impl Parameters {
     }
 }
 
+/// What a parameter's name stands for: a column, in quotes or not, and a path into it.
+fn operand<'v>(view: &'v View, parameter: &str) -> Result<Operand<'v>, Problem> {
+    if let Some(column) = view.column(parameter) {
+        return Ok(Operand::of(column));
+    }
+    let (name, rest) = name::first(parameter, &[]).unwrap_or_default();
+    let column = view.column(&name).filter(|_| rest.is_empty() || rest.starts_with(ARROW));
+    let unknown = || {
+        let columns = view.column_names().map(as_parameter);
+        let others = RESERVED.into_iter().chain(GROUPS).map(str::to_owned);
+        unknown(parameter, &format!("`{}`", view.name), others.chain(columns).collect())
+    };
+    let (operand, rest) = Operand::of(column.ok_or_else(unknown)?).at(parameter, rest, &[])?;
+    if rest.is_empty() { Ok(operand) } else { Err(unknown()) }
+}
+
 fn repeated(name: &str) -> Problem {
     let detail = format!("`{name}` is given more than once: give it once.");
     Problem::of(Kind::RepeatedParameter, name, detail, None::<String>)
@@ -109,8 +137,8 @@ fn repeated(name: &str) -> Problem {
 
 /// The name under which a column is filtered.
 fn as_parameter(column: &str) -> String {
-    if RESERVED.contains(&column) || column.starts_with('"') {
-        format!("\"{}\"", column.replace('"', "\"\""))
+    if RESERVED.contains(&column) || GROUPS.contains(&column) || column.starts_with('"') {
+        name::quoted(column)
     } else {
         column.to_owned()
     }

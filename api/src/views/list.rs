@@ -3,26 +3,44 @@
 use std::sync::Arc;
 
 use axum::extract::{OriginalUri, State};
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, header};
 use axum::response::Response;
 use serde::Serialize;
+use serde_json::Value;
 
+use super::whole;
 use crate::access::Caller;
 use crate::answer;
 use crate::answer::refusal;
 use crate::api::Api;
 use crate::catalogue::{Failure, Freshness, View};
 use crate::database::{DatabaseError, get};
+use crate::format::Format;
 use crate::json::json;
+use crate::prefer::{self, Preferences};
 use crate::problem::Problem;
 use crate::query::path;
-use crate::query::{Page, Parameters};
+use crate::query::{Count, Page, Parameters};
+
+const TOTAL_COUNT: HeaderName = HeaderName::from_static("total-count");
+
+/// A request for a list.
+pub(super) struct Request {
+    uri: Uri,
+    pub(super) version: Version,
+    pub(super) headers: HeaderMap,
+    parameters: Parameters,
+    pub(super) format: Format,
+    pub(super) count: Count,
+}
 
 /// What an answer says of its page.
 #[derive(Serialize)]
 struct Told<'a> {
     limit: u32,
     next: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<&'a str>,
 }
@@ -31,55 +49,124 @@ pub(crate) async fn list(
     State(api): State<Api>,
     _: Caller,
     OriginalUri(uri): OriginalUri,
+    version: Version,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let name = path::view(&uri)?;
-    let parameters = Parameters::parse(uri.query())?;
-    api.on_view(&name, |view| read(&api, view, &uri, &parameters, &headers)).await
+    let request = Request {
+        parameters: Parameters::parse(uri.query())?,
+        format: Format::accepted(&headers)?,
+        count: Count::preferred(&Preferences::of(&headers)),
+        version,
+        uri,
+        headers,
+    };
+    api.on_view(&name, |view| read(&api, view, &request)).await
 }
 
-async fn read(
-    api: &Api,
-    view: Arc<View>,
-    uri: &Uri,
-    parameters: &Parameters,
-    headers: &HeaderMap,
-) -> Result<Response, Failure> {
-    let page = Page::parse(&view, parameters)?;
-    let query = parameters.canonical();
-    if let Some(unchanged) = answer::unchanged(api.database(), &view, headers, &query).await? {
+async fn read(api: &Api, view: Arc<View>, request: &Request) -> Result<Response, Failure> {
+    let page = Page::parse(&view, &request.parameters, request.format)?;
+    let query = request.canonical();
+    if let Some(unchanged) =
+        answer::unchanged(api.database(), &view, &request.headers, &query).await?
+    {
         return Ok(unchanged);
     }
-    let row = match api.database().first(page.statement()).await {
-        Ok(row) => row.ok_or(Failure::Stale)?,
-        Err(error) => return Err(refusal::of_page(api.database(), &page, error).await),
-    };
-    let freshness = Freshness::of(Some(&row), &view)?;
-    let rows = get::<Option<Vec<String>>>(&row, "rows")?.unwrap_or_default();
-    let next = match rows.len() > page.limit as usize {
-        true => Some(next(&page, uri, parameters, get(&row, "last")?, get(&row, "same")?)?),
-        false => None,
-    };
-    let rows = &rows[..rows.len().min(page.limit as usize)];
-    let body = format!(
-        r#"{{"data":[{}],"page":{},"meta":{}}}"#,
-        rows.join(","),
-        json(&Told { limit: page.limit, next, note: page.note.as_deref() })?,
-        json(&freshness)?
-    );
-    Ok(answer::found(body, &view, &freshness, headers, &query))
+    match page.limit {
+        Some(limit) => of_page(api, &page, limit, request).await,
+        None => whole::answer(api, &page, request).await,
+    }
 }
 
-/// The address of the page after the row whose order values are `last`, a JSON array; `same` as [`Page::cursor`] has it.
-fn next(
+async fn of_page(
+    api: &Api,
     page: &Page<'_>,
-    uri: &Uri,
-    parameters: &Parameters,
-    last: &str,
-    same: i64,
-) -> Result<String, Failure> {
-    let last =
-        serde_json::from_str(last).map_err(|error| DatabaseError::Other(error.to_string()))?;
-    let cursor = page.cursor(last, same.unsigned_abs()).encode()?;
-    Ok(format!("{}?{}", uri.path(), parameters.with_cursor(&cursor)))
+    limit: u32,
+    request: &Request,
+) -> Result<Response, Failure> {
+    let row = match api.database().first(page.statement(limit, request.count)).await {
+        Ok(row) => row.ok_or(Failure::Stale)?,
+        Err(error) => return Err(refusal::of_page(api.database(), page, error).await),
+    };
+    let freshness = Freshness::of(Some(&row), page.view)?;
+    let rows = get::<Option<Vec<String>>>(&row, "rows")?.unwrap_or_default();
+    let held = rows.len().min(limit as usize);
+    let next = match rows.len() > held {
+        true => Some(request.next(page, get(&row, "last")?, get(&row, "same")?)?),
+        false => None,
+    };
+    let count = match request.count {
+        Count::Unsaid | Count::None => None,
+        Count::Exact => Some(get(&row, "count")?),
+        // Who has the whole list in hand need not guess.
+        Count::Estimated if next.is_none() && !page.has_cursor() => i64::try_from(held).ok(),
+        Count::Estimated => Some(estimate(api, page).await?),
+    };
+    let rows = &rows[..held];
+    let answered = |body| {
+        let Request { format, headers, .. } = request;
+        answer::found(*format, body, page.view, &freshness, headers, &request.canonical())
+    };
+    let mut response = if request.format == Format::Json {
+        let told = Told { limit, next, count, note: page.note.as_deref() };
+        let (told, meta) = (json(&told)?, json(&freshness)?);
+        answered(format!(r#"{{"data":[{}],"page":{told},"meta":{meta}}}"#, rows.join(",")))
+    } else {
+        let mut response = answered(lines(page, request.format, rows)?);
+        if let Some(link) = next.and_then(|next| format!("<{next}>; rel=\"next\"").parse().ok()) {
+            response.headers_mut().insert(header::LINK, link);
+        }
+        counted(&mut response, count);
+        response
+    };
+    request.say_applied(&mut response);
+    Ok(response)
+}
+
+fn lines(page: &Page<'_>, format: Format, rows: &[String]) -> Result<String, DatabaseError> {
+    let mut body = format.head(page.names());
+    for row in rows {
+        format.add(row, &mut body).map_err(|error| DatabaseError::Other(error.to_string()))?;
+    }
+    Ok(body)
+}
+
+/// Says of a body that has no place for it how many rows the list has.
+pub(super) fn counted(response: &mut Response, count: Option<i64>) {
+    if let Some(count) = count {
+        response.headers_mut().insert(TOTAL_COUNT, HeaderValue::from(count));
+    }
+}
+
+/// How many rows the planner takes the list for.
+pub(super) async fn estimate(api: &Api, page: &Page<'_>) -> Result<i64, Failure> {
+    let row = match api.database().first(page.estimate()).await {
+        Ok(row) => row.ok_or(Failure::Stale)?,
+        Err(error) => return Err(refusal::of_page(api.database(), page, error).await),
+    };
+    let plan: Value = get(&row, "QUERY PLAN")?;
+    let rows = plan.pointer("/0/Plan/Plan Rows").and_then(Value::as_i64);
+    Ok(rows.ok_or_else(|| DatabaseError::Other(format!("a plan without rows: {plan}")))?)
+}
+
+impl Request {
+    /// What the answer depends on, but for the rows.
+    pub(super) fn canonical(&self) -> Vec<&str> {
+        let count = self.count.applied().unwrap_or_default();
+        [vec![self.format.media_type(), count], self.parameters.canonical()].concat()
+    }
+
+    pub(super) fn say_applied(&self, response: &mut Response) {
+        if let Some(preference) = self.count.applied() {
+            prefer::applied(response.headers_mut(), preference);
+        }
+    }
+
+    /// The address of the page after the row whose order values are `last`, a JSON array; `same` as [`Page::cursor`] has it.
+    fn next(&self, page: &Page<'_>, last: &str, same: i64) -> Result<String, Failure> {
+        let last =
+            serde_json::from_str(last).map_err(|error| DatabaseError::Other(error.to_string()))?;
+        let cursor = page.cursor(last, same.unsigned_abs()).encode()?;
+        Ok(format!("{}?{}", self.uri.path(), self.parameters.with_cursor(&cursor)))
+    }
 }

@@ -4,3 +4,4 @@ pub(crate) mod index;
 pub(crate) mod list;
 pub(crate) mod row;
 pub(crate) mod schema;
+mod whole;

@@ -12,6 +12,7 @@ use crate::answer::refusal;
 use crate::api::Api;
 use crate::catalogue::{Failure, Freshness, View};
 use crate::database::{Binds, Statement, get};
+use crate::format::Format;
 use crate::json::json;
 use crate::problem::{Kind, Problem};
 use crate::query::path;
@@ -50,7 +51,7 @@ async fn read(
     let conditions: Vec<_> = key.iter().map(|part| part.condition(&mut binds)).collect();
     let data = format!(
         ", (SELECT {} FROM {} t WHERE {}) AS data",
-        row_json(&columns),
+        row_json(&columns, &mut binds),
         view.relation,
         conditions.join(" AND ")
     );
@@ -70,7 +71,7 @@ async fn read(
         ));
     };
     let body = format!(r#"{{"data":{data},"meta":{}}}"#, json(&freshness)?);
-    Ok(answer::found(body, &view, &freshness, headers, &query))
+    Ok(answer::found(Format::Json, body, &view, &freshness, headers, &query))
 }
 
 /// A condition for each part of the key.

@@ -1,0 +1,163 @@
+//! `limit=all`: a whole list, written while it is read. Invariant: all of it is one state of the database, and a body that
+//! breaks off never looks whole.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::Version;
+use axum::response::Response;
+use futures_util::stream;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::Instrument as _;
+
+use super::list::{Request, counted, estimate};
+use crate::answer;
+use crate::answer::refusal;
+use crate::api::Api;
+use crate::catalogue::{Failure, Freshness};
+use crate::database::{DatabaseError, Rows, Snapshot, get};
+use crate::format::Format;
+use crate::problem::{Kind, Problem};
+use crate::query::{Count, Page};
+
+/// How long it may take in all: for as long, Postgres keeps every row version that anybody has replaced.
+const LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// What goes to the body: a piece of it, or that there is no more.
+type Piece = Option<Bytes>;
+
+/// The list from its beginning; an answer only once the first rows are there.
+pub(super) async fn answer(
+    api: &Api,
+    page: &Page<'_>,
+    request: &Request,
+) -> Result<Response, Failure> {
+    if request.version < Version::HTTP_11 {
+        let detail = "`limit=all` needs HTTP/1.1: before it, an answer that breaks off looks like one that has ended. A proxy in between may be what speaks HTTP/1.0 (nginx: `proxy_http_version 1.1`).";
+        return Err(Problem::of(Kind::BadValue, "limit", detail, None::<String>).into());
+    }
+    let permit = api.whole_lists().try_acquire_owned().map_err(|_| {
+        let detail = "As many whole lists are being read as this instance reads at a time; ask again in a second, or page by page.";
+        Problem::new(Kind::Overloaded, detail)
+    })?;
+    let begun = Instant::now();
+    let mut snapshot = api.database().snapshot(api.reader_patience() * 2).await?;
+    let freshness = Freshness::read_in(&mut snapshot, page.view).await?;
+    let refused = async |error| refusal::of_page(api.database(), page, error).await;
+    let count = match request.count {
+        Count::Unsaid | Count::None => None,
+        Count::Exact => match exact(&mut snapshot, page).await {
+            Ok(count) => Some(count),
+            Err(error) => return Err(refused(error).await),
+        },
+        Count::Estimated => Some(estimate(api, page).await?),
+    };
+    let mut rows = match snapshot.rows(page.whole()).await {
+        Ok(rows) => rows,
+        Err(error) => return Err(refused(error).await),
+    };
+    let first = match rows.next().await {
+        Ok(first) => first,
+        Err(error) => return Err(refused(error).await),
+    };
+    let reading =
+        Reading { rows, format: request.format, patience: api.reader_patience(), _permit: permit };
+    let body = reading.begin(request.format.head(page.names()), first, begun + LIFETIME);
+    let Request { format, headers, .. } = request;
+    let mut response =
+        answer::found(*format, body, page.view, &freshness, headers, &request.canonical());
+    counted(&mut response, count);
+    request.say_applied(&mut response);
+    Ok(response)
+}
+
+async fn exact(snapshot: &mut Snapshot, page: &Page<'_>) -> Result<i64, DatabaseError> {
+    let row = snapshot.first(page.count()).await?;
+    let row = row.ok_or_else(|| DatabaseError::Other("a count without a row".to_owned()))?;
+    get(&row, "count")
+}
+
+/// A list on its way to its reader.
+struct Reading {
+    rows: Rows,
+    format: Format,
+    patience: Duration,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// Why a list ends before its end.
+#[derive(Debug, thiserror::Error)]
+enum BrokenOff {
+    #[error("its reader went away")]
+    Left,
+    #[error("its reader took nothing of it for {0:?}")]
+    Stalled(Duration),
+    #[error("it was not read to its end within {LIFETIME:?}")]
+    TooLong,
+    #[error("a row cannot be written: {0}")]
+    Row(#[from] serde_json::Error),
+    #[error("{0}")]
+    Database(#[from] DatabaseError),
+}
+
+impl Reading {
+    /// The body. It is written by a task of its own, for a reader who stops reading asks for nothing, not even for the time.
+    fn begin(self, head: String, first: Vec<String>, deadline: Instant) -> Body {
+        let (sender, receiver) = mpsc::channel(1);
+        let write = async move {
+            let written = timeout_at(deadline, self.write(head, first, &sender)).await;
+            match written.unwrap_or(Err(BrokenOff::TooLong)) {
+                Ok(()) => {}
+                Err(left @ BrokenOff::Left) => tracing::debug!("a whole list was given up: {left}"),
+                Err(why) => tracing::warn!("a whole list was broken off: {why}"),
+            }
+        };
+        tokio::spawn(write.in_current_span());
+        Body::from_stream(stream::unfold(receiver, piece))
+    }
+
+    async fn write(
+        mut self,
+        mut text: String,
+        mut rows: Vec<String>,
+        sender: &mpsc::Sender<Piece>,
+    ) -> Result<(), BrokenOff> {
+        self.rows.take_time().await?;
+        loop {
+            for row in &rows {
+                self.format.add(row, &mut text)?;
+            }
+            let is_last = rows.is_empty();
+            self.send(Some(Bytes::from(std::mem::take(&mut text))), sender).await?;
+            if is_last {
+                break;
+            }
+            rows = tokio::select! {
+                () = sender.closed() => return Err(BrokenOff::Left),
+                rows = self.rows.next() => rows?,
+            };
+        }
+        self.send(None, sender).await?;
+        self.rows.close().await;
+        Ok(())
+    }
+
+    async fn send(&self, piece: Piece, sender: &mpsc::Sender<Piece>) -> Result<(), BrokenOff> {
+        match timeout(self.patience, sender.send(piece)).await {
+            Ok(sent) => sent.map_err(|_| BrokenOff::Left),
+            Err(_) => Err(BrokenOff::Stalled(self.patience)),
+        }
+    }
+}
+
+/// The next piece of a body. Who was to send it and is gone without having said that it was the last one has broken off.
+async fn piece(
+    mut pieces: mpsc::Receiver<Piece>,
+) -> Option<(Result<Bytes, &'static str>, mpsc::Receiver<Piece>)> {
+    match pieces.recv().await {
+        Some(Some(piece)) => Some((Ok(piece), pieces)),
+        Some(None) => None,
+        None => Some((Err("the list was broken off"), pieces)),
+    }
+}
