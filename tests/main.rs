@@ -19,6 +19,7 @@ mod ignored;
 mod operators;
 mod parking;
 mod placing;
+mod read_after;
 mod reference;
 mod registry_answers;
 mod resets;

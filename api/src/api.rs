@@ -5,8 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use vitrina_projectors::Board;
 
+use crate::answer::After;
 use crate::catalogue::{Directory, Failure, View};
 use crate::database::Database;
 use crate::problem::{Kind, Problem};
@@ -36,6 +40,8 @@ struct State {
     admission: Arc<Semaphore>,
     whole_lists: Arc<Semaphore>,
     reader_patience: Duration,
+    waiting: Arc<Semaphore>,
+    board: Option<Board>,
     definitions_loaded: Arc<AtomicBool>,
     thresholds: Thresholds,
 }
@@ -57,6 +63,9 @@ impl Api {
             admission: Arc::new(Semaphore::new(settings.max_concurrent)),
             whole_lists: Arc::new(Semaphore::new(settings.whole_lists)),
             reader_patience: settings.reader_patience,
+            // The others are answered at once.
+            waiting: Arc::new(Semaphore::new(settings.max_concurrent / 2)),
+            board: settings.board,
             definitions_loaded: settings.definitions_loaded,
             thresholds: settings.thresholds,
         })))
@@ -94,18 +103,42 @@ impl Api {
         &self.0.thresholds
     }
 
-    /// Runs `read` on the view, again with a newer catalogue where a swap or a new definition overtook it.
-    pub(crate) async fn on_view<T, F>(
+    /// Wakes whenever this process has committed a batch of the model's; none where it does not feed the model.
+    pub(crate) fn moved(&self, model: &str) -> Option<watch::Receiver<()>> {
+        self.0.board.as_ref()?.moved(model)
+    }
+
+    /// A place among those who wait.
+    pub(crate) fn wait(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        self.0.waiting.clone().try_acquire_owned().map_err(|_| {
+            let detail = "As many requests wait for what they name as this instance lets wait; ask again in a second.";
+            Problem::new(Kind::Overloaded, detail)
+        })
+    }
+
+    /// Runs `read` on the view once that reflects what the headers ask for, again with a newer catalogue where a swap or a new definition overtook it.
+    pub(crate) async fn on_view<F>(
         &self,
         name: &str,
+        headers: &HeaderMap,
         read: impl Fn(Arc<View>) -> F,
-    ) -> Result<T, Problem>
+    ) -> Result<Response, Problem>
     where
-        F: Future<Output = Result<T, Failure>>,
+        F: Future<Output = Result<Response, Failure>>,
     {
+        let after = After::parse(headers)?;
         let mut catalogue = self.directory().current(self.database()).await?;
         for _ in 0..ATTEMPTS {
-            match read(catalogue.view(name)?).await {
+            let view = catalogue.view(name)?;
+            let answer = async {
+                if let Some(after) = &after
+                    && let Some(too_late) = after.reflected(self, &view).await?
+                {
+                    return Ok(too_late);
+                }
+                read(view.clone()).await
+            };
+            match answer.await {
                 Ok(answer) => return Ok(answer),
                 Err(Failure::Problem(problem)) => return Err(problem),
                 Err(Failure::Stale) => {

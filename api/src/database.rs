@@ -5,7 +5,8 @@ mod snapshot;
 
 use std::time::Duration;
 
-use sqlx::postgres::{PgDatabaseError, PgPool, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgArguments, PgDatabaseError, PgPool, PgPoolOptions, PgRow, Postgres};
+use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Row as _};
 use vitrina_projectors::Sqlstate;
 use vitrina_projectors::session;
@@ -21,13 +22,25 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// The values of a statement, all bound as text and cast by Postgres.
 #[derive(Debug, Default)]
-pub(crate) struct Binds(Vec<String>);
+pub(crate) struct Binds(Vec<Bind>);
+
+#[derive(Debug)]
+enum Bind {
+    One(String),
+    Many(Vec<String>),
+}
 
 impl Binds {
     /// Adds a value; the answer is what stands for it in the statement. `cast` is a type as the catalogue writes it.
     pub(crate) fn add(&mut self, value: &str, cast: &str) -> String {
-        self.0.push(value.to_owned());
+        self.0.push(Bind::One(value.to_owned()));
         format!("${}::{cast}", self.0.len())
+    }
+
+    /// Adds an array of values; `cast` is the array's type.
+    pub(crate) fn add_all(&mut self, values: Vec<String>, cast: &str) -> String {
+        self.0.push(Bind::Many(values));
+        format!("${}::text[]::{cast}", self.0.len())
     }
 }
 
@@ -48,6 +61,14 @@ impl Statement {
     /// A statement whose text depends on the caller: never kept, or callers would push all others out.
     pub(crate) fn free(text: impl Into<String>, binds: Binds) -> Self {
         Self { text: text.into(), binds, prepared: false }
+    }
+
+    fn query(self) -> Query<'static, Postgres, PgArguments> {
+        let query = sqlx::query(AssertSqlSafe(self.text)).persistent(self.prepared);
+        self.binds.0.into_iter().fold(query, |query, bind| match bind {
+            Bind::One(value) => query.bind(value),
+            Bind::Many(values) => query.bind(values),
+        })
     }
 }
 
@@ -104,10 +125,7 @@ impl Database {
 
     pub(crate) async fn all(&self, statement: Statement) -> Result<Vec<PgRow>, DatabaseError> {
         let mut connection = self.pool.acquire().await?;
-        let mut query = sqlx::query(AssertSqlSafe(statement.text)).persistent(statement.prepared);
-        for value in statement.binds.0 {
-            query = query.bind(value);
-        }
+        let query = statement.query();
         match tokio::time::timeout(self.patience, query.fetch_all(&mut *connection)).await {
             Ok(rows) => Ok(rows?),
             Err(_) => {

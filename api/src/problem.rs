@@ -30,6 +30,7 @@ pub(crate) enum Kind {
     Internal,
     Unavailable,
     Overloaded,
+    ProjectionBehind,
     NotReady,
     Unwell,
     AdminOff,
@@ -89,6 +90,9 @@ impl Kind {
             }
             Self::Overloaded => {
                 (S::SERVICE_UNAVAILABLE, "overloaded", "Too many requests at a time")
+            }
+            Self::ProjectionBehind => {
+                (S::SERVICE_UNAVAILABLE, "projection-behind", "The view has not come so far yet")
             }
             Self::NotReady => {
                 (S::SERVICE_UNAVAILABLE, "not-ready", "This instance cannot do its job yet")

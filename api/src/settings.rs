@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use vitrina_projectors::Board;
+
 /// What the API needs to know. Not `Debug`: the URL may hold a password.
 #[derive(Clone)]
 pub struct ApiSettings {
@@ -21,6 +23,8 @@ pub struct ApiSettings {
     pub max_concurrent: usize,
     /// Set by the process once its definitions are loaded and its models' states are told: `/readyz` says 503 until then.
     pub definitions_loaded: Arc<AtomicBool>,
+    /// Of this process's own workers, if it has any: whoever waits for what they commit is woken by it.
+    pub board: Option<Board>,
     /// When `/healthz` calls a model unwell.
     pub thresholds: Thresholds,
 }
@@ -36,6 +40,7 @@ impl ApiSettings {
             reader_patience: Duration::from_secs(30),
             max_concurrent: 256,
             definitions_loaded: Arc::new(AtomicBool::new(true)),
+            board: None,
             thresholds: Thresholds::default(),
         }
     }

@@ -25,6 +25,7 @@ mod sqlstate;
 mod worker;
 
 pub use backoff::Backoff;
+pub use batch::stored_id;
 pub use board::{
     Board, GenerationStatus, IgnoredName, ModelStatus, Orders, PartitionStatus, Standing, State,
     Status,
@@ -38,6 +39,7 @@ pub use generation::control;
 pub use generation::live::Live;
 pub use generation::schema::inspect::inspect;
 pub use generation::start::plan::{Because, Does, Plan};
+pub use generation::stored::topics_of;
 pub use generation::swap::comparison::{Difference, TableComparison};
 pub use generation::{Files, Rebuild, Rebuilt};
 pub use names::quote;

@@ -140,9 +140,11 @@ impl Instance {
     ) -> Result<(), Failure> {
         let ready = Arc::new(AtomicBool::new(false));
         let desk = desk::open(&self.config)?;
-        let api = tokio::spawn(self.serve_api(ready.clone(), &desk, listeners)?);
+        let instance = uuid::Uuid::new_v4().simple().to_string();
+        let board = Board::new(&instance);
+        let api = tokio::spawn(self.serve_api(ready.clone(), &desk, &board, listeners)?);
         let projected = match definitions {
-            Some(definitions) => self.project(definitions, &ready, desk).await,
+            Some(definitions) => self.project(definitions, &ready, desk, (instance, board)).await,
             None => {
                 ready.store(true, Ordering::Relaxed);
                 self.shutdown.cancelled().await;
@@ -159,11 +161,13 @@ impl Instance {
         &self,
         ready: Arc<AtomicBool>,
         desk: &Desk,
+        board: &Board,
         listeners: Listeners,
     ) -> Result<impl Future<Output = ()> + use<>, Failure> {
         let thresholds = self.config.health.clone();
         let settings = ApiSettings {
             definitions_loaded: ready,
+            board: Some(board.clone()),
             thresholds,
             ..ApiSettings::new(&self.config.postgres_url)
         };
@@ -215,13 +219,12 @@ impl Instance {
         definitions: Definitions,
         ready: &AtomicBool,
         desk: Desk,
+        (instance, board): (String, Board),
     ) -> Result<(), Failure> {
         let changes = Changes::new(&self.config, self.watch)?;
         let models = self.enabled(&definitions);
         let none_loads = definitions.models.is_empty();
         let pool = session::control_pool(&desk.postgres, models.len() as u32 + 4);
-        let instance = uuid::Uuid::new_v4().simple().to_string();
-        let board = Board::new(&instance);
         if let Some(settings) = self.config.webhook.clone() {
             webhook::start(settings, board.clone(), instance.clone(), self.shutdown.clone())?;
         }

@@ -141,6 +141,6 @@ impl Folder {
 }
 
 /// Free now, and one of thousands: that another test gets it before the binary listens is unlikely enough.
-pub(super) fn free_address() -> SocketAddr {
+pub fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

@@ -17,7 +17,7 @@ mod waiting;
 
 pub use database::Database;
 pub use datum::datum;
-pub use folder::{Finished, Folder};
+pub use folder::{Finished, Folder, free_address};
 pub use ledger::{Applied, Event, Ledger, Row};
 pub use producer::{Message, Producer, Writer};
 pub use proxy::{Proxy, Trap, Weather};

@@ -68,6 +68,14 @@ impl Vitrina {
         self.try_get(self.listen, path).await.unwrap()
     }
 
+    pub async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = self.client.get(format!("http://{}{path}", self.listen));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        answer(request.send().await.unwrap()).await.unwrap()
+    }
+
     pub async fn get_admin(&self, path: &str) -> Answer {
         self.try_get(self.admin_listen, path).await.unwrap()
     }

@@ -1,19 +1,26 @@
 //! An answer's validator and headers. Invariant: two answers with one tag hold the same data: the tag is made of the
 //! generation's serial, its positions, the version of what is parked, and the query, to which the form belongs.
 
+mod after;
 pub(crate) mod refusal;
+
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::catalogue::{Failure, Freshness, View, fingerprint};
+use crate::catalogue::{Failure, Freshness, Reached, View, fingerprint};
 use crate::database::Database;
 use crate::format::Format;
+
+pub(crate) use after::After;
 
 /// What an answer depends on, of what is not in its address.
 const VARY: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding, Origin");
 const POSITION: HeaderName = HeaderName::from_static("projection-position");
+/// As old as a 304 may be; a little under a second, for the rest of its way.
+const MAX_AGE: Duration = Duration::from_millis(900);
 
 /// 304 for who already holds the answer to `query`, found by the positions alone, without a look at the table.
 pub(crate) async fn unchanged(
@@ -26,10 +33,17 @@ pub(crate) async fn unchanged(
     if view.is_view || held(headers).next().is_none() || held(headers).any(|held| held == "*") {
         return Ok(None);
     }
-    let freshness = Freshness::read(database, view).await?;
-    let tag = tag(view, &freshness, query);
-    let is_held = tag.as_ref().is_some_and(|tag| held(headers).any(|held| held == opaque(tag)));
-    Ok(is_held.then(|| with_headers(StatusCode::NOT_MODIFIED.into_response(), &freshness, tag)))
+    let now = Instant::now();
+    let a_while_ago = now.checked_sub(MAX_AGE).filter(|_| !After::is_asked(headers));
+    for since in a_while_ago.into_iter().chain([now]) {
+        let reached = view.gauge.since(database, view, since).await?;
+        let tag = tag(view, &reached, query);
+        if tag.as_ref().is_some_and(|tag| held(headers).any(|held| held == opaque(tag))) {
+            let response = StatusCode::NOT_MODIFIED.into_response();
+            return Ok(Some(with_headers(response, &reached, tag)));
+        }
+    }
+    Ok(None)
 }
 
 /// 200 with what answers `query`; 304 for who asks only for what does not exist yet.
@@ -46,7 +60,8 @@ pub(crate) fn found(
         true => StatusCode::NOT_MODIFIED.into_response(),
         false => ([(header::CONTENT_TYPE, content_type)], body.into()).into_response(),
     };
-    with_headers(response, freshness, tag(view, freshness, query))
+    let reached = &freshness.reached;
+    with_headers(response, reached, tag(view, reached, query))
 }
 
 /// What `If-None-Match` says that the caller holds, as weak comparison has it. Whoever asks writes what they like: what is
@@ -63,28 +78,28 @@ fn opaque(tag: &str) -> &str {
 }
 
 /// The weak tag of `view` at a position of its generation. None for a SQL view: what it computes on reading may depend on the clock.
-fn tag(view: &View, freshness: &Freshness, query: &[&str]) -> Option<String> {
+fn tag(view: &View, reached: &Reached, query: &[&str]) -> Option<String> {
     if view.is_view {
         return None;
     }
-    let (serial, parked) = (view.serial.to_string(), freshness.parked_version.to_string());
-    let snapshot = [view.name.as_str(), &serial, &freshness.header, &parked];
+    let (serial, parked) = (view.serial.to_string(), reached.parked_version.to_string());
+    let snapshot = [view.name.as_str(), &serial, &reached.header, &parked];
     Some(format!("W/\"{}\"", fingerprint(snapshot.iter().chain(query).copied())))
 }
 
-fn with_headers(mut response: Response, freshness: &Freshness, tag: Option<String>) -> Response {
+fn with_headers(mut response: Response, reached: &Reached, tag: Option<String>) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     headers.insert(header::VARY, VARY);
     if let Some(tag) = tag.and_then(|tag| HeaderValue::from_str(&tag).ok()) {
         headers.insert(header::ETAG, tag);
     }
-    located(response, freshness)
+    located(response, reached)
 }
 
 /// The response with the position that it reflects.
-pub(crate) fn located(mut response: Response, freshness: &Freshness) -> Response {
-    if let Ok(position) = HeaderValue::from_str(&freshness.header) {
+pub(crate) fn located(mut response: Response, reached: &Reached) -> Response {
+    if let Ok(position) = HeaderValue::from_str(&reached.header) {
         response.headers_mut().insert(POSITION, position);
     }
     response

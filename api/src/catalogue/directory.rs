@@ -44,7 +44,7 @@ impl Directory {
         {
             return Ok(latest);
         }
-        let catalogue = Arc::new(Catalogue::read(database).await?);
+        let catalogue = Arc::new(Catalogue::read(database, self.latest().as_deref()).await?);
         self.latest.send_replace(Some(catalogue.clone()));
         Ok(catalogue)
     }

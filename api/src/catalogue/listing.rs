@@ -1,11 +1,12 @@
 //! All views at one moment, in one statement.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use sqlx::Row;
 
+use super::gauge::Gauge;
 use super::view::View;
 use crate::database::{Binds, Database, DatabaseError, Statement};
 use crate::problem::{Kind, Problem};
@@ -18,17 +19,30 @@ pub(crate) struct Catalogue {
 }
 
 impl Catalogue {
-    pub(crate) async fn read(database: &Database) -> Result<Self, DatabaseError> {
+    /// Reads it, and takes over what the one before has of generations that are still live.
+    pub(crate) async fn read(
+        database: &Database,
+        before: Option<&Self>,
+    ) -> Result<Self, DatabaseError> {
         // Taken before the reading: what changes meanwhile belongs to the next one.
         let read_at = Instant::now();
         let statement = Statement::fixed(include_str!("catalogue.sql"), Binds::default());
         let mut views = BTreeMap::new();
+        let mut gauges: BTreeMap<i64, Arc<Gauge>> = BTreeMap::new();
+        if let Some(before) = before {
+            gauges.extend(before.views.values().map(|view| (view.serial, view.gauge.clone())));
+        }
         for row in database.all(statement).await? {
-            let view: View = serde_json::from_str(row.try_get::<&str, _>(0)?).map_err(|error| {
-                DatabaseError::Other(format!("the catalogue cannot be read: {error}"))
-            })?;
+            let mut view: View =
+                serde_json::from_str(row.try_get::<&str, _>(0)?).map_err(|error| {
+                    DatabaseError::Other(format!("the catalogue cannot be read: {error}"))
+                })?;
+            view.gauge = gauges.entry(view.serial).or_default().clone();
             views.insert(view.name.clone(), Arc::new(view));
         }
+        let live: BTreeSet<i64> = views.values().map(|view| view.serial).collect();
+        gauges.retain(|serial, _| !live.contains(serial));
+        gauges.values().for_each(|gauge| gauge.supersede());
         Ok(Self { read_at, views })
     }
 

@@ -5,13 +5,18 @@ mod directory;
 mod failure;
 mod fingerprint;
 mod freshness;
+mod gauge;
 mod listing;
 mod log;
 mod position;
+mod reached;
+mod sought;
 mod view;
 
 pub(crate) use directory::Directory;
 pub(crate) use failure::Failure;
 pub(crate) use fingerprint::fingerprint;
 pub(crate) use freshness::{Freshness, Lag};
+pub(crate) use reached::Reached;
+pub(crate) use sought::Sought;
 pub(crate) use view::{Column, Index, Indexed, View};

@@ -33,6 +33,11 @@ impl Position {
         *offsets.get(usize::try_from(partition).ok()?)?
     }
 
+    /// How many partitions of a topic are known.
+    pub(crate) fn partitions_of(&self, topic: &str) -> usize {
+        self.0.get(topic).map_or(0, Vec::len)
+    }
+
     /// All partitions that somebody has begun to read.
     pub(crate) fn partitions(&self) -> impl Iterator<Item = (&str, i32)> {
         self.0.iter().flat_map(|(topic, offsets)| {

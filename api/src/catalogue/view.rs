@@ -1,7 +1,10 @@
 //! One view, its columns and its indexes, with every name already quoted by Postgres.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 
+use super::gauge::Gauge;
 use super::log::Log;
 
 /// A column of a view.
@@ -59,6 +62,9 @@ pub(crate) struct View {
     pub(crate) indexes: Vec<Index>,
     /// The log of the view's model.
     pub(crate) log: Log,
+    /// How far its generation has come: one for all views of it, and all readers.
+    #[serde(skip)]
+    pub(crate) gauge: Arc<Gauge>,
 }
 
 impl View {

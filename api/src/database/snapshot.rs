@@ -67,11 +67,7 @@ impl Snapshot {
     }
 
     async fn all(&mut self, statement: Statement) -> Result<Vec<PgRow>, DatabaseError> {
-        let mut query = sqlx::query(AssertSqlSafe(statement.text)).persistent(false);
-        for value in statement.binds.0 {
-            query = query.bind(value);
-        }
-        let rows = query.fetch_all(&mut self.connection);
+        let rows = statement.query().persistent(false).fetch_all(&mut self.connection);
         Ok(tokio::time::timeout(self.patience, rows).await.map_err(silent)??)
     }
 }

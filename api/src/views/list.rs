@@ -61,7 +61,7 @@ pub(crate) async fn list(
         uri,
         headers,
     };
-    api.on_view(&name, |view| read(&api, view, &request)).await
+    api.on_view(&name, &request.headers, |view| read(&api, view, &request)).await
 }
 
 async fn read(api: &Api, view: Arc<View>, request: &Request) -> Result<Response, Failure> {

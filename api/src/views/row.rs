@@ -28,7 +28,7 @@ pub(crate) async fn row(
     let parameters = Parameters::parse(uri.query())?;
     let (name, key) =
         segments.split_first().map_or(("", &[][..]), |(name, key)| (name.as_str(), key));
-    api.on_view(name, |view| read(&api, view, key, &parameters, &headers)).await
+    api.on_view(name, &headers, |view| read(&api, view, key, &parameters, &headers)).await
 }
 
 async fn read(
@@ -67,7 +67,7 @@ async fn read(
         let detail = format!("`{}` has no row with the key {}.", view.name, parts.join(", "));
         return Ok(answer::located(
             Problem::new(Kind::NotFound, detail).into_response(),
-            &freshness,
+            &freshness.reached,
         ));
     };
     let body = format!(r#"{{"data":{data},"meta":{}}}"#, json(&freshness)?);

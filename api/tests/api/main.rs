@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod admin;
+mod after;
 mod catalogue;
 mod freshness;
 mod hostile;

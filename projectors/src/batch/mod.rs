@@ -15,6 +15,7 @@ use vitrina_ingest::{Batch, Offset, Span, TopicPartition};
 use crate::fault::Blame;
 
 pub(crate) use identity::Identity;
+pub use identity::stored_id;
 pub(crate) use queue::QueueId;
 pub(crate) use reader::{Reading, RecordReader, Unlearnt};
 

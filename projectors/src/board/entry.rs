@@ -25,6 +25,8 @@ pub(super) struct Entry {
     /// What is to be said of the model while nothing else is.
     pub(super) note: Option<String>,
     pub(super) orders: watch::Sender<Orders>,
+    /// Sent whenever a batch is committed.
+    pub(super) moved: watch::Sender<()>,
     pub(super) state: State,
     pub(super) reason: Option<String>,
     /// Paused, or the breaker open: what the operator must know first, whatever is waited for besides.
@@ -90,6 +92,7 @@ impl Entry {
             fed: true,
             note: None,
             orders: watch::Sender::default(),
+            moved: watch::Sender::default(),
             state,
             reason: None,
             halt: None,

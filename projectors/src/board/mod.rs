@@ -84,9 +84,10 @@ impl Board {
         if entry.reason.as_ref() != Some(&reason) {
             tracing::warn!(model, "{reason}");
         }
-        // Whoever follows its orders goes on following them.
-        let orders = entry.orders.clone();
-        let left = Entry { fed: false, reason: Some(reason), orders, ..Entry::new(State::Stopped) };
+        // Whoever follows it goes on following it.
+        let (orders, moved) = (entry.orders.clone(), entry.moved.clone());
+        let stopped = Entry::new(State::Stopped);
+        let left = Entry { fed: false, reason: Some(reason), orders, moved, ..stopped };
         *entry = left;
     }
 
@@ -97,10 +98,11 @@ impl Board {
         (entry.fed, entry.state, entry.reason) = (true, State::Starting, None);
     }
 
-    /// A board of its own for one generation beside the live one, which gets the model's orders, too.
+    /// A board of its own for one generation beside the live one, which gets the model's orders, too, and wakes the same.
     pub(crate) fn beside(&self, model: &str, label: &str) -> Self {
-        let orders = self.lock().get(model).map(|entry| entry.orders.clone()).unwrap_or_default();
-        let entry = Entry { orders, ..Entry::new(State::Starting) };
+        let followed = |entry: &Entry| (entry.orders.clone(), entry.moved.clone());
+        let (orders, moved) = self.lock().get(model).map(followed).unwrap_or_default();
+        let entry = Entry { orders, moved, ..Entry::new(State::Starting) };
         let entries = BTreeMap::from([(label.to_owned(), entry)]);
         Self { instance: self.instance.clone(), entries: Arc::new(Mutex::new(entries)) }
     }
@@ -224,7 +226,13 @@ impl Board {
             entry.recent.add(Instant::now(), events.max(0) as u64, 0);
             entry.progress.insert(key, Progress { next_offset: span.to, timestamp, at_end });
         }
+        entry.moved.send_replace(());
         entry.go_on(model);
+    }
+
+    /// Wakes whenever this instance has committed a batch of the model's; none where it knows no such model.
+    pub fn moved(&self, model: &str) -> Option<watch::Receiver<()>> {
+        self.lock().get(model).map(|entry| entry.moved.subscribe())
     }
 
     /// Operators' orders for the model, as they come.

@@ -90,6 +90,13 @@ pub(crate) async fn definition(
     Definition::stored(&stored.files, &id.model).map_err(Fault::Stop)
 }
 
+/// The topics that a generation reads, from what `vitrina.generation` keeps of its definition, as JSON text; none where that
+/// does not load in this version.
+pub fn topics_of(definition: &str, model: &str) -> Option<Vec<String>> {
+    let StoredDefinition { files, .. } = serde_json::from_str(definition).ok()?;
+    Some(Definition::stored(&files, model).ok()?.topics())
+}
+
 /// What a generation begins as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Beginning {

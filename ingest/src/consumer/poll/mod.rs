@@ -7,10 +7,10 @@ mod reading;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use rdkafka::Offset as KafkaOffset;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::Offset as KafkaOffset;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 

@@ -55,7 +55,8 @@ CREATE TABLE "@ignored" (
     PRIMARY KEY (topic, name)
 );
 
--- The duplicates' window: one row a batch and partition, 32 bytes an event (8 offset, 16 identity, 8 content).
+-- The duplicates' window: one row a batch and partition, 40 bytes an event (8 offset, 16 identity, 8 content, 8 of the id
+-- alone, by which readers find an event of which they know no more).
 CREATE TABLE "@seen" (
     topic       text    NOT NULL,
     partition   integer NOT NULL,
