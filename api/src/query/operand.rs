@@ -125,8 +125,7 @@ impl<'v> Operand<'v> {
 
     /// As `CREATE INDEX` writes it.
     pub(crate) fn indexed(&self) -> String {
-        let text = self.of_relation("", |key| format!("'{}'", key.replace('\'', "''")));
-        if self.is_column() { text } else { format!("({text})") }
+        self.of_relation("", |key| format!("'{}'", key.replace('\'', "''")))
     }
 
     /// What it is, for fingerprints.

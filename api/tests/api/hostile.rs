@@ -22,7 +22,10 @@ fn query() -> impl Strategy<Value = String> {
     let operators = "eq. neq. gt. lte. like. ilike. not.eq. not.like.";
     let values = "5 5 1.5 KL* 2026-01-01 true %5B%5D %7B%7D %5Cx00 KL";
     let others = "delay=in.(5,6) delay=not.in.() gate=is.null boarding=not.is.true select=flight_id,fare order=flight_id.desc \
-        order=delay.desc.nullslast limit=2 limit=900 cursor=e30";
+        order=delay.desc.nullslast limit=2 limit=900 limit=all cursor=e30 stops-%3E0-%3E%3Eat=eq.AMS stops-%3Eat=gt.1 \
+        select=a:fare::text,stops-%3E0-%3E%3Eat";
+    let members = "delay.gt.5 delay.in.(5,6) carrier.eq.%22KL%22 gate.is.null not.or(delay.eq.5,fare.gt.1) stops-%3E0.eq.%5B%5D \
+        departs_at.lt.now and(delay.eq.5 delay.eq.x ) stops-%3E%3Eat.like.*";
     let one_of =
         |words: &'static str| prop::sample::select(words.split_whitespace().collect::<Vec<_>>());
     let value = prop_oneof![
@@ -36,7 +39,8 @@ fn query() -> impl Strategy<Value = String> {
     let parameter = prop_oneof![
         6 => (one_of(columns), one_of(operators), value.clone()).prop_map(|(column, operator, value)| format!("{column}={operator}{value}")),
         3 => one_of(others).prop_map(str::to_owned),
-        1 => (one_of("select order limit cursor delay"), value).prop_map(|(name, value)| format!("{name}={value}")),
+        2 => (one_of("or and not.or not.and"), prop::collection::vec(one_of(members), 1..4)).prop_map(|(name, members)| format!("{name}=({})", members.join(","))),
+        1 => (one_of("select order limit cursor delay or not.and stops-%3Eat stops"), value).prop_map(|(name, value)| format!("{name}={value}")),
     ];
     prop::collection::vec(parameter, 1..4).prop_map(|parameters| parameters.join("&"))
 }
@@ -47,9 +51,11 @@ fn any_query_is_answered_or_refused() {
     let stage = runtime.block_on(Stage::flight());
     let answered = AtomicU32::new(0);
     let views = prop::sample::select(vec!["flight", "flight", "flight.late", "flight/F1"]);
-    proptest!(ProptestConfig { cases: 1500, failure_persistence: None, ..Default::default() }, |(query in query(), view in views)| {
+    let accepts =
+        prop::sample::select(vec!["*/*", "*/*", "text/csv", "application/x-ndjson;q=0.5"]);
+    proptest!(ProptestConfig { cases: 1500, failure_persistence: None, ..Default::default() }, |(query in query(), view in views, accept in accepts)| {
         let Ok(uri) = format!("/v1/views/{view}?{query}").parse::<Uri>() else { return Ok(()) };
-        let answer = runtime.block_on(stage.send(Request::get(uri.clone()).body(Body::empty()).unwrap()));
+        let answer = runtime.block_on(stage.send(Request::get(uri.clone()).header("accept", accept).header("prefer", "count=estimated").body(Body::empty()).unwrap()));
         prop_assert!(answer.status.as_u16() < 500, "{uri}: {}", answer.text);
         answered.fetch_add(u32::from(answer.status == 200), Ordering::Relaxed);
     });

@@ -4,12 +4,17 @@
 mod admin;
 mod after;
 mod catalogue;
+mod formats;
 mod freshness;
+mod groups;
 mod hostile;
 mod lists;
+mod oracle;
 mod paging;
 mod postgres;
 mod probes;
 mod rows;
+mod selects;
 mod server;
 mod stage;
+mod whole;
