@@ -1,5 +1,6 @@
 //! Postgres, for reading. Invariant: one autocommit statement at a time, so a handler that is dropped half-way leaves
-//! no transaction behind, except in a snapshot, whose connection ends with it; identifiers in a statement come from the catalogue, values only ever as bound text.
+//! no transaction behind, except in a snapshot, whose connection ends with it; identifiers in a statement come from the
+//! catalogue, or are what an answer calls a value; values only ever come as bound text.
 
 mod snapshot;
 

@@ -1,6 +1,7 @@
 //! Groups of conditions, and conditions on what is inside of a `jsonb` column: examples, and what is refused.
 
 use serde_json::json;
+use vitrina_sql::{Model, Relations};
 
 use crate::stage::Stage;
 
@@ -156,6 +157,19 @@ async fn what_holds_in_any_case_is_constant_for_an_order() {
     }
 }
 
+/// There are no events here.
+struct Nothing;
+
+impl Relations for Nothing {
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn columns(&self, _: &str, _: &str) -> Option<Vec<String>> {
+        None
+    }
+}
+
 #[tokio::test]
 async fn the_index_that_would_help_is_named() {
     let mut stage = order().await;
@@ -177,5 +191,10 @@ async fn the_index_that_would_help_is_named() {
         let uri = format!("/v1/views/order?{}", encoded(query));
         let problem = stage.problem(&uri, 400, "too-expensive").await;
         assert!(problem["detail"].as_str().unwrap().ends_with(indexes), "{query}: {problem}");
+        // It is of use only where a model's file may hold it.
+        let table = "CREATE TABLE \"order\" (id int PRIMARY KEY, customer text, total numeric, paid boolean, items jsonb);";
+        let (model, findings) =
+            Model::parse("order", "order.sql", &format!("{table} {indexes}"), &Nothing);
+        assert!(model.is_some() && findings.is_empty(), "{indexes}: {findings:?}");
     }
 }
