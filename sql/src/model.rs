@@ -1,6 +1,6 @@
 //! A model file as a whole: every statement read, every finding named, and what of it decides that rows are the same.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Finding;
 use crate::finding::place::Place;
@@ -12,6 +12,9 @@ use crate::objects::index::{Comment, Index, View};
 use crate::objects::scope::Relations;
 use crate::objects::table::Table;
 use crate::reading::{self, Meaning, Statements};
+use crate::rights::grant::Grant;
+use crate::rights::policy::Policy;
+use crate::rights::{ColumnGrant, RelationRights, Rights, RowPolicy};
 use crate::shape::rule::Rule;
 use crate::text::Text;
 use crate::text::literal::Literal;
@@ -26,6 +29,8 @@ pub struct Model {
     pub indexes: Vec<Index>,
     pub views: Vec<View>,
     pub comments: Vec<Comment>,
+    pub grants: Vec<Grant>,
+    pub policies: Vec<Policy>,
     /// In file order, which is the order in which they run.
     pub rules: Vec<Rule>,
     /// Statements that rows may depend on.
@@ -96,7 +101,8 @@ impl Model {
     }
 
     fn new(name: &str, file: &str, read: Statements) -> Self {
-        let Statements { tables, indexes, views, comments, rules, meanings } = read;
+        let Statements { tables, indexes, views, comments, grants, policies, rules, meanings } =
+            read;
         Self {
             name: name.to_owned(),
             file: file.to_owned(),
@@ -104,12 +110,14 @@ impl Model {
             indexes,
             views,
             comments,
+            grants,
+            policies,
             rules,
             meanings,
         }
     }
 
-    /// What rows depend on, insensitive to formatting: all but comments, plain indexes, and views that no rule reads. A
+    /// What rows depend on, insensitive to formatting: all but comments, plain indexes, rights, and views that no rule reads. A
     /// model whose meaning is new needs a new generation.
     pub fn meaning(&self) -> Vec<MeaningPart> {
         let mut read: BTreeSet<&str> = BTreeSet::new();
@@ -129,6 +137,24 @@ impl Model {
             text: text.clone(),
         };
         self.meanings.iter().filter(counts).map(part).collect()
+    }
+
+    /// Who may read what over HTTP.
+    pub fn rights(&self) -> Rights {
+        let mut rights: BTreeMap<String, RelationRights> = BTreeMap::new();
+        for grant in &self.grants {
+            for relation in &grant.relations {
+                let (roles, columns) = (grant.roles.clone(), grant.columns.clone());
+                let of = rights.entry(relation.clone()).or_default();
+                of.grants.push(ColumnGrant { roles, columns });
+            }
+        }
+        for policy in &self.policies {
+            let (roles, using) = (policy.roles.clone(), policy.using.clone());
+            let of = rights.entry(policy.table.clone()).or_default();
+            of.policies.push(RowPolicy { roles, using });
+        }
+        Rights(rights)
     }
 
     /// Event relations that rules name, sorted, each once.

@@ -1,5 +1,5 @@
 //! The statements of a model file, read in the order in which they can know each other: tables and indexes, then views
-//! (each sees those above it), then comments and rules. A broken statement hides no other's findings.
+//! (each sees those above it), then rights, comments and rules. A broken statement hides no other's findings.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -12,6 +12,9 @@ use crate::objects::index::{Comment, Index, View};
 use crate::objects::scope::{Relations, Scope};
 use crate::objects::table::Table;
 use crate::precedence::Precedence;
+use crate::rights::grant::Grant;
+use crate::rights::policy::Policy;
+use crate::rights::verdict::Verdict;
 use crate::shape;
 use crate::shape::rule::Rule;
 use crate::text::statement::{StatementKind, lacking};
@@ -24,6 +27,8 @@ pub(crate) struct Statements {
     pub(crate) indexes: Vec<Index>,
     pub(crate) views: Vec<View>,
     pub(crate) comments: Vec<Comment>,
+    pub(crate) grants: Vec<Grant>,
+    pub(crate) policies: Vec<Policy>,
     pub(crate) rules: Vec<Rule>,
     /// What rows may depend on.
     pub(crate) meanings: Vec<Meaning>,
@@ -44,6 +49,7 @@ pub(crate) struct Meaning {
 pub(crate) fn read(text: &Text<'_>, relations: &dyn Relations, report: &mut Report) -> Statements {
     let mut read = Statements::default();
     let mut parsed = Vec::new();
+    let mut rights = Vec::new();
     let mut declared = BTreeSet::new();
     let mut open = VecDeque::from(text.statements());
     while let Some(fragment) = open.pop_front() {
@@ -54,6 +60,10 @@ pub(crate) fn read(text: &Text<'_>, relations: &dyn Relations, report: &mut Repo
                 continue;
             }
         };
+        if matches!(kind, StatementKind::Grant | StatementKind::Policy) {
+            rights.push((kind, fragment));
+            continue;
+        }
         let statement = fragment.parse();
         if statement.is_err()
             && let Some((statement, next)) = unseparated(&fragment)
@@ -88,6 +98,7 @@ pub(crate) fn read(text: &Text<'_>, relations: &dyn Relations, report: &mut Repo
     read.check_indexes(&scope, report);
     read.views(&parsed, &mut scope, report);
     read.check_names(report);
+    read.rights(&rights, report);
     read.comments_and_rules(parsed, &scope, report);
     read.warn_of_views(report);
     let Statements { rules, tables, views, .. } = &read;
@@ -113,7 +124,10 @@ fn declared_name(fragment: &Fragment<'_>) -> Option<String> {
 /// Whether rows may depend on a statement; with the name, if it is a view.
 fn meaning_of(kind: StatementKind, fragment: &Fragment<'_>) -> Option<Option<String>> {
     match kind {
-        StatementKind::Index | StatementKind::Comment => None,
+        StatementKind::Index
+        | StatementKind::Comment
+        | StatementKind::Grant
+        | StatementKind::Policy => None,
         StatementKind::View => Some(declared_name(fragment)),
         _ => Some(None),
     }
@@ -166,6 +180,18 @@ impl Statements {
                 self.views.push(view);
             }
         }
+    }
+
+    fn rights(&mut self, statements: &[(StatementKind, Fragment<'_>)], report: &mut Report) {
+        for (kind, fragment) in statements {
+            if *kind == StatementKind::Grant {
+                self.grants.extend(Grant::read(fragment, &self.tables, &self.views, report));
+            } else {
+                self.policies.extend(Policy::read(fragment, &self.tables, &self.views, report));
+            }
+        }
+        let Self { grants, policies, views, .. } = self;
+        Verdict { grants, policies, views }.report(report);
     }
 
     /// Tables, views and indexes share one space of names; those of the catalogue come before a model's.

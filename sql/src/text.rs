@@ -8,9 +8,9 @@ use crate::finding::place::Place;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use sqlparser::ast::Statement;
+use sqlparser::ast::{Expr, Statement};
 use sqlparser::dialect::PostgreSqlDialect;
-use sqlparser::parser::Parser;
+use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Whitespace};
 
 /// One token (white space and comments are tokens, too) and its bytes in the file.
@@ -202,13 +202,24 @@ impl<'a> Fragment<'a> {
 
     /// Reads the fragment as one statement; locations in it are those of the file.
     pub(crate) fn parse(&self) -> Result<Statement, Unreadable> {
+        self.parse_as(|parser| parser.parse_statement())
+    }
+
+    /// Reads the fragment as one expression; locations in it are those of the file.
+    pub(crate) fn parse_expression(&self) -> Result<Expr, Unreadable> {
+        self.parse_as(|parser| parser.parse_expr())
+    }
+
+    fn parse_as<T>(
+        &self,
+        parse: impl FnOnce(&mut Parser<'_>) -> Result<T, ParserError>,
+    ) -> Result<T, Unreadable> {
         let tokens = self.lexemes.iter().map(|lexeme| lexeme.token.clone()).collect();
         let mut parser = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(tokens);
-        let statement =
-            parser.parse_statement().map_err(|error| self.unreadable(&error.to_string()))?;
+        let parsed = parse(&mut parser).map_err(|error| self.unreadable(&error.to_string()))?;
         let next = parser.peek_token();
         if next.token == Token::EOF {
-            return Ok(statement);
+            return Ok(parsed);
         }
         Err(Unreadable {
             at: Place::from(next.span.start),

@@ -10,26 +10,32 @@ pub(crate) enum StatementKind {
     UniqueIndex,
     View,
     Comment,
+    Grant,
+    Policy,
     Insert,
     Update,
     Delete,
 }
 
-use StatementKind::{Comment, Delete, Index, Insert, Table, UniqueIndex, Update, View};
+use StatementKind::{
+    Comment, Delete, Grant, Index, Insert, Policy, Table, UniqueIndex, Update, View,
+};
 
-const ALLOWED: [(&str, StatementKind); 8] = [
+const ALLOWED: [(&str, StatementKind); 10] = [
     ("CREATE TABLE", Table),
     ("CREATE INDEX", Index),
     ("CREATE UNIQUE INDEX", UniqueIndex),
     ("CREATE VIEW", View),
     ("COMMENT ON", Comment),
+    ("GRANT", Grant),
+    ("CREATE POLICY", Policy),
     ("INSERT INTO", Insert),
     ("UPDATE", Update),
     ("DELETE FROM", Delete),
 ];
 
 /// First words, what they are, and the way out; none of them is the beginning of another.
-const REFUSED: [(&str, &str, &str); 37] = [
+const REFUSED: [(&str, &str, &str); 36] = [
     (
         "CREATE TEMP",
         "a temporary table",
@@ -84,7 +90,6 @@ const REFUSED: [(&str, &str, &str); 37] = [
         "a trigger",
         "write what it does as a rule over an event relation",
     ),
-    ("CREATE POLICY", "a row security policy", "grant access in Postgres, outside of the model"),
     (
         "CREATE SEQUENCE",
         "a sequence",
@@ -106,8 +111,12 @@ const REFUSED: [(&str, &str, &str); 37] = [
     ("CREATE SCHEMA", "a schema", "Vitrina keeps the model's schema"),
     ("CREATE EXTENSION", "an extension", "create it in Postgres, outside of the model"),
     ("CREATE STATISTICS", "extended statistics", "leave them out"),
-    ("GRANT", "GRANT", "leave it out for now; grant on the model's schema in Postgres"),
-    ("REVOKE", "REVOKE", "leave it out for now; revoke on the model's schema in Postgres"),
+    (
+        "CREATE ROLE",
+        "a role",
+        "roles are those of the readers' tokens: GRANT and CREATE POLICY only name them",
+    ),
+    ("REVOKE", "REVOKE", "take the GRANT out: nobody reads what was not granted"),
     (
         "ALTER",
         "ALTER",
@@ -133,8 +142,8 @@ const REFUSED: [(&str, &str, &str); 37] = [
     ("BEGIN", "a transaction", "leave it out: a batch of events is one transaction"),
 ];
 
-pub(crate) const CONTENTS: &str = "a model holds CREATE TABLE, CREATE INDEX, CREATE VIEW, COMMENT ON, and rules: \
-    INSERT … SELECT, UPDATE … FROM, DELETE … USING";
+pub(crate) const CONTENTS: &str = "a model holds CREATE TABLE, CREATE INDEX, CREATE VIEW, COMMENT ON, \
+    GRANT SELECT, CREATE POLICY, and rules: INSERT … SELECT, UPDATE … FROM, DELETE … USING";
 
 impl StatementKind {
     /// What kind of statement this is, or what is refused and the way out.

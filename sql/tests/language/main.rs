@@ -5,6 +5,7 @@ mod cutting;
 mod merging;
 mod parallel;
 mod refusals;
+mod rights;
 mod rules;
 mod shop;
 mod splicing;

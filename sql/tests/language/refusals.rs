@@ -18,7 +18,7 @@ fn the_documented_example_is_accepted_without_a_word() {
 #[test]
 fn all_findings_come_at_once_with_their_lines() {
     let text = "CREATE TABLE t (id text PRIMARY KEY);\n\
-                GRANT SELECT ON t TO bob;\n\
+                REVOKE SELECT ON t FROM bob;\n\
                 INSERT INTO t SELECT (FROM;\n\
                 INSERT INTO t SELECT e.order_id\nFROM orders.order_plcaed e;\n\
                 INSERT INTO t SELECT\n now()::text FROM orders.order_placed";
@@ -65,7 +65,8 @@ fn statements_that_are_no_part_of_a_model() {
         ("CREATE MATERIALIZED VIEW m AS SELECT 1", "materialised"),
         ("CREATE RULE r AS ON INSERT TO t DO NOTHING", "Postgres rule"),
         ("CREATE TRIGGER g AFTER INSERT ON t EXECUTE FUNCTION f()", "trigger"),
-        ("CREATE POLICY p ON t USING (true)", "policy"),
+        ("REVOKE SELECT ON t FROM staff", "REVOKE"),
+        ("CREATE ROLE staff", "a role"),
         ("CREATE SEQUENCE s", "sequence"),
         ("ALTER TABLE t ADD COLUMN b int", "ALTER"),
         ("TRUNCATE t", "TRUNCATE"),
