@@ -23,6 +23,7 @@ mod read_after;
 mod reference;
 mod registry_answers;
 mod resets;
+mod rights;
 mod sessions;
 mod stops;
 mod support;

@@ -98,6 +98,40 @@ CREATE TABLE reset (
     PRIMARY KEY (model, topic, partition)
 );
 
+-- Who may read what of a model over HTTP: by the text that a generation runs, and, as generation 0, by the file that an
+-- instance proposed last. Readers get what both allow (src/generation/rights.rs).
+CREATE TABLE rights (
+    model      text    NOT NULL REFERENCES model,
+    generation integer NOT NULL,
+    rights     jsonb   NOT NULL,                 -- of each table and view: who may read which columns, and which rows
+    PRIMARY KEY (model, generation)
+);
+
+-- What all instances must know and nobody else.
+CREATE TABLE secret (
+    name  text  PRIMARY KEY,                     -- cursor: what cursors are encrypted with, where a column is hidden
+    value bytea NOT NULL
+);
+INSERT INTO secret VALUES
+    ('cursor', sha256(convert_to(gen_random_uuid()::text || gen_random_uuid()::text || gen_random_uuid()::text, 'UTF8')));
+
+-- A text, or texts, where they read as the type of this name; else NULL. What a policy casts goes through here first: what
+-- does not read so meets no row. Immutable, so that it is called once a statement and an index can be looked by.
+CREATE FUNCTION readable(value text, type text) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+BEGIN
+    EXECUTE format('SELECT $1::%s', type) USING value;
+    RETURN value;
+EXCEPTION WHEN OTHERS THEN
+    RETURN NULL;
+END $$;
+CREATE FUNCTION readable(value text[], type text) RETURNS text[] LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+BEGIN
+    EXECUTE format('SELECT $1::%s', type) USING value;
+    RETURN value;
+EXCEPTION WHEN OTHERS THEN
+    RETURN NULL;
+END $$;
+
 -- Called where an upcast gives NULL for a field that its schema does not allow to be null. Volatile, so that the planner
 -- never calls it ahead of time.
 CREATE FUNCTION refuse_null(nothing anyelement, field text) RETURNS anyelement LANGUAGE plpgsql VOLATILE AS $$

@@ -7,6 +7,7 @@ pub mod control;
 pub(crate) mod live;
 mod lock;
 pub(crate) mod retired;
+mod rights;
 pub(crate) mod role;
 pub(crate) mod schema;
 pub(crate) mod start;

@@ -10,6 +10,7 @@ use vitrina_sql::{Files, Index};
 use crate::definition::Definition;
 use crate::fault::Fault;
 use crate::generation::build::queue::begin_queued;
+use crate::generation::rights;
 use crate::generation::schema::follow::{
     PlainIndex, Shown, comment, index_names, indexes, refurnish,
 };
@@ -158,6 +159,7 @@ pub(crate) async fn create(
     .fetch_one(&mut *connection)
     .await?;
     create_own(connection, &id, serial, duplicate_window).await?;
+    rights::keep(connection, model, &id).await?;
     begin_queued(connection).await?;
     Ok(id)
 }
@@ -298,7 +300,7 @@ async fn create_own(
     Ok(())
 }
 
-/// The text is one that never came into effect, its meaning is not new: indexes, views and comments follow it.
+/// The text is one that never came into effect, its meaning is not new: indexes, views, comments and rights follow it.
 ///
 /// # Errors
 /// [`Fault::Stop`] where Postgres refuses a declaration.
@@ -311,6 +313,7 @@ pub(crate) async fn renew(
     let schema = id.schema();
     let stored = texts(connection, id).await?;
     let indexes = refurnish(connection, &definition.model, &schema, shown, &stored.indexes).await?;
+    rights::keep(connection, &definition.model, id).await?;
     let renewed = StoredDefinition { files: definition.files.clone(), indexes, ..stored };
     store(connection, id, renewed, Some(definition.text_hash.clone())).await
 }

@@ -22,7 +22,7 @@ use crate::text::{Fragment, Lexeme};
 /// All rows.
 pub(super) const TRUE: &str = "true";
 
-/// The function of the control tables that gives a text, or NULL where it does not read as the type of its second argument.
+/// The function of the control tables that gives a text, or NULL where it does not read as the type of that name.
 const READABLE: &str = "vitrina.readable";
 
 /// A call of `claim` or `claims`.
@@ -254,7 +254,7 @@ impl Using<'_, '_> {
             Some(ty) => vec![
                 Piece::Sql(format!("{READABLE}(")),
                 value,
-                Piece::Sql(format!(", NULL::{ty})")),
+                Piece::Sql(format!(", '{}')", ty.to_string().replace('\'', "''"))),
             ],
             None => vec![value],
         }

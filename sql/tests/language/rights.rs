@@ -73,29 +73,20 @@ fn rights_are_no_meaning() {
 fn conditions_are_the_users_text_with_columns_of_t() {
     for (using, compiled) in [
         ("true", "true"),
-        (
-            "owner = claim('sub')",
-            r#"(t."owner" = $sub)"#,
-        ),
+        ("owner = claim('sub')", r#"(t."owner" = $sub)"#),
         (
             "account.Owner = CLAIM ( 'sub' ) OR \"Odd\" IS NULL",
             r#"(t."owner" = $sub OR t."Odd" IS NULL)"#,
         ),
-        (
-            "owner = ANY (claims('groups'))",
-            r#"(t."owner" = ANY ($groups[]))"#,
-        ),
-        (
-            "level <= claim('level')::int",
-            r#"(t."level" <= vitrina.readable($level, NULL::INT)::int)"#,
-        ),
+        ("owner = ANY (claims('groups'))", r#"(t."owner" = ANY ($groups[]))"#),
+        ("level <= claim('level')::int", r#"(t."level" <= vitrina.readable($level, 'INT')::int)"#),
         (
             "level = ANY(claims('l')::int[]) AND CAST((claim('x')) AS uuid) = \"Odd\"",
-            r#"(t."level" = ANY(vitrina.readable($l[], NULL::INT[])::int[]) AND CAST((vitrina.readable($x, NULL::UUID)) AS uuid) = t."Odd")"#,
+            r#"(t."level" = ANY(vitrina.readable($l[], 'INT[]')::int[]) AND CAST((vitrina.readable($x, 'UUID')) AS uuid) = t."Odd")"#,
         ),
         (
             "account.code::int = 1 AND level::text = claim('l')::text",
-            r#"(vitrina.readable(t."code", NULL::INT)::int = 1 AND t."level"::text = $l::text)"#,
+            r#"(vitrina.readable(t."code", 'INT')::int = 1 AND t."level"::text = $l::text)"#,
         ),
         (
             "lower(owner) /* claim('y') */ = 'claim(''x'')'",

@@ -228,7 +228,7 @@ async fn drop_model(
     for (id, _) in ids.iter().filter(|(_, there)| *there) {
         clear(connection, id).await?;
     }
-    for table in ["worker", "reset", "generation", "model"] {
+    for table in ["worker", "reset", "rights", "generation", "model"] {
         let gone = format!("DELETE FROM vitrina.{table} WHERE model = $1");
         sqlx::query(sqlx::AssertSqlSafe(gone)).bind(model).execute(&mut *connection).await?;
     }

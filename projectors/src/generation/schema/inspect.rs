@@ -11,6 +11,7 @@ use vitrina_sql::{Finding, Literal, LiteralStatement, Place, Rule, functions};
 use crate::definition::Definition;
 use crate::fault::Fault;
 use crate::generation::schema::refusal::{Origin, Text};
+use crate::generation::schema::rights;
 use crate::generation::schema::tables::declarations;
 use crate::sqlstate::Sqlstate;
 use crate::{quote, session};
@@ -49,7 +50,11 @@ impl Inspection<'_> {
         self.inspect_upcasts().await?;
         self.inspect_rules().await?;
         self.inspect_literals().await?;
-        self.inspect_tables().await
+        self.inspect_tables().await?;
+        let found =
+            rights::inspect(&mut self.connection, &self.definition.model).await?;
+        self.findings.extend(found);
+        Ok(())
     }
 
     /// Creates what the model declares; false where Postgres refuses some of it.
@@ -354,7 +359,7 @@ fn create_prefix(name: &str) -> String {
 }
 
 /// The object ids of the functions, operators' functions and aggregates that a stored parse tree calls.
-fn function_ids(tree: &str) -> BTreeSet<i64> {
+pub(super) fn function_ids(tree: &str) -> BTreeSet<i64> {
     let mut ids = BTreeSet::new();
     for mark in [":funcid ", ":opfuncid ", ":aggfnoid ", ":winfnoid "] {
         for (at, _) in tree.match_indices(mark) {

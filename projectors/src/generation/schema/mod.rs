@@ -4,5 +4,6 @@ pub(crate) mod follow;
 mod grants;
 pub(crate) mod inspect;
 pub(crate) mod refusal;
+mod rights;
 pub(crate) mod stable;
 pub(crate) mod tables;

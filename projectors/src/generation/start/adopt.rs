@@ -5,6 +5,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, FromRow};
 
 use crate::fault::Fault;
+use crate::generation::rights;
 use crate::generation::schema::stable::create_stable;
 use crate::generation::stored::{Generation, LAYOUT};
 use crate::names::{GenerationId, quote};
@@ -40,6 +41,7 @@ pub(crate) async fn adopt(connection: &mut PgConnection, model: &str) -> Result<
     judge(connection, &newest, &id).await?;
     register(connection, &id).await?;
     let generation = Generation::read(connection, &id).await?;
+    rights::keep(connection, &generation.definition.model, &id).await?;
     let stable: bool =
         sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)")
             .bind(model)

@@ -1,7 +1,7 @@
 //! What a start does with a model, beginning with what its file says: a model that has no generation gets its first one;
 //! one whose file means what the live generation means goes on, and what its rows do not depend on follows the file; a
 //! meaning that was never used is built beside the live generation. A meaning that was used before starts nothing, so that
-//! instances with an older file change nothing.
+//! instances with an older file change nothing, but that what it does not grant is not read.
 
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{Connection as _, Executor as _};
@@ -10,6 +10,7 @@ use vitrina_ingest::KafkaSettings;
 use crate::definition::Definition;
 use crate::fault::Fault;
 use crate::generation::lock::lock_model;
+use crate::generation::rights;
 use crate::generation::schema::follow::Shown;
 use crate::generation::schema::stable::create_stable;
 use crate::generation::start::adopt::adopt;
@@ -63,6 +64,7 @@ async fn open_on(
         }
         Some((live, ..)) => propose(connection, definition, duplicate_window, live, kafka).await?,
     };
+    rights::propose(connection, model).await?;
     connection.execute("COMMIT").await?;
     Ok(note)
 }

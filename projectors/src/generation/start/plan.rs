@@ -26,7 +26,7 @@ pub struct Plan {
 #[serde(rename_all = "lowercase")]
 pub enum Does {
     Nothing,
-    /// Indexes, views and comments, in place.
+    /// Indexes, views, comments and rights, in place.
     Follow,
     /// A new generation, beside the live one where there is one.
     Build,
@@ -177,7 +177,9 @@ fn furniture(model: &Model) -> Vec<MeaningPart> {
         let what = text.chars().take(60).collect();
         MeaningPart { file: model.file.clone(), at, what, text }
     };
-    indexes.chain(views).chain(comments).map(part).collect()
+    let grants = model.grants.iter().map(|grant| (grant.at, &grant.sql));
+    let policies = model.policies.iter().map(|policy| (policy.at, &policy.sql));
+    indexes.chain(views).chain(comments).chain(grants).chain(policies).map(part).collect()
 }
 
 /// What is new in `after`; where nothing is, what is gone; where nothing is either, the order has changed.

@@ -10,6 +10,7 @@ use crate::definition::Definition;
 use crate::desk::Desk;
 use crate::generation::audit::audit;
 use crate::generation::lock::lock_model;
+use crate::generation::rights;
 use crate::generation::schema::inspect::inspect;
 use crate::generation::start::retention::keeps_history;
 use crate::generation::state::{Outcome, building, give_up, live};
@@ -85,6 +86,9 @@ impl Desk {
         };
         let beginning = Beginning::Building;
         let id = stored::create(connection, &definition, window, beginning, &because).await?;
+        if !as_live {
+            rights::propose(connection, &definition.model).await?;
+        }
         audit(connection, &id, "rebuild", &because, by).await?;
         sqlx::query("COMMIT").execute(connection).await?;
         Ok(Rebuilt { model: id.model, generation: id.number, note })
