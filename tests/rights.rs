@@ -7,16 +7,16 @@ use crate::generations::{changed, states, until_live, write_model};
 use crate::support::{Database, PATIENCE, Vitrina, eventually};
 
 /// Who is granted what by the text of each generation; 0: by the file that was proposed last.
-async fn grants(database: &Database) -> Value {
+async fn grants(database: &Database) -> Result<Value, sqlx::Error> {
     let grants = "SELECT generation AS g, (SELECT string_agg(r ->> 'named', ',') FROM
                       jsonb_path_query(rights, '$.*.grants[*].roles[*]') r) AS roles
                   FROM vitrina.rights ORDER BY 1";
-    database.rows(grants).await
+    database.try_rows(grants).await
 }
 
 async fn until_granted(database: &Database, expected: Value) {
     eventually(PATIENCE, async || {
-        let found = grants(database).await;
+        let found = grants(database).await.map_err(|error| error.to_string())?;
         if found == expected { Ok(()) } else { Err(format!("{found}, not {expected}")) }
     })
     .await;
@@ -59,10 +59,10 @@ CREATE POLICY e ON balance FOR SELECT TO clerk
     assert_eq!(checked.status, Some(1), "{checked:?}");
     let found: Vec<&str> = checked.stdout.lines().filter(|line| line.contains("models/")).collect();
     let expected = [
-        "models/balance.sql:22:1: Postgres refuses this: column \"chain\" of relation \"rich\" does not exist",
-        "models/balance.sql:25:10: Postgres refuses this: operator does not exist: numeric = text: bring both sides to one type",
-        "models/balance.sql:26:55: shaky() is not IMMUTABLE, and a policy calls nothing else",
-        "models/balance.sql:27:55: to_char() is not IMMUTABLE",
+        "models/balance.sql:21:1: Postgres refuses this: column \"chain\" of relation \"rich\" does not exist",
+        "models/balance.sql:24:10: Postgres refuses this: operator does not exist: numeric = text: bring both sides to one type",
+        "models/balance.sql:25:55: shaky() is not IMMUTABLE, and a policy calls nothing else",
+        "models/balance.sql:26:55: to_char() is not IMMUTABLE",
     ];
     assert_eq!(found.len(), expected.len(), "{}", checked.stdout);
     for (found, expected) in found.into_iter().zip(expected) {
@@ -89,11 +89,11 @@ async fn rights_follow_the_file_in_place() {
     write_model(&bank, &granting(&changed(), "auditor"));
     until_live(&database, 2).await;
     let both = json!([{"g": 0, "roles": "auditor"}, {"g": 1, "roles": "clerk"}, {"g": 2, "roles": "auditor"}]);
-    assert_eq!(grants(&database).await, both);
+    assert_eq!(grants(&database).await.unwrap(), both);
     // A rollback takes the older text's, and no more than the file allows.
     assert_eq!(bank.folder.run(&["rollback", "balance"]).status, Some(0));
     until_live(&database, 1).await;
-    assert_eq!(grants(&database).await, both);
+    assert_eq!(grants(&database).await.unwrap(), both);
     assert!(vitrina.terminate().await.success());
 }
 

@@ -10,11 +10,13 @@ use axum::response::Response;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use vitrina_projectors::Board;
 
+use crate::access::Caller;
 use crate::answer::After;
 use crate::catalogue::{Directory, Failure, View};
 use crate::database::Database;
 use crate::problem::{Kind, Problem};
 use crate::settings::{ApiSettings, Thresholds};
+use crate::sight;
 
 /// How often a request follows a model that changes under it before it gives up.
 const ATTEMPTS: usize = 3;
@@ -116,9 +118,11 @@ impl Api {
         })
     }
 
-    /// Runs `read` on the view once that reflects what the headers ask for, again with a newer catalogue where a swap or a new definition overtook it.
+    /// Runs `read` on the view, as `caller` sees it, once that reflects what the headers ask for; again with a newer catalogue
+    /// where a swap or a new definition overtook it.
     pub(crate) async fn on_view<F>(
         &self,
+        caller: &Caller,
         name: &str,
         headers: &HeaderMap,
         read: impl Fn(Arc<View>) -> F,
@@ -129,7 +133,7 @@ impl Api {
         let after = After::parse(headers)?;
         let mut catalogue = self.directory().current(self.database()).await?;
         for _ in 0..ATTEMPTS {
-            let view = catalogue.view(name)?;
+            let view = sight::view(&catalogue, caller, name)?;
             let answer = async {
                 if let Some(after) = &after
                     && let Some(too_late) = after.reflected(self, &view).await?

@@ -23,7 +23,11 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// The values of a statement, all bound as text and cast by Postgres.
 #[derive(Debug, Default)]
-pub(crate) struct Binds(Vec<Bind>);
+pub(crate) struct Binds {
+    values: Vec<Bind>,
+    /// Those that a cast may refuse, cast.
+    casts: Vec<String>,
+}
 
 #[derive(Debug)]
 enum Bind {
@@ -34,14 +38,27 @@ enum Bind {
 impl Binds {
     /// Adds a value; the answer is what stands for it in the statement. `cast` is a type as the catalogue writes it.
     pub(crate) fn add(&mut self, value: &str, cast: &str) -> String {
-        self.0.push(Bind::One(value.to_owned()));
-        format!("${}::{cast}", self.0.len())
+        self.values.push(Bind::One(value.to_owned()));
+        let bound = format!("${}::{cast}", self.values.len());
+        if cast != "text" {
+            self.casts.push(bound.clone());
+        }
+        bound
     }
 
     /// Adds an array of values; `cast` is the array's type.
     pub(crate) fn add_all(&mut self, values: Vec<String>, cast: &str) -> String {
-        self.0.push(Bind::Many(values));
-        format!("${}::text[]::{cast}", self.0.len())
+        self.values.push(Bind::Many(values));
+        let bound = format!("${}::text[]::{cast}", self.values.len());
+        self.casts.push(bound.clone());
+        bound
+    }
+
+    /// An expression that fails where any of the casts does. Within a condition, whether a cast is tried at all hangs on the
+    /// rows that come so far, also on those that may not be read.
+    pub(crate) fn tried(&self) -> String {
+        let casts: Vec<_> = self.casts.iter().map(|cast| format!("({cast})::text")).collect();
+        format!("cardinality(ARRAY[{}]::text[])", casts.join(", "))
     }
 }
 
@@ -66,7 +83,7 @@ impl Statement {
 
     fn query(self) -> Query<'static, Postgres, PgArguments> {
         let query = sqlx::query(AssertSqlSafe(self.text)).persistent(self.prepared);
-        self.binds.0.into_iter().fold(query, |query, bind| match bind {
+        self.binds.values.into_iter().fold(query, |query, bind| match bind {
             Bind::One(value) => query.bind(value),
             Bind::Many(values) => query.bind(values),
         })

@@ -17,6 +17,7 @@ mod problem;
 mod query;
 mod router;
 mod settings;
+mod sight;
 mod views;
 
 pub use access::Reader;

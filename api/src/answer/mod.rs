@@ -1,5 +1,6 @@
 //! An answer's validator and headers. Invariant: two answers with one tag hold the same data: the tag is made of the
-//! generation's serial, its positions, the version of what is parked, and the query, to which the form belongs.
+//! generation's serial, its positions, the version of what is parked, what the reader may see, and the query, to which the
+//! form belongs.
 
 mod after;
 pub(crate) mod refusal;
@@ -83,7 +84,7 @@ fn tag(view: &View, reached: &Reached, query: &[&str]) -> Option<String> {
         return None;
     }
     let (serial, parked) = (view.serial.to_string(), reached.parked_version.to_string());
-    let snapshot = [view.name.as_str(), &serial, &reached.header, &parked];
+    let snapshot = [view.name.as_str(), &view.scope, &serial, &reached.header, &parked];
     Some(format!("W/\"{}\"", fingerprint(snapshot.iter().chain(query).copied())))
 }
 

@@ -66,10 +66,11 @@ async fn of_filters(
 fn page_refused(page: &Page<'_>, error: DatabaseError) -> Failure {
     match (page.order.is_empty(), &error) {
         (false, DatabaseError::Value(message)) if page.view.is_view => {
-            let detail = format!(
-                "`{}` cannot be read in this order; Postgres says: {message}",
-                page.view.name
-            );
+            let mut detail = format!("`{}` cannot be read in this order", page.view.name);
+            // It may hold a value that this reader may not see.
+            if page.view.scope.is_empty() {
+                detail += &format!("; Postgres says: {message}");
+            }
             Problem::of(Kind::BadValue, "order", detail, None::<String>).into()
         }
         _ => error.into(),

@@ -28,6 +28,8 @@ SELECT json_build_object(
     'table', quote_ident(c.relname),
     'is_view', c.relkind = 'v',
     'comment', obj_description(c.oid, 'pg_class'),
+    'rights', (SELECT json_agg(r.rights -> c.relname ORDER BY r.generation) FROM vitrina.rights r
+               WHERE r.model = m.model AND r.generation IN (0, m.live)),
     'columns', (
         SELECT coalesce(json_agg(json_build_object(
             'name', a.attname,
@@ -42,8 +44,15 @@ SELECT json_build_object(
             'exact', t.typtype = 'e' OR t.typnamespace = 'pg_catalog'::regnamespace AND (
                 t.typname IN ('bool', 'int2', 'int4', 'int8', 'date', 'time', 'timestamp', 'timestamptz', 'uuid', 'bytea')
                 OR t.typname IN ('text', 'varchar') AND coalesce(l.collisdeterministic, true)),
+            -- Comparing its values may fail, and so may tell of a row that is not read: another type's than Postgres's own, or
+            -- a collation by which patterns do not match.
+            'fallible', e.typtype <> 'e' AND e.typnamespace <> 'pg_catalog'::regnamespace
+                        OR NOT coalesce(l.collisdeterministic, true),
             'comment', col_description(c.oid, a.attnum)) ORDER BY a.attnum), '[]')
-        FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_collation l ON l.oid = a.attcollation
+        FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+        -- Of a domain what it is over, of an array what it holds.
+        JOIN pg_type e ON e.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype WHEN t.typcategory = 'A' THEN t.typelem ELSE t.oid END
+        LEFT JOIN pg_collation l ON l.oid = a.attcollation
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
     'indexes', (
         SELECT coalesce(json_agg(json_build_object('primary', i.indisprimary, 'columns', k.columns)

@@ -35,7 +35,11 @@ pub(crate) struct Lag {
 impl Freshness {
     /// As [`Reached::select`].
     pub(crate) fn select(view: &View, columns: &str, from: &str, binds: &mut Binds) -> String {
-        Reached::select(view, columns, from, binds)
+        let tried = match view.rows.is_all() {
+            true => String::new(),
+            false => format!(", {} AS tried", binds.tried()),
+        };
+        Reached::select(view, &format!("{columns}{tried}"), from, binds)
     }
 
     /// The freshness alone, of a snapshot.

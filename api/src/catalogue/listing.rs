@@ -7,15 +7,18 @@ use std::time::Instant;
 use sqlx::Row;
 
 use super::gauge::Gauge;
+use super::seal::Secret;
 use super::view::View;
-use crate::database::{Binds, Database, DatabaseError, Statement};
+use crate::database::{Binds, Database, DatabaseError, Statement, get};
 use crate::problem::{Kind, Problem};
 
 /// All views at one moment.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Catalogue {
     pub(crate) read_at: Instant,
     pub(crate) views: BTreeMap<String, Arc<View>>,
+    /// What cursors are sealed with.
+    pub(crate) secret: Secret,
 }
 
 impl Catalogue {
@@ -43,7 +46,12 @@ impl Catalogue {
         let live: BTreeSet<i64> = views.values().map(|view| view.serial).collect();
         gauges.retain(|serial, _| !live.contains(serial));
         gauges.values().for_each(|gauge| gauge.supersede());
-        Ok(Self { read_at, views })
+        let secret = "SELECT value FROM vitrina.secret WHERE name = 'cursor'";
+        let secret = database.first(Statement::fixed(secret, Binds::default())).await?;
+        let secret = secret.ok_or_else(|| {
+            DatabaseError::Other("vitrina.secret has no row `cursor`: put one there".to_owned())
+        })?;
+        Ok(Self { read_at, views, secret: Secret::new(get(&secret, "value")?) })
     }
 
     pub(crate) fn view(&self, name: &str) -> Result<Arc<View>, Problem> {

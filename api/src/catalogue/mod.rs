@@ -10,6 +10,8 @@ mod listing;
 mod log;
 mod position;
 mod reached;
+mod rows;
+mod seal;
 mod sought;
 mod view;
 
@@ -17,6 +19,8 @@ pub(crate) use directory::Directory;
 pub(crate) use failure::Failure;
 pub(crate) use fingerprint::fingerprint;
 pub(crate) use freshness::{Freshness, Lag};
+pub(crate) use listing::Catalogue;
 pub(crate) use reached::Reached;
+pub(crate) use seal::{Seal, Secret};
 pub(crate) use sought::Sought;
 pub(crate) use view::{Column, Index, Indexed, View};

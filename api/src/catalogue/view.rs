@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
+use vitrina_sql::RelationRights;
 
 use super::gauge::Gauge;
 use super::log::Log;
+use super::rows::Rows;
+use super::seal::Seal;
+use crate::database::Binds;
 
 /// A column of a view.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Column {
     pub(crate) name: String,
     /// The name as SQL writes it.
@@ -24,18 +28,20 @@ pub(crate) struct Column {
     pub(crate) temporal: bool,
     /// Whether values that its type's order takes for equal are the same in every way.
     pub(crate) exact: bool,
+    /// Whether comparing two of its values may fail.
+    pub(crate) fallible: bool,
     pub(crate) comment: Option<String>,
 }
 
 /// A valid, whole btree index of plain columns.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Index {
     pub(crate) primary: bool,
     pub(crate) columns: Vec<Indexed>,
 }
 
 /// A column of an index, in the direction of a forward scan.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub(crate) struct Indexed {
     pub(crate) column: String,
     pub(crate) descending: bool,
@@ -43,7 +49,7 @@ pub(crate) struct Indexed {
 }
 
 /// A table or a SQL view of a model's live generation.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub(crate) struct View {
     pub(crate) name: String,
     pub(crate) model: String,
@@ -53,7 +59,7 @@ pub(crate) struct View {
     /// The generation's schema as SQL writes it.
     pub(crate) schema: String,
     /// Schema and name as SQL writes them.
-    pub(crate) relation: String,
+    relation: String,
     /// The table's own name as SQL writes it.
     pub(crate) table: String,
     pub(crate) is_view: bool,
@@ -65,6 +71,17 @@ pub(crate) struct View {
     /// How far its generation has come: one for all views of it, and all readers.
     #[serde(skip)]
     pub(crate) gauge: Arc<Gauge>,
+    /// Who may read what, where it is written: by the file that was proposed last, and by the generation's text.
+    pub(crate) rights: Option<Vec<Option<RelationRights>>>,
+    /// The rows that may be read; without a reader, all.
+    #[serde(skip)]
+    pub(crate) rows: Rows,
+    /// Tells what a reader sees of it from what others see; empty without a reader.
+    #[serde(skip)]
+    pub(crate) scope: String,
+    /// What cursors are sealed with, where a column may not be read.
+    #[serde(skip)]
+    pub(crate) seal: Option<Arc<Seal>>,
 }
 
 impl View {
@@ -82,7 +99,38 @@ impl View {
         table.unwrap_or(&self.name)
     }
 
-    /// The primary key's columns in its order; none for a SQL view.
+    /// What stands behind `FROM` for those of its rows, called `t`, that may be read and meet all of `conditions`. Where a
+    /// condition may fail, it never sees another row.
+    pub(crate) fn only(&self, conditions: &[String], binds: &mut Binds) -> String {
+        let all = |conditions: &[String]| match conditions {
+            [] => "true".to_owned(),
+            conditions => conditions.join(" AND "),
+        };
+        if self.rows.is_all() {
+            return format!("{} t WHERE {}", self.relation, all(conditions));
+        }
+        let rows = self.rows.sql(binds);
+        let (relation, conditions) = (&self.relation, all(conditions));
+        match self.columns.iter().any(|column| column.fallible) {
+            false => format!("{relation} t WHERE {rows} AND {conditions}"),
+            true => {
+                format!("(SELECT * FROM {relation} t WHERE {rows} OFFSET 0) t WHERE {conditions}")
+            }
+        }
+    }
+
+    /// Its columns, of a relation called `t`.
+    pub(crate) fn all_columns(&self) -> String {
+        let columns = self.columns.iter().map(|column| format!("t.{}", column.quoted));
+        columns.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether a key tells its rows apart: not those of a SQL view, nor where some of the key may not be read.
+    pub(crate) fn is_keyed(&self) -> bool {
+        self.indexes.iter().any(|index| index.primary)
+    }
+
+    /// The primary key's columns in its order; none where it is not keyed.
     pub(crate) fn key(&self) -> Vec<&Column> {
         let primary = self.indexes.iter().find(|index| index.primary);
         primary

@@ -53,8 +53,13 @@ impl Cursor {
     }
 
     /// The text that the caller gets.
-    pub(crate) fn encode(&self) -> Result<String, Problem> {
-        Ok(URL_SAFE_NO_PAD.encode(json(self)?))
+    pub(crate) fn encode(&self, view: &View) -> Result<String, Problem> {
+        let text = json(self)?;
+        let bytes = match &view.seal {
+            Some(seal) => seal.seal(text.as_bytes()).ok_or_else(unsealed)?,
+            None => text.into_bytes(),
+        };
+        Ok(URL_SAFE_NO_PAD.encode(bytes))
     }
 
     /// Where to go on, if `text` is a cursor of this very query.
@@ -65,6 +70,10 @@ impl Cursor {
         conditions: &[Condition<'_>],
     ) -> Result<After, Problem> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok();
+        let bytes = match &view.seal {
+            Some(seal) => bytes.and_then(|bytes| seal.open(&bytes)),
+            None => bytes,
+        };
         let cursor: Option<Self> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let nul = |value: &Option<String>| value.as_ref().is_some_and(|value| value.contains('\0'));
         let mut cursor =
@@ -74,7 +83,7 @@ impl Cursor {
         }
         let last = std::mem::take(&mut cursor.last);
         let same = std::mem::take(&mut cursor.same);
-        let no_offset = same > 0 && (!view.is_view || i64::try_from(same).is_err());
+        let no_offset = same > 0 && (view.is_keyed() || i64::try_from(same).is_err());
         if cursor != Self::new(view, terms, conditions, Vec::new(), 0)
             || last.len() != terms.len()
             || no_offset
@@ -83,6 +92,10 @@ impl Cursor {
         }
         Ok(After { last, same: (same > 0).then_some(same) })
     }
+}
+
+fn unsealed() -> Problem {
+    Problem::new(Kind::Internal, "The next page's address could not be made.")
 }
 
 fn garbage() -> Problem {

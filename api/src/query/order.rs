@@ -112,6 +112,7 @@ pub(crate) fn plan<'v>(
         return Ok(asked.unwrap_or_default());
     }
     let mut terms = Vec::new();
+    let asked_nothing = asked.is_none();
     if let Some(asked) = asked {
         let varying: Vec<_> =
             asked.into_iter().filter(|term| !among(constant, term.column)).collect();
@@ -125,6 +126,9 @@ pub(crate) fn plan<'v>(
             Problem::of(Kind::OrderNeedsIndex, "order", detail, allowed(view))
         })?;
     }
+    if asked_nothing && !view.is_keyed() {
+        terms = view.indexes.first().map(|index| forwards(view, index)).unwrap_or_default();
+    }
     let descending = terms.last().is_some_and(|term| term.descending);
     for column in view.key() {
         if !among(constant, column) && !terms.iter().any(|term| term.column.name == column.name) {
@@ -134,13 +138,27 @@ pub(crate) fn plan<'v>(
     Ok(terms)
 }
 
-/// A planned order, of a SQL view followed by every column that it does not settle, so that only rows that are the same are
+/// The order of an index's own.
+fn forwards<'v>(view: &'v View, index: &Index) -> Vec<Term<'v>> {
+    let term = |indexed: &Indexed| {
+        let Indexed { descending, nulls_first, .. } = *indexed;
+        Some(Term {
+            column: view.column(&indexed.column)?,
+            descending,
+            nulls_first,
+            by_text: false,
+        })
+    };
+    index.columns.iter().filter_map(term).collect()
+}
+
+/// A planned order, of a view without a key followed by every column that it does not settle, so that only rows that are the same are
 /// equal in it.
 pub(crate) fn total<'v>(view: &'v View, planned: &[Term<'v>]) -> Vec<Term<'v>> {
     let is_settled = |column: &Column| {
         column.exact && planned.iter().any(|term| term.column.name == column.name)
     };
-    let others = view.columns.iter().filter(|column| view.is_view && !is_settled(column));
+    let others = view.columns.iter().filter(|column| !view.is_keyed() && !is_settled(column));
     let others = others.map(|column| Term { by_text: !column.exact, ..Term::new(column, false) });
     planned.iter().copied().chain(others).collect()
 }

@@ -103,7 +103,7 @@ impl<'v> Page<'v> {
         );
         let mut columns = ", page.rows, page.last, page.same".to_owned();
         if count == Count::Exact {
-            columns += &format!(", ({}) AS count", self.counting(&conditions));
+            columns += &format!(", ({}) AS count", self.counting(&conditions, &mut binds));
         }
         let text = Freshness::select(self.view, &columns, &page, &mut binds);
         Statement::free(text, binds)
@@ -118,29 +118,35 @@ impl<'v> Page<'v> {
         Statement::free(format!("SELECT {data} FROM ({ranges}) t{end}"), binds)
     }
 
+    /// Fails where a value of the conditions does not fit, whatever rows there are.
+    pub(crate) fn trial(&self) -> Statement {
+        let mut binds = Binds::default();
+        self.filtered(&mut binds);
+        Statement::free(format!("SELECT {}", binds.tried()), binds)
+    }
+
     /// How many rows the whole list has.
     pub(crate) fn count(&self) -> Statement {
         let mut binds = Binds::default();
         let conditions = self.filtered(&mut binds);
-        Statement::free(self.counting(&conditions), binds)
+        let count = self.counting(&conditions, &mut binds);
+        Statement::free(format!("SELECT ({count}) AS count, {} AS tried", binds.tried()), binds)
     }
 
     /// What Postgres's planner says of all rows of the list.
     pub(crate) fn estimate(&self) -> Statement {
         let mut binds = Binds::default();
         let conditions = self.filtered(&mut binds);
-        let relation = &self.view.relation;
-        let text =
-            format!("EXPLAIN (FORMAT JSON) SELECT FROM {relation} t WHERE {}", all(&conditions));
-        Statement::free(text, binds)
+        let rows = self.view.only(&conditions, &mut binds);
+        Statement::free(format!("EXPLAIN (FORMAT JSON) SELECT FROM {rows}"), binds)
     }
 
     fn filtered(&self, binds: &mut Binds) -> Vec<String> {
         self.conditions.iter().map(|condition| condition.sql(binds)).collect()
     }
 
-    fn counting(&self, conditions: &[String]) -> String {
-        format!("SELECT count(*) FROM {} t WHERE {}", self.view.relation, all(conditions))
+    fn counting(&self, conditions: &[String], binds: &mut Binds) -> String {
+        format!("SELECT count(*) FROM {}", self.view.only(conditions, binds))
     }
 
     /// An expression for the text of a row of `t`, from which its form is written.
@@ -158,12 +164,13 @@ impl<'v> Page<'v> {
 
     /// A query for the rows after the cursor that meet the conditions; each part of it ends in `end`.
     fn ranges(&self, conditions: &[String], end: &str, binds: &mut Binds) -> String {
-        let range = |Range { conditions: bounds, offset }: &Range| {
-            let conditions = all(conditions.iter().chain(bounds));
+        let after = self.after_cursor(binds);
+        let range = |Range { conditions: bounds, offset }: Range| {
+            let rows = self.view.only(&[conditions, &bounds].concat(), binds);
             let offset = offset.map(|rows| format!(" OFFSET {rows}")).unwrap_or_default();
-            format!("(SELECT t.* FROM {} t WHERE {conditions}{end}{offset})", self.view.relation)
+            format!("(SELECT {} FROM {rows}{end}{offset})", self.view.all_columns())
         };
-        let ranges: Vec<_> = self.after_cursor(binds).iter().map(range).collect();
+        let ranges: Vec<_> = after.into_iter().map(range).collect();
         ranges.join(" UNION ALL ")
     }
 
@@ -174,7 +181,7 @@ impl<'v> Page<'v> {
             bounds.push(Bound::new(term, last.as_deref(), binds));
         }
         let mut ranges =
-            if self.view.is_view { of_view(&bounds, after.same) } else { of_table(&bounds) };
+            if self.view.is_keyed() { of_table(&bounds) } else { of_view(&bounds, after.same) };
         if ranges.is_empty() {
             ranges.push(Range::of(vec!["false".to_owned()]));
         }
@@ -258,12 +265,6 @@ fn of_view(bounds: &[Bound], same: Option<u64>) -> Vec<Range> {
         offset: Some(same),
     });
     ranges.chain(equal).collect()
-}
-
-/// Conditions joined; without any, what always holds.
-fn all<'c>(conditions: impl IntoIterator<Item = &'c String>) -> String {
-    let conditions: Vec<_> = conditions.into_iter().map(String::as_str).collect();
-    if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") }
 }
 
 /// The columns that all rows of the list have one value in.

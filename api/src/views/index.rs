@@ -12,6 +12,7 @@ use crate::catalogue::{Column, Lag, View};
 use crate::database::DatabaseError;
 use crate::problem::Problem;
 use crate::query::{Parameters, spelled};
+use crate::sight;
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -65,21 +66,23 @@ impl<'a> Described<'a> {
 
 pub(crate) async fn index(
     State(api): State<Api>,
-    _: Caller,
+    caller: Caller,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Response, Problem> {
     Parameters::parse(uri.query())?.only("the catalogue", &[])?;
     let mut catalogue = api.directory().current(api.database()).await?;
-    let lags = match Lag::read(api.database(), &catalogue).await {
+    let mut seen = sight::all(&catalogue, &caller);
+    let lags = match Lag::read(api.database(), &seen).await {
         // A swap or a drop overtook the catalogue.
         Err(DatabaseError::Stale(_)) => {
             catalogue = api.directory().newer(api.database(), Some(&catalogue)).await?;
-            Lag::read(api.database(), &catalogue).await?
+            seen = sight::all(&catalogue, &caller);
+            Lag::read(api.database(), &seen).await?
         }
         read => read?,
     };
     let entry = |view| Entry::new(view, lags.get(&view.model).cloned().unwrap_or_default());
-    let data = catalogue.views.values().map(|view| entry(view.as_ref())).collect();
+    let data = seen.views.values().map(|view| entry(view.as_ref())).collect();
     let no_cache = (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     Ok(([no_cache], Json(Body { data })).into_response())
 }

@@ -47,7 +47,7 @@ struct Told<'a> {
 
 pub(crate) async fn list(
     State(api): State<Api>,
-    _: Caller,
+    caller: Caller,
     OriginalUri(uri): OriginalUri,
     version: Version,
     headers: HeaderMap,
@@ -61,7 +61,7 @@ pub(crate) async fn list(
         uri,
         headers,
     };
-    api.on_view(&name, &request.headers, |view| read(&api, view, &request)).await
+    api.on_view(&caller, &name, &request.headers, |view| read(&api, view, &request)).await
 }
 
 async fn read(api: &Api, view: Arc<View>, request: &Request) -> Result<Response, Failure> {
@@ -138,12 +138,17 @@ pub(super) fn counted(response: &mut Response, count: Option<i64>) {
     }
 }
 
-/// How many rows the planner takes the list for.
+/// How many rows the planner takes the list for; how many there are, where some may not be read: the planner knows those, too.
 pub(super) async fn estimate(api: &Api, page: &Page<'_>) -> Result<i64, Failure> {
-    let row = match api.database().first(page.estimate()).await {
+    let is_all = page.view.rows.is_all();
+    let statement = if is_all { page.estimate() } else { page.count() };
+    let row = match api.database().first(statement).await {
         Ok(row) => row.ok_or(Failure::Stale)?,
         Err(error) => return Err(refusal::of_page(api.database(), page, error).await),
     };
+    if !is_all {
+        return Ok(get(&row, "count")?);
+    }
     let plan: Value = get(&row, "QUERY PLAN")?;
     let rows = plan.pointer("/0/Plan/Plan Rows").and_then(Value::as_i64);
     Ok(rows.ok_or_else(|| DatabaseError::Other(format!("a plan without rows: {plan}")))?)
@@ -166,7 +171,7 @@ impl Request {
     fn next(&self, page: &Page<'_>, last: &str, same: i64) -> Result<String, Failure> {
         let last =
             serde_json::from_str(last).map_err(|error| DatabaseError::Other(error.to_string()))?;
-        let cursor = page.cursor(last, same.unsigned_abs()).encode()?;
+        let cursor = page.cursor(last, same.unsigned_abs()).encode(page.view)?;
         Ok(format!("{}?{}", self.uri.path(), self.parameters.with_cursor(&cursor)))
     }
 }

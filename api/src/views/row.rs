@@ -20,7 +20,7 @@ use crate::query::{Filter, Parameters, row_json, selected};
 
 pub(crate) async fn row(
     State(api): State<Api>,
-    _: Caller,
+    caller: Caller,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -28,7 +28,7 @@ pub(crate) async fn row(
     let parameters = Parameters::parse(uri.query())?;
     let (name, key) =
         segments.split_first().map_or(("", &[][..]), |(name, key)| (name.as_str(), key));
-    api.on_view(name, &headers, |view| read(&api, view, key, &parameters, &headers)).await
+    api.on_view(&caller, name, &headers, |view| read(&api, view, key, &parameters, &headers)).await
 }
 
 async fn read(
@@ -50,10 +50,9 @@ async fn read(
     let mut binds = Binds::default();
     let conditions: Vec<_> = key.iter().map(|part| part.condition(&mut binds)).collect();
     let data = format!(
-        ", (SELECT {} FROM {} t WHERE {}) AS data",
+        ", (SELECT {} FROM {}) AS data",
         row_json(&columns, &mut binds),
-        view.relation,
-        conditions.join(" AND ")
+        view.only(&conditions, &mut binds)
     );
     let text = Freshness::select(&view, &data, "", &mut binds);
     let statement =
@@ -79,7 +78,7 @@ fn key<'v>(view: &'v View, parts: &[String]) -> Result<Vec<Filter<'v>>, Problem>
     let key = view.key();
     if key.is_empty() {
         let detail = format!(
-            "`{0}` is a SQL view and has no key: filter the list, GET /v1/views/{0}.",
+            "`{0}` has no key to find a row by: filter the list, GET /v1/views/{0}.",
             view.name
         );
         return Err(Problem::new(Kind::NotFound, detail));

@@ -11,15 +11,16 @@ use crate::catalogue::{Column, View};
 use crate::problem::Problem;
 use crate::query::Parameters;
 use crate::query::path;
+use crate::sight;
 
 pub(crate) async fn schema(
     State(api): State<Api>,
-    _: Caller,
+    caller: Caller,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Response, Problem> {
     Parameters::parse(uri.query())?.only("a schema's address", &[])?;
     let catalogue = api.directory().current(api.database()).await?;
-    let view = catalogue.view(&path::view(&uri)?)?;
+    let view = sight::view(&catalogue, &caller, &path::view(&uri)?)?;
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/schema+json")),
         (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),

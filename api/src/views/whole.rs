@@ -45,6 +45,12 @@ pub(super) async fn answer(
     let mut snapshot = api.database().snapshot(api.reader_patience() * 2).await?;
     let freshness = Freshness::read_in(&mut snapshot, page.view).await?;
     let refused = async |error| refusal::of_page(api.database(), page, error).await;
+    if !page.view.rows.is_all() {
+        match snapshot.first(page.trial()).await {
+            Ok(_) => {}
+            Err(error) => return Err(refused(error).await),
+        }
+    }
     let count = match request.count {
         Count::Unsaid | Count::None => None,
         Count::Exact => match exact(&mut snapshot, page).await {
