@@ -1,7 +1,7 @@
 -- What became of a message to a customer.
 --
--- A message that has failed may be sent later, and then it is sent. One that nobody asked for stands here, too, with what
--- its sending says of it.
+-- A message that has failed may be sent later, and then it is sent. One that nobody asked for stands here, too, with
+-- what its sending says of it.
 
 CREATE TABLE notification_status (
   notification_id text PRIMARY KEY,

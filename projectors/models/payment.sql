@@ -1,7 +1,8 @@
 -- Payments and what was given back of them, as support and bookkeeping look at them.
 --
 -- A payment that has failed may succeed later, and then it has succeeded. A refund whose payment nobody has told of
--- leaves a payment that says REFUND_WITHOUT_PAYMENT, for somebody to look at. A refund counts once, whatever repeats it.
+-- leaves a payment that says REFUND_WITHOUT_PAYMENT, for somebody to look at. A refund counts once, whatever repeats
+-- it.
 
 CREATE TABLE payment (
   payment_id     text PRIMARY KEY,

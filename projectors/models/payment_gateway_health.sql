@@ -1,7 +1,7 @@
 -- How payment gateways do: what they got through, and how often they did not answer.
 --
--- A payment counts once, whatever repeats it. A time-out has no name of its own: it counts once as long as its repetition
--- is within the model's window of duplicates.
+-- A payment counts once, whatever repeats it. A time-out has no name of its own: it counts once as long as its
+-- repetition is within the model's window of duplicates.
 
 CREATE TABLE payment_gateway_health (
   gateway         text PRIMARY KEY,
