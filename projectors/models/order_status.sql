@@ -28,12 +28,12 @@ CREATE TABLE order_status (
   shipment_failed_at    timestamptz,
   shipment_cancelled_at timestamptz,
   order_state           text NOT NULL GENERATED ALWAYS AS (
-    CASE WHEN cancelled_at IS NOT NULL THEN 'CANCELLED'
+    CASE WHEN placed_at IS NULL THEN 'UNKNOWN'
+         WHEN cancelled_at IS NOT NULL THEN 'CANCELLED'
          WHEN delivered_at IS NOT NULL THEN 'DELIVERED'
          WHEN shipped_at IS NOT NULL THEN 'SHIPPED'
          WHEN confirmed_at IS NOT NULL THEN 'CONFIRMED'
-         WHEN placed_at IS NOT NULL THEN 'PLACED'
-         ELSE 'UNKNOWN' END) STORED,
+         ELSE 'PLACED' END) STORED,
   stock_state           text NOT NULL GENERATED ALWAYS AS (
     CASE WHEN stock_released_at IS NOT NULL THEN 'RELEASED'
          WHEN reserved_at IS NOT NULL THEN 'RESERVED'

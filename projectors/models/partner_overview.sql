@@ -18,10 +18,10 @@ CREATE TABLE partner_overview (
   signed_at         timestamptz,
   activated_at      timestamptz,
   status            text NOT NULL GENERATED ALWAYS AS (
-    CASE WHEN activated_at IS NOT NULL THEN 'VALIDATED'
+    CASE WHEN registered_at IS NULL THEN 'UNREGISTERED'
+         WHEN activated_at IS NOT NULL THEN 'VALIDATED'
          WHEN signed_at IS NOT NULL THEN 'SIGNED'
-         WHEN registered_at IS NOT NULL THEN 'REGISTERED'
-         ELSE 'UNREGISTERED' END) STORED
+         ELSE 'REGISTERED' END) STORED
 );
 CREATE INDEX ON partner_overview (status, registered_at DESC);
 CREATE INDEX ON partner_overview (partner_type, registered_at DESC);

@@ -27,7 +27,7 @@ COMMENT ON COLUMN stock_reservation.state IS 'RESERVED or RELEASED. Whether one 
 CREATE VIEW expired AS
 SELECT order_id, product_id, quantity, expires_at FROM stock_reservation
 WHERE state = 'RESERVED' AND expires_at < now();
-COMMENT ON VIEW expired IS 'Reservations that are over by now, and that the inventory has not released.';
+COMMENT ON VIEW expired IS 'Reservations that are over by now and were not released; those of orders that were sent are among them.';
 
 INSERT INTO stock_reservation (order_id, product_id, quantity, expires_at, released_at, reason)
 SELECT e.order_id, e.product_id, e.quantity_reserved, e.reservation_expiry, NULL, NULL FROM inventory.stock_reserved e

@@ -21,6 +21,7 @@ CREATE INDEX ON user_profile (city, registered_at DESC);
 COMMENT ON TABLE user_profile IS 'Users, one row each.';
 COMMENT ON COLUMN user_profile.user_id IS 'What other views call customer_id.';
 COMMENT ON COLUMN user_profile.location IS 'The whole address.';
+COMMENT ON COLUMN user_profile.city IS 'As last told, with an address or by itself.';
 COMMENT ON COLUMN user_profile.preferences IS 'notifications, newsletter, product_categories, delivery_radius in kilometres.';
 COMMENT ON COLUMN user_profile.registered_at IS 'Null until the registration''s details are known.';
 COMMENT ON COLUMN user_profile.updated_at IS 'When something of it last changed; null if nothing has.';
