@@ -6,6 +6,7 @@ pub(crate) mod context;
 pub(crate) mod literal;
 pub(crate) mod load;
 pub(crate) mod publish;
+pub(crate) mod sort;
 pub(crate) mod tombstone;
 pub(crate) mod upcast;
 pub(crate) mod version;
@@ -78,6 +79,10 @@ pub struct Context {
 pub struct Contract {
     pub context: String,
     pub name: String,
+    /// `domain`, `integration`, `system` or `command`, as the newest version's schema says, if it does.
+    pub kind: Option<&'static str>,
+    /// `state_changed`, `command_executed`, `milestone`, `compensation` or `notification`, likewise.
+    pub purpose: Option<&'static str>,
     /// Full names and aliases of the record, of all versions.
     pub full_names: Vec<String>,
     /// Index 0 is version 1.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use vitrina_sql::{Files, Finding, Place};
 
 use crate::contract::context::{self, ContextFile};
+use crate::contract::sort::{self, Sort};
 use crate::contract::tombstone::TOMBSTONE;
 use crate::contract::version::{self, MAX_NAME, VersionFile};
 use crate::contract::{Context, Contract, Contracts};
@@ -193,8 +194,10 @@ fn load_event(
     }
     check_numbers(folder, files, findings);
     let mut versions = Vec::new();
+    let mut newest = Sort::default();
     for (&number, file) in &files.schemas {
         versions.extend(version::read(number, file, findings));
+        newest = sort::read(file, findings);
     }
     if findings[before..].iter().any(Finding::is_error) {
         return None;
@@ -210,6 +213,8 @@ fn load_event(
     accepted.then(|| Contract {
         context: context.to_owned(),
         name: event.to_owned(),
+        kind: newest.kind,
+        purpose: newest.purpose,
         full_names: full_names.into_iter().collect(),
         versions,
         files: paths.collect(),

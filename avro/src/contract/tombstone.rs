@@ -29,6 +29,8 @@ impl Contract {
         Self {
             context: context.to_owned(),
             name: TOMBSTONE.to_owned(),
+            kind: None,
+            purpose: None,
             full_names: Vec::new(),
             versions: vec![version],
             files: Vec::new(),

@@ -106,6 +106,32 @@ fn context_files() {
 }
 
 #[test]
+fn the_sort_of_an_event_is_one_of_a_list() {
+    let sorted = |words: &str| placed("").replacen('{', &format!("{{\n{words}"), 1);
+    for (words, expected) in [
+        (
+            "\"kind\": \"integation\",",
+            "c/shop/placed/v1.avsc:2: `integation` is no kind of an event, did you mean `integration`?",
+        ),
+        (
+            "\"kind\": \"domain\",\n\"purpose\" : \"Milestone\",",
+            "c/shop/placed/v1.avsc:3: `Milestone` is no purpose of an event, did you mean `milestone`?",
+        ),
+        ("\"purpose\": 3,", "c/shop/placed/v1.avsc:2: `3` is no purpose of an event"),
+        ("\"kind\": null,", "c/shop/placed/v1.avsc:2: `null` is no kind of an event"),
+    ] {
+        assert_eq!(upcast(&[&sorted(words)], &[]), [expected]);
+    }
+    let older = sorted("\"kind\": \"domain\", \"purpose\": \"milestone\",");
+    let newer = sorted("\"doc\": \"no more than a \\\"kind\\\"\", \"kind\": \"command\",");
+    let (contracts, findings) =
+        load(&borrowed(&versions(&[&older, &newer], &["SELECT id FROM v1;"])));
+    assert_eq!(findings, []);
+    let contract = contracts.contract("shop", "placed").unwrap();
+    assert_eq!((contract.kind, contract.purpose), (Some("command"), None));
+}
+
+#[test]
 fn names_and_files() {
     let event = placed("");
     for (path, expected) in [
