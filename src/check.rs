@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 use sqlx::{ConnectOptions as _, Connection as _};
-use tokio::time::Instant;
 use vitrina_avro::{Registry, RegistryError};
 use vitrina_projectors::{Definition, Definitions, Fault, Plan, Sqlstate, inspect, session};
 use vitrina_sql::Finding;
@@ -182,15 +181,15 @@ enum Trouble {
     Lasting(String),
 }
 
-/// What only the services can say.
+/// What only the services can say. Each question has its own time, so that many models are not taken for a service that is
+/// away.
 async fn ask_services(config: &Config, loaded: &Definitions) -> Result<Vec<Finding>, Failure> {
-    let deadline = Instant::now() + PATIENCE;
     let registry = Registry::new(&config.registry)
         .map_err(|error| Failure::Usage(format!("registry: {error}")))?;
     let options = session::options(&config.postgres_url)
         .map_err(|error| Failure::Usage(format!("postgres.url is not a Postgres URL: {error}")))?;
     let place = config.registry_place();
-    patiently(deadline, &place, async || {
+    patiently(&place, async || {
         registry.ping().await.map_err(|error| match error {
             RegistryError::Away(_) | RegistryError::RateLimited(_) => {
                 Trouble::Passing(format!("{place} does not answer: {error}"))
@@ -200,14 +199,14 @@ async fn ask_services(config: &Config, loaded: &Definitions) -> Result<Vec<Findi
     })
     .await?;
     let place = postgres_words::place(&config.postgres_url);
-    patiently(deadline, &place, async || {
+    patiently(&place, async || {
         let described = |error| trouble(&error, &config.postgres_url);
         options.connect().await.map_err(described)?.close().await.map_err(described)
     })
     .await?;
     let mut findings = Vec::new();
     for definition in &loaded.models {
-        let inspected = patiently(deadline, &place, async || {
+        let inspected = patiently(&place, async || {
             inspect(&options, definition).await.map_err(|fault| match fault {
                 Fault::World { reason, .. } => Trouble::Passing(reason),
                 Fault::Stop(reason) => Trouble::Lasting(format!("{place}: {reason}")),
@@ -228,14 +227,13 @@ fn trouble(error: &sqlx::Error, url: &str) -> Trouble {
     }
 }
 
-/// Asks again until there is an answer or the time is over.
+/// Asks again until there is an answer, or too long was waited for one.
 async fn patiently<T>(
-    deadline: Instant,
     place: &str,
     ask: impl AsyncFn() -> Result<T, Trouble>,
 ) -> Result<T, Failure> {
     let mut last = format!("{place} does not answer");
-    let asked = tokio::time::timeout_at(deadline, async {
+    let asked = tokio::time::timeout(PATIENCE, async {
         loop {
             match ask().await {
                 Err(Trouble::Passing(reason)) => last = reason,
