@@ -137,7 +137,9 @@ async fn perform(
     postgres_url: &str,
     shutdown: &CancellationToken,
 ) -> Result<(), Failure> {
-    let definitions = definitions::embedded();
+    let (models, events) = scenario::read()?;
+    let mut definitions = definitions::embedded();
+    definitions.models.retain(|definition| models.contains(&definition.model.name));
     let registry = registry::start(shutdown.clone()).await?;
     let topics: Vec<String> =
         definitions.contracts.contexts.values().map(|context| context.topic.clone()).collect();
@@ -149,7 +151,8 @@ async fn perform(
         postgres_url,
         listener.local_addr()?,
     );
-    play(arguments, config, listener, definitions, shutdown.clone()).await
+    let feed = Feed::new(&config, &definitions, events)?;
+    play(arguments, config, listener, (definitions, feed), shutdown.clone()).await
 }
 
 /// Runs the service and the producer beside it until the one or the other ends.
@@ -157,10 +160,9 @@ async fn play(
     arguments: &Arguments,
     config: Config,
     listener: TcpListener,
-    definitions: Definitions,
+    (definitions, feed): (Definitions, Feed),
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
-    let feed = Feed::new(&config, &definitions, scenario::SCENARIO)?;
     let views = Views::new(&config, &definitions).await?;
     let instance = Instance {
         config: config.clone(),
