@@ -103,6 +103,10 @@ fn pages_of_a_view_without_a_key_make_up_the_whole_list() {
                 let whole = rows_of(&stage, &format!("/v1/views/mixed.{view}?{query}limit=500"), 500).await;
                 let paged = rows_of(&stage, &format!("/v1/views/mixed.{view}?{query}limit={limit}"), limit).await;
                 assert_eq!(paged, whole, "{view}?{query}, limit {limit}, {values}");
+                let all = Request::get(format!("/v1/views/mixed.{view}?{query}limit=all")).header("accept", "application/x-ndjson");
+                let lines = stage.send(all.body(Body::empty()).unwrap()).await.text;
+                let lines: Vec<_> = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap().to_string()).collect();
+                assert_eq!(lines, whole, "{view}?{query}, {values}");
                 if query.contains('=') { continue; }
                 let all: i64 = sqlx::query_scalar(AssertSqlSafe(format!(r#"SELECT count(*) FROM "mixed@1".{view}"#)))
                     .fetch_one(&mut stage.postgres).await.unwrap();

@@ -3,13 +3,15 @@
 use std::future::Future;
 use std::time::Duration;
 
-use sqlx::AssertSqlSafe;
+use axum::body::Body;
+use axum::http::Request;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use vitrina_api::{Api, ApiSettings, serve};
 
-use crate::stage::Stage;
+use crate::stage::{Answer, Stage};
 
 /// More than what sockets hold between the database and a reader who does not read.
 const ROWS: usize = 60_000;
@@ -105,6 +107,29 @@ async fn a_whole_list_is_one_state_whatever_changes_meanwhile() {
     served.nobody_reads().await;
 }
 
+/// What is read before the rows, positions and the count, is of the rows' state, though others commit in between.
+#[tokio::test]
+async fn a_whole_list_and_what_is_said_of_it_are_one_state() {
+    let mut stage = Stage::flight().await;
+    stage.run(r#"INSERT INTO "flight@1"."@position" (topic, partition, topic_id, epoch, next_offset, first_offset) VALUES ('air', 0, '', 1, 5, 0)"#).await;
+    stage.run(r#"BEGIN; LOCK "flight@1".leg"#).await;
+    let request = Request::get("/v1/views/flight.leg?limit=all").header("accept", "text/csv");
+    let answer = Answer::to(stage.router.clone(), request.body(Body::empty()).unwrap());
+    let mut other = PgConnection::connect(&stage.url).await.unwrap();
+    let change = async {
+        let waits = "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'vitrina query' AND wait_event_type = 'Lock'";
+        within(async {
+            while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&mut other).await.unwrap() {}
+        })
+        .await;
+        let change = r#"INSERT INTO "flight@1".leg VALUES ('F9', 1, 'OPO'); UPDATE "flight@1"."@position" SET next_offset = 6; COMMIT"#;
+        stage.run(change).await;
+    };
+    let (answer, ()) = tokio::join!(answer, change);
+    assert_eq!(answer.header("projection-position"), "air=4", "{}", answer.text);
+    assert!(!answer.text.contains("F9"), "{}", answer.text);
+}
+
 #[tokio::test]
 async fn what_breaks_off_does_not_look_whole() {
     let mut served = served(DEADLINE).await;
@@ -175,9 +200,8 @@ async fn what_takes_too_long_to_begin_is_refused() {
             "CREATE VIEW slow AS SELECT a, a % 7 AS b FROM generate_series(1, 100000000000) a",
         )
         .await;
-    let request =
-        axum::http::Request::get("/v1/views/slow?limit=all&b=eq.3").header("accept", "text/csv");
-    let answer = served.stage.send(request.body(axum::body::Body::empty()).unwrap()).await;
+    let request = Request::get("/v1/views/slow?limit=all&b=eq.3").header("accept", "text/csv");
+    let answer = served.stage.send(request.body(Body::empty()).unwrap()).await;
     let problem = answer.problem("slow", 400, "too-expensive");
     assert!(problem["detail"].as_str().unwrap().contains("(b)"), "{problem}");
     served.nobody_reads().await;
