@@ -113,8 +113,8 @@ async fn of_page(
         answered(format!(r#"{{"data":[{}],"page":{told},"meta":{meta}}}"#, rows.join(",")))
     } else {
         let mut response = answered(lines(page, request.format, rows)?);
-        if let Some(link) = next.and_then(|next| format!("<{next}>; rel=\"next\"").parse().ok()) {
-            response.headers_mut().insert(header::LINK, link);
+        if let Some(next) = next {
+            response.headers_mut().insert(header::LINK, link(&next)?);
         }
         counted(&mut response, count);
         response
@@ -129,6 +129,17 @@ fn lines(page: &Page<'_>, format: Format, rows: &[String]) -> Result<String, Dat
         format.add(row, &mut body).map_err(|error| DatabaseError::Other(error.to_string()))?;
     }
     Ok(body)
+}
+
+/// The address as a header has it: of a text in it that is no ASCII, its bytes as addresses write them.
+fn link(next: &str) -> Result<HeaderValue, DatabaseError> {
+    let byte = |byte: u8| match byte.is_ascii() {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
+    let next: String = next.bytes().map(byte).collect();
+    let link = HeaderValue::try_from(format!("<{next}>; rel=\"next\""));
+    link.map_err(|error| DatabaseError::Other(error.to_string()))
 }
 
 /// Says of a body that has no place for it how many rows the list has.

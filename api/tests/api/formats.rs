@@ -53,6 +53,13 @@ async fn each_form_is_written_as_its_standard_says() {
         "{\"flight_id\":\"F1\",\"delay\":5}\n{\"flight_id\":\"F2\",\"delay\":null}\n"
     );
     assert!(lines.header("link").ends_with("; rel=\"next\""));
+    // An address may hold what a header may not.
+    let uri = "/v1/views/flight?select=flight_id&carrier=neq.é&limit=2";
+    let link = ask(&stage, uri, &[("accept", "text/csv")]).await.header("link").to_owned();
+    let next =
+        link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\"")).unwrap();
+    assert!(next.contains("neq.%C3%A9") && next.is_ascii(), "{next}");
+    assert_eq!(ask(&stage, next, &[("accept", "text/csv")]).await.text, "flight_id\r\nF3\r\n");
     // Nothing is nothing, but for the names.
     for (accept, text) in [("application/x-ndjson", ""), ("text/csv", "fare\r\n")] {
         for limit in ["5", "all"] {

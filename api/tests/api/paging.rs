@@ -36,6 +36,26 @@ async fn a_cursor_goes_on_only_with_its_own_query() {
             .problem(&format!("/v1/views/flight?{other}&cursor={cursor}"), 400, "cursor-mismatch")
             .await;
     }
+    // Of groups, everything counts.
+    let groups = [
+        "or=(delay.gt.1,fare.gt.1)",
+        "and=(delay.gt.1,fare.gt.1)",
+        "not.or=(delay.gt.1,fare.gt.1)",
+        "or=(delay.not.gt.1,fare.gt.1)",
+        "or=(delay.gt.1,or(fare.gt.2,fare.lt.1))",
+        "stops-%3Eat=is.null",
+        "stops-%3E%3Eat=is.null",
+        "",
+    ];
+    for group in groups {
+        let page = stage.get(&format!("/v1/views/flight?limit=1&{group}")).await.json();
+        let first = page["page"]["next"].as_str();
+        let Some((_, cursor)) = first.and_then(|next| next.split_once("cursor=")) else { continue };
+        for other in groups.iter().filter(|other| **other != group) {
+            let uri = format!("/v1/views/flight?{other}&cursor={cursor}");
+            stage.problem(&uri, 400, "cursor-mismatch").await;
+        }
+    }
     stage.problem(&format!("/v1/views/flight.leg?cursor={cursor}"), 400, "cursor-mismatch").await;
     // The rows of two generations do not mix, be their columns the same.
     let key = next(stage.get("/v1/views/flight?limit=1&select=flight_id").await.json());
