@@ -12,6 +12,7 @@ use vitrina_projectors::Board;
 
 use crate::access::Caller;
 use crate::answer::After;
+use crate::access::{Authority, Unreadable};
 use crate::catalogue::{Directory, Failure, View};
 use crate::database::Database;
 use crate::problem::{Kind, Problem};
@@ -28,6 +29,8 @@ pub enum ApiError {
         "the Postgres URL cannot be read ({0}): write it as postgres://USER:PASSWORD@HOST:5432/DATABASE, special characters percent-encoded"
     )]
     PostgresUrl(String),
+    #[error(transparent)]
+    Auth(#[from] Unreadable),
 }
 
 /// The read side of the service: cheap to clone, shared by all requests.
@@ -44,6 +47,8 @@ struct State {
     reader_patience: Duration,
     waiting: Arc<Semaphore>,
     board: Option<Board>,
+    /// None: whoever asks may read all.
+    authority: Option<Arc<Authority>>,
     definitions_loaded: Arc<AtomicBool>,
     thresholds: Thresholds,
 }
@@ -52,7 +57,8 @@ impl Api {
     /// Connects lazily; must be called within a Tokio runtime.
     ///
     /// # Errors
-    /// When the URL cannot be parsed. A Postgres that is away is no error here: requests get 503 until it is back.
+    /// When the URL cannot be parsed, or a file of `[auth]` cannot be used. A Postgres or an issuer that is away is no error
+    /// here: requests get 503 until it is back.
     pub fn new(settings: ApiSettings) -> Result<Self, ApiError> {
         let connect = |pool| {
             Database::new(&settings.postgres_url, pool, settings.statement_timeout)
@@ -68,6 +74,7 @@ impl Api {
             // The others are answered at once.
             waiting: Arc::new(Semaphore::new(settings.max_concurrent / 2)),
             board: settings.board,
+            authority: settings.auth.map(Authority::new).transpose()?.map(Arc::new),
             definitions_loaded: settings.definitions_loaded,
             thresholds: settings.thresholds,
         })))
@@ -95,6 +102,10 @@ impl Api {
 
     pub(crate) fn reader_patience(&self) -> Duration {
         self.0.reader_patience
+    }
+
+    pub(crate) fn authority(&self) -> Option<Arc<Authority>> {
+        self.0.authority.clone()
     }
 
     pub(crate) fn definitions_loaded(&self) -> bool {

@@ -20,8 +20,12 @@ mod settings;
 mod sight;
 mod views;
 
-pub use access::Reader;
+pub use access::{AuthSettings, KeySource, Reader, TokenSettings, Unreadable, is_safe_address};
 pub use api::{Api, ApiError};
-pub use edge::measure::{DURATION_SECONDS, REQUESTS_TOTAL, describe_metrics};
+pub use edge::measure::{
+    AUTHENTICATION_FAILURES_TOTAL, DURATION_SECONDS, KEY_FETCHES_TOTAL, REQUESTS_TOTAL,
+    describe_metrics,
+};
 pub use edge::server::serve;
+pub use jsonwebtoken::Algorithm;
 pub use settings::{ApiSettings, Thresholds};

@@ -34,7 +34,11 @@ pub(crate) enum Kind {
     NotReady,
     Unwell,
     AdminOff,
+    /// No credential was sent.
     Unauthorized,
+    /// The one that was sent is not taken.
+    InvalidCredential,
+    Unjudged,
     Foreign,
     UnknownName,
     Refused,
@@ -100,9 +104,26 @@ impl Kind {
             Self::Unwell => (S::SERVICE_UNAVAILABLE, "unwell", "A model is not well"),
             Self::AdminOff => (S::NOT_FOUND, "admin-off", "The admin routes are off"),
             Self::Unauthorized => (S::UNAUTHORIZED, "unauthorized", "A token is wanted"),
+            Self::InvalidCredential => {
+                (S::UNAUTHORIZED, "invalid-credential", "The credential is not taken")
+            }
+            Self::Unjudged => {
+                (S::SERVICE_UNAVAILABLE, "unjudged", "Tokens cannot be judged right now")
+            }
             Self::Foreign => (S::FORBIDDEN, "foreign", "A page from elsewhere may not operate"),
             Self::UnknownName => (S::NOT_FOUND, "unknown-name", "There is nothing of this name"),
             Self::Refused => (S::BAD_REQUEST, "refused", "This cannot be done"),
+        }
+    }
+}
+
+impl Kind {
+    /// What a 401 asks for, as RFC 6750 has it.
+    fn challenge(self) -> Option<&'static str> {
+        match self {
+            Self::Unauthorized => Some("Bearer"),
+            Self::InvalidCredential => Some("Bearer error=\"invalid_token\""),
+            _ => None,
         }
     }
 }
@@ -183,6 +204,9 @@ impl IntoResponse for Problem {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        if let Some(challenge) = self.kind.challenge() {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         response
     }

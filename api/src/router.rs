@@ -40,8 +40,9 @@ impl Api {
             .route("/v1/views/{view}/", get(row::row))
             .route("/v1/views/{view}/{*key}", get(row::row))
             .route("/v1/schemas/{view}", get(schema::schema))
-            .layer(from_fn(name_caller))
             .layer(from_fn_with_state(self.admission(), guard::admit))
+            // Outside: who waits for an issuer keeps nobody else waiting.
+            .layer(from_fn_with_state(self.authority(), name_caller))
     }
 
     fn furnish(&self, routes: Router<Self>) -> Router {

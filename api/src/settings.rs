@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use vitrina_projectors::Board;
+use crate::access::AuthSettings;
 
 /// What the API needs to know. Not `Debug`: the URL may hold a password.
 #[derive(Clone)]
@@ -27,10 +28,13 @@ pub struct ApiSettings {
     pub board: Option<Board>,
     /// When `/healthz` calls a model unwell.
     pub thresholds: Thresholds,
+    /// None: whoever reaches the listener may read all.
+    pub auth: Option<AuthSettings>,
 }
 
 impl ApiSettings {
-    /// Settings that fit a small machine: 4 connections, 3 s a statement, 4 whole lists and 256 requests at a time, definitions loaded.
+    /// Settings that fit a small machine: 4 connections, 3 s a statement, 4 whole lists and 256 requests at a time, definitions
+    /// loaded, no `[auth]`.
     pub fn new(postgres_url: impl Into<String>) -> Self {
         Self {
             postgres_url: postgres_url.into(),
@@ -42,6 +46,7 @@ impl ApiSettings {
             definitions_loaded: Arc::new(AtomicBool::new(true)),
             board: None,
             thresholds: Thresholds::default(),
+            auth: None,
         }
     }
 }

@@ -26,6 +26,19 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ("health", &["max_lag", "max_parked", "max_error_share"]),
     ("webhook", &["url", "timeout"]),
     ("webhook.headers", &[]),
+    (
+        "auth",
+        &[
+            "issuer",
+            "jwks_url",
+            "public_key_file",
+            "secret_file",
+            "audience",
+            "algorithms",
+            "roles_claim",
+            "api_keys_file",
+        ],
+    ),
     ("model", MODEL),
     ("model.retry.transient", RETRY),
     ("model.retry.timeout", RETRY),
@@ -38,6 +51,13 @@ const SECTIONS: &[(&str, &[&str])] = &[
 
 /// Sections whose keys are not ours: names of models, and what others read.
 const FREE: &[&str] = &["models", "kafka.properties", "webhook.headers"];
+
+/// Keys that hold a list of texts.
+const LISTS: &[&str] = &["auth.algorithms"];
+
+pub(super) fn is_list(path: &str) -> bool {
+    LISTS.contains(&path)
+}
 
 /// Whether `key`, a table or a value, may stand in `section` (empty: the top of the file).
 ///

@@ -1,6 +1,7 @@
 //! Configuration: environment over file over defaults. Every value remembers where it came from, so a wrong one is named
 //! with its line or its variable; all that is wrong is said at once.
 
+mod auth;
 mod keys;
 mod model;
 mod operations;
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use vitrina_api::Thresholds;
+use vitrina_api::{AuthSettings, Thresholds};
 use vitrina_avro::RegistrySettings;
 use vitrina_ingest::{KafkaSettings, PropertyError, owned_property};
 use vitrina_projectors::ModelSettings;
@@ -35,6 +36,7 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) admin_listen: SocketAddr,
     pub(crate) admin_token: Option<String>,
+    pub(crate) auth: Option<AuthSettings>,
     pub(crate) health: Thresholds,
     pub(crate) webhook: Option<WebhookSettings>,
     defaults: ModelSettings,
@@ -93,6 +95,7 @@ impl Config {
                 .get("http.admin_listen", value::address)
                 .unwrap_or(([127, 0, 0, 1], 8082).into()),
             admin_token: operations::admin_token(source),
+            auth: auth::auth(source),
             health: operations::health(source),
             webhook: operations::webhook(source),
             by_model: names.into_iter().map(|name| by_name(source, name, &defaults)).collect(),

@@ -117,6 +117,14 @@ impl Source {
                     let quoted = matches!(value.get_ref(), DeValue::String(_));
                     self.values.insert(path, Setting { text: scalar, quoted, place });
                 }
+                (None, None) if keys::is_list(&path) => match texts(value.get_ref()) {
+                    Some(text) => {
+                        _ = self.values.insert(path, Setting { text, quoted: true, place })
+                    }
+                    None => self.findings.push(format!(
+                        "{place}: {path} is a list of other things than texts; write [\"…\", \"…\"]"
+                    )),
+                },
                 (None, None) => self
                     .findings
                     .push(format!("{place}: {path} is a list or a date; write one text")),
@@ -155,11 +163,9 @@ impl Source {
     }
 
     fn take_environment(&mut self, environment: BTreeMap<String, String>) {
-        for (variable, key) in
-            [("DATABASE_URL", "postgres.url"), ("DATABASE_URL_FILE", "postgres.url")]
-        {
+        for (variable, is_file) in [("DATABASE_URL", false), ("DATABASE_URL_FILE", true)] {
             if let Some(value) = environment.get(variable) {
-                self.take_variable(variable, key, value);
+                self.take_variable(variable, "postgres.url", value, is_file);
             }
         }
         for (variable, value) in &environment {
@@ -167,17 +173,19 @@ impl Source {
             let Some((section, key)) = rest.rsplit_once("__") else { continue };
             let section = keys::section_of_variable(section);
             let key = key.to_lowercase();
-            let key = key.strip_suffix("_file").unwrap_or(&key);
+            // Some keys name a file themselves.
+            let is_file = key.ends_with("_file") && keys::known(&section, &key, false).is_err();
+            let key = if is_file { key.strip_suffix("_file").unwrap_or(&key) } else { &key };
             let place = Place { name: variable.clone(), line: None };
             if self.known_section(&place, &section) && self.known(&place, &section, key, false) {
-                self.take_variable(variable, &format!("{section}.{key}"), value);
+                self.take_variable(variable, &format!("{section}.{key}"), value, is_file);
             }
         }
     }
 
     /// A variable's value, or what is in the file that it names.
-    fn take_variable(&mut self, variable: &str, key: &str, value: &str) {
-        let value = if variable.ends_with("_FILE") {
+    fn take_variable(&mut self, variable: &str, key: &str, value: &str, is_file: bool) {
+        let value = if is_file {
             match std::fs::read_to_string(value) {
                 Ok(text) => text.trim_end_matches(['\n', '\r']).to_owned(),
                 Err(error) => {
@@ -222,6 +230,20 @@ impl Source {
         None
     }
 
+    /// The texts of a list; in a variable, with commas between them.
+    pub(super) fn list(&self, key: &str) -> Option<Vec<String>> {
+        let texts = self.values.get(key)?.text.split(',').map(str::trim);
+        Some(texts.filter(|text| !text.is_empty()).map(str::to_owned).collect())
+    }
+
+    /// Whether a section or a key is written anywhere, even wrongly.
+    pub(super) fn names(&self, key: &str) -> bool {
+        let below = |name: &String| {
+            name.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.values.keys().chain(self.tables.keys()).any(below)
+    }
+
     /// A URL of one of these schemes. It is not told again: it may hold a password.
     pub(super) fn url(&mut self, key: &str, schemes: &[&str]) -> Option<String> {
         let url = self.text(key)?;
@@ -264,8 +286,9 @@ impl Source {
     }
 
     pub(super) fn refuse(&mut self, key: &str, what: &str) {
-        let place =
-            self.values.get(key).map(|setting| format!("{}: ", setting.place)).unwrap_or_default();
+        let place = self.values.get(key).map(|setting| &setting.place);
+        let place = place.or_else(|| self.tables.get(key));
+        let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
         self.findings.push(format!("{place}{key} {what}"));
     }
 }
@@ -278,6 +301,16 @@ fn scalar(value: &DeValue<'_>) -> Option<String> {
         DeValue::Boolean(value) => Some(value.to_string()),
         DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => None,
     }
+}
+
+/// What [`Source::list`] reads.
+fn texts(value: &DeValue<'_>) -> Option<String> {
+    let DeValue::Array(values) = value else { return None };
+    let text = |value: &toml::Spanned<DeValue<'_>>| match value.get_ref() {
+        DeValue::String(text) => Some(text.to_string()),
+        _ => None,
+    };
+    Some(values.iter().map(text).collect::<Option<Vec<_>>>()?.join(","))
 }
 
 fn line_at(text: &str, offset: usize) -> usize {

@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use vitrina_api::admin::{Access, Operators};
-use vitrina_api::{Api, ApiSettings};
+use vitrina_api::{Api, ApiError, ApiSettings};
 use vitrina_ingest::BrokerKind;
 use vitrina_projectors::control;
 use vitrina_projectors::{Board, Definitions, Desk, Proposal, Proposed, Service, State, session};
@@ -169,10 +169,10 @@ impl Instance {
             definitions_loaded: ready,
             board: Some(board.clone()),
             thresholds,
+            auth: self.config.auth.clone(),
             ..ApiSettings::new(&self.config.postgres_url)
         };
-        let api =
-            Api::new(settings).map_err(|error| Failure::Usage(format!("postgres.url: {error}")))?;
+        let api = Api::new(settings).map_err(|error| self.unusable(&error))?;
         let metrics = telemetry::metrics()?;
         let admin = self.config.admin_listen;
         let operators = Operators {
@@ -185,6 +185,7 @@ impl Instance {
                             http.admin_token is not set"
             );
         }
+        let asks = !matches!(listeners, Listeners::Apart { queries: None, .. });
         let servers = match listeners {
             Listeners::Joint(listener) => vec![(listener, api.joint_router(metrics, operators))],
             Listeners::Apart { queries, admin } => {
@@ -193,6 +194,13 @@ impl Instance {
                 queries.into_iter().chain([admin]).collect()
             }
         };
+        let listen = self.config.listen;
+        if self.config.auth.is_none() && !listen.ip().is_loopback() && asks {
+            tracing::warn!(
+                "WHOEVER REACHES {listen} (http.listen) MAY READ ALL VIEWS: there is no [auth] in the configuration; write \
+                 one, or let http.listen be 127.0.0.1:PORT"
+            );
+        }
         for (listener, _) in &servers {
             if let Ok(address) = listener.local_addr() {
                 tracing::info!("listening on http://{address}");
@@ -212,6 +220,16 @@ impl Instance {
                 let _ = server.await;
             }
         })
+    }
+
+    /// A setting of the API that can never work.
+    fn unusable(&self, error: &ApiError) -> Failure {
+        let setting = match error {
+            ApiError::PostgresUrl(_) => "postgres.url".to_owned(),
+            ApiError::Auth(unreadable) => format!("auth.{}", unreadable.setting),
+        };
+        let place = self.config.place(&setting).map(|place| format!("{place}: "));
+        Failure::Usage(format!("{}{setting}: {error}", place.unwrap_or_default()))
     }
 
     async fn project(

@@ -1,12 +1,10 @@
-//! As whom a request reads. Invariant: a handler has a caller only from [`name_caller`]; a route outside of that layer is an
+//! As whom a request reads. Invariant: a handler has a caller only from `name_caller`; a route outside of that layer is an
 //! error of ours, never an open door.
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Request};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::middleware::Next;
-use axum::response::Response;
 
 use super::reader::Reader;
 use crate::problem::{Kind, Problem};
@@ -17,8 +15,7 @@ pub(crate) enum Caller {
     /// There is no `[auth]`: whoever asks may read all, and no rights are applied.
     Anyone,
     /// Rights are applied.
-    #[expect(dead_code, reason = "no credential is judged yet")]
-    Reader(Arc<Reader>),
+    Reader(#[expect(dead_code, reason = "no rights are applied yet")] Arc<Reader>),
 }
 
 impl<S: Sync> FromRequestParts<S> for Caller {
@@ -28,10 +25,4 @@ impl<S: Sync> FromRequestParts<S> for Caller {
         let unnamed = || Problem::new(Kind::Internal, "Nobody has said who asks this route.");
         parts.extensions.get::<Self>().cloned().ok_or_else(unnamed)
     }
-}
-
-/// Says who asks, before any query is answered.
-pub(crate) async fn name_caller(mut request: Request, next: Next) -> Response {
-    request.extensions_mut().insert(Caller::Anyone);
-    next.run(request).await
 }

@@ -52,8 +52,7 @@ pub(crate) async fn admit(
         }
         Access::Token(expected) if !bears(headers, expected) => {
             let detail = "Send the token of http.admin_token, as in `Authorization: Bearer TOKEN`.";
-            let challenge = [(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))];
-            Err((challenge, Problem::new(Kind::Unauthorized, detail)).into_response())
+            Err(Problem::new(Kind::Unauthorized, detail).into_response())
         }
         Access::Local if is_foreign(headers) => {
             let detail = "A page from elsewhere asks through a browser on this machine: set http.admin_token to allow it.";

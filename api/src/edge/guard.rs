@@ -93,9 +93,11 @@ pub(crate) async fn methods(request: Request, next: Next) -> Response {
     response
 }
 
-/// Lets the log name the request that something went wrong in, and with it the view.
+/// Lets the log name the request that something went wrong in, and with it the view. Not its parameters: they may hold a token
+/// that somebody put there.
 pub(crate) async fn traced(request: Request, next: Next) -> Response {
-    let span = tracing::error_span!("request", method = %request.method(), uri = %request.uri());
+    let path = request.uri().path();
+    let span = tracing::error_span!("request", method = %request.method(), path);
     next.run(request).instrument(span).await
 }
 

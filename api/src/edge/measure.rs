@@ -15,6 +15,10 @@ use metrics_exporter_prometheus::PrometheusHandle;
 pub const REQUESTS_TOTAL: &str = "vitrina_http_requests_total";
 /// Time from a request's head to its answer's, by `route` and `method`.
 pub const DURATION_SECONDS: &str = "vitrina_http_request_duration_seconds";
+/// Credentials that were not taken, by `reason`.
+pub const AUTHENTICATION_FAILURES_TOTAL: &str = "vitrina_http_authentication_failures_total";
+/// Requests for an issuer's keys, by `outcome`.
+pub const KEY_FETCHES_TOTAL: &str = "vitrina_auth_key_fetches_total";
 
 /// Tells the installed recorder what the metrics mean; called once, after it was installed.
 pub fn describe_metrics() {
@@ -28,6 +32,12 @@ pub fn describe_metrics() {
         Unit::Seconds,
         "Time to answer an HTTP request, by route and method"
     );
+    describe_counter!(
+        AUTHENTICATION_FAILURES_TOTAL,
+        Unit::Count,
+        "Credentials that were not taken, by reason"
+    );
+    describe_counter!(KEY_FETCHES_TOTAL, Unit::Count, "Requests for an issuer's keys, by outcome");
 }
 
 /// `/metrics`, rendered on each request.
