@@ -59,7 +59,7 @@ pub(crate) async fn run(
         None => list(&desk, model, json).await,
         Some(Verb::Show { id }) => {
             belong(&desk, model, &[id]).await?;
-            let record = desk.show(id).await.map_err(desk::refused)?.into();
+            let record = desk.show(id, &desk::operator()).await.map_err(desk::refused)?.into();
             if json { say_json(&record) } else { say(&record_lines(&record)) }
         }
         Some(Verb::Retry { ids, all }) => {

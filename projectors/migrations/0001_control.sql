@@ -86,6 +86,20 @@ CREATE TABLE verdict (
 );
 CREATE INDEX verdict_model ON verdict (model, id);
 
+-- The audit of payloads, which are personal data: who was shown that of which parked record, written before it is shown.
+CREATE TABLE payload_read (
+    id         bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    model      text        NOT NULL,
+    generation integer     NOT NULL,
+    parked     bigint      NOT NULL,             -- the record's id
+    topic      text        NOT NULL,
+    partition  integer     NOT NULL,
+    "offset"   bigint      NOT NULL,
+    read_by    text        NOT NULL,
+    read_at    timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX payload_read_model ON payload_read (model, id);
+
 -- The last offset of the group that somebody else has set, and what it asked for was decided. Until our tag is back, the
 -- same offset is the same reset.
 CREATE TABLE reset (

@@ -18,6 +18,7 @@ use crate::generation::live::{Live, is_live};
 use crate::generation::state::building;
 use crate::metrics;
 use crate::names::{GenerationId, quote};
+use crate::parked::history::note_read;
 use crate::parked::inherit::inherit_discards;
 use crate::parked::list::{self, Parked};
 use crate::parked::queues;
@@ -68,12 +69,13 @@ const SETTLED: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(200);
 
 impl Desk {
-    /// Looks into a parked record. What cannot be told of it is left out.
+    /// Looks into a parked record, once it is written down who does. What cannot be told of it is left out.
     ///
     /// # Errors
     /// [`Refusal`].
-    pub async fn show(&self, id: i64) -> Result<ParkedDetail, Refusal> {
+    pub async fn show(&self, id: i64, by: &str) -> Result<ParkedDetail, Refusal> {
         let parked = list::by_ids(&self.pool, &[id]).await?.remove(0);
+        note_read(&self.pool, &parked, by).await?;
         let mut workbench = self.workbench(&parked.generation()).await?;
         let shown = workbench.show(parked).await;
         workbench.close().await;

@@ -116,9 +116,10 @@ pub(super) async fn history(
 
 pub(super) async fn show(
     State(operators): State<Operators>,
+    Extension(By(by)): Extension<By>,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Json<RecordAnswer>, Problem> {
-    Ok(Json(operators.desk.show(id(&uri)?).await?.into()))
+    Ok(Json(operators.desk.show(id(&uri)?, by).await?.into()))
 }
 
 pub(super) async fn retry(

@@ -185,3 +185,25 @@ async fn health_is_the_judgement_over_all_models() {
             .contains("more than 10 of its records are parked")
     );
 }
+
+#[tokio::test]
+async fn who_is_shown_a_payload_is_written_down_first() {
+    let mut stage = Stage::flight().await;
+    stage.run(PARKED).await;
+    let router = stage.admin(access("127.0.0.1:1", Some("secret")));
+    let bearing = |uri: &str| Request::get(uri).header("authorization", "Bearer secret");
+    for refused in ["/admin/v1/parked/1", "/admin/v1/parked/2"] {
+        ask(&router, Request::get(refused)).await.problem(refused, 401, "unauthorized");
+    }
+    assert_eq!(ask(&router, bearing("/admin/v1/parked")).await.status, 200);
+    ask(&router, bearing("/admin/v1/parked/99")).await.problem("none", 404, "unknown-name");
+    ask(&router, bearing("/admin/v1/parked/2")).await;
+    let read =
+        r#"SELECT parked || ' at ' || "offset" || ' by ' || read_by FROM vitrina.payload_read"#;
+    let reads: Vec<String> = sqlx::query_scalar(read).fetch_all(&mut stage.postgres).await.unwrap();
+    assert_eq!(reads, ["2 at 5 by http.admin_token"]);
+    // What cannot be written down is not shown.
+    stage.run("ALTER TABLE vitrina.payload_read RENAME TO away").await;
+    let answer = ask(&router, bearing("/admin/v1/parked/2")).await;
+    assert!(answer.status.is_server_error() && !answer.text.contains("bm8="), "{}", answer.text);
+}

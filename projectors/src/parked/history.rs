@@ -1,9 +1,10 @@
-//! What was decided of parked records: how each of them left, by whose word. Invariant: no payload is kept here.
+//! What was decided of parked records: how each of them left, by whose word; and who was shown their payloads. Invariant: no
+//! payload is kept here.
 
 use serde::Serialize;
 use sqlx::PgPool;
 
-use super::list;
+use super::list::{self, Parked};
 use super::refusal::Refusal;
 
 /// How one record left; serialized as the admin API and `vitrina parked history --json` tell it.
@@ -51,4 +52,25 @@ pub async fn history(
     .bind(limit)
     .fetch_all(pool)
     .await?)
+}
+
+/// Writes down that somebody is about to be shown the payload of a record.
+///
+/// # Errors
+/// Postgres's; then nobody may be shown it.
+pub(crate) async fn note_read(pool: &PgPool, parked: &Parked, by: &str) -> Result<(), Refusal> {
+    sqlx::query(
+        r#"INSERT INTO vitrina.payload_read (model, generation, parked, topic, partition, "offset", read_by)
+           VALUES ($1, $2, $3, $4, $5, $6, $7)"#,
+    )
+    .bind(&parked.model)
+    .bind(parked.generation)
+    .bind(parked.id)
+    .bind(&parked.topic)
+    .bind(parked.partition)
+    .bind(parked.offset)
+    .bind(by)
+    .execute(pool)
+    .await?;
+    Ok(())
 }
