@@ -10,9 +10,8 @@ use axum::response::Response;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use vitrina_projectors::Board;
 
-use crate::access::Caller;
+use crate::access::{Authority, Caller, Unreadable};
 use crate::answer::After;
-use crate::access::{Authority, Unreadable};
 use crate::catalogue::{Directory, Failure, View};
 use crate::database::Database;
 use crate::problem::{Kind, Problem};

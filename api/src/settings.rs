@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use vitrina_projectors::Board;
 use crate::access::AuthSettings;
+use vitrina_projectors::Board;
 
 /// What the API needs to know. Not `Debug`: the URL may hold a password.
 #[derive(Clone)]

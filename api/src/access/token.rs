@@ -55,8 +55,8 @@ fn header(token: &str, algorithms: &[Algorithm]) -> Result<Header, Refusal> {
         );
         Refusal::new(Why::Malformed, detail)
     })?;
-    if header.extras.inner().contains_key("crit") {
-        let detail = "The token's header has `crit`: it asks for an extension that this service does not have.";
+    if header.crit.is_some() || header.enc.is_some() || header.zip.is_some() {
+        let detail = "The token's header has `crit`, `enc` or `zip`: it asks for what this service does not have.";
         return Err(Refusal::new(Why::Malformed, detail));
     }
     match algorithms.contains(&header.alg) {

@@ -196,6 +196,7 @@ async fn forged_tokens_are_refused() {
     for header in [
         json!({ "alg": "RS256", "kid": "r", "crit": ["b64"], "b64": false }),
         json!({ "alg": "RS256", "kid": "r", "crit": [] }),
+        json!({ "alg": "RS256", "kid": "r", "zip": "DEF" }),
         json!({ "alg": "ES256", "kid": "r" }),
     ] {
         door.refused(&header.to_string(), &rsa.sign(&header, &good)).await;
