@@ -15,7 +15,7 @@ pub(crate) enum Caller {
     /// There is no `[auth]`: whoever asks may read all, and no rights are applied.
     Anyone,
     /// Rights are applied.
-    Reader(#[expect(dead_code, reason = "no rights are applied yet")] Arc<Reader>),
+    Reader(Arc<Reader>),
 }
 
 impl<S: Sync> FromRequestParts<S> for Caller {
