@@ -205,5 +205,6 @@ async fn who_is_shown_a_payload_is_written_down_first() {
     // What cannot be written down is not shown.
     stage.run("ALTER TABLE vitrina.payload_read RENAME TO away").await;
     let answer = ask(&router, bearing("/admin/v1/parked/2")).await;
-    assert!(answer.status.is_server_error() && !answer.text.contains("bm8="), "{}", answer.text);
+    answer.problem("unwritten", 400, "refused");
+    assert!(!answer.text.contains("bm8="), "{}", answer.text);
 }

@@ -51,8 +51,7 @@ impl Inspection<'_> {
         self.inspect_rules().await?;
         self.inspect_literals().await?;
         self.inspect_tables().await?;
-        let found =
-            rights::inspect(&mut self.connection, &self.definition.model).await?;
+        let found = rights::inspect(&mut self.connection, &self.definition.model).await?;
         self.findings.extend(found);
         Ok(())
     }
