@@ -1,6 +1,7 @@
 //! The real binary on a real broker, registry and Postgres: `make test` starts the services.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod access;
 mod bank;
 mod blame;
 mod building;

@@ -164,12 +164,13 @@ impl Instance {
         board: &Board,
         listeners: Listeners,
     ) -> Result<impl Future<Output = ()> + use<>, Failure> {
+        let asks = !matches!(listeners, Listeners::Apart { queries: None, .. });
         let thresholds = self.config.health.clone();
         let settings = ApiSettings {
             definitions_loaded: ready,
             board: Some(board.clone()),
             thresholds,
-            auth: self.config.auth.clone(),
+            auth: self.config.auth.clone().filter(|_| asks),
             ..ApiSettings::new(&self.config.postgres_url)
         };
         let api = Api::new(settings).map_err(|error| self.unusable(&error))?;
@@ -185,7 +186,6 @@ impl Instance {
                             http.admin_token is not set"
             );
         }
-        let asks = !matches!(listeners, Listeners::Apart { queries: None, .. });
         let servers = match listeners {
             Listeners::Joint(listener) => vec![(listener, api.joint_router(metrics, operators))],
             Listeners::Apart { queries, admin } => {

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
 use metrics::counter;
-use reqwest::{Client, Response, redirect};
+use reqwest::{Client, redirect};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use vitrina_projectors::Backoff;
@@ -37,9 +37,10 @@ pub(super) struct Fetched {
     fetching: Mutex<Allowance>,
 }
 
-#[derive(Clone)]
 struct Held {
     keys: Arc<Keyring>,
+    /// What the keys were read from: the same text leaves them, and all that was judged by them, as they are.
+    text: Vec<u8>,
     at: Instant,
 }
 
@@ -105,24 +106,34 @@ impl Fetched {
 
     async fn fetch(&self) -> Result<(), String> {
         let fetched = tokio::time::timeout(PATIENCE, self.ask());
-        let fetched = fetched
-            .await
-            .unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())));
-        let outcome = if fetched.is_ok() { "ok" } else { "failed" };
+        let late = |_| Err(format!("no answer within {} s", PATIENCE.as_secs()));
+        let held = fetched.await.unwrap_or_else(late).and_then(|text| self.hold(text));
+        let outcome = if held.is_ok() { "ok" } else { "failed" };
         counter!(KEY_FETCHES_TOTAL, "outcome" => outcome).increment(1);
-        let (keys, passed_over) = fetched?;
+        held
+    }
+
+    fn hold(&self, text: Vec<u8>) -> Result<(), String> {
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = held.as_mut().filter(|held| held.text == text) {
+            held.at = Instant::now();
+            return Ok(());
+        }
+        let (keys, passed_over) = Keyring::of_jwks(&text)?;
+        let place = self.place();
         if !passed_over.is_empty() {
-            tracing::warn!("{}: keys are passed over: {}", self.place(), passed_over.join("; "));
+            tracing::warn!("{place}: keys are passed over: {}", passed_over.join("; "));
         }
-        if keys.len() == 0 {
-            tracing::error!("{}: it has no key that is taken, so no token is", self.place());
+        match keys.len() {
+            0 => tracing::error!("{place}: it has no key that is taken, so no token is"),
+            many => tracing::info!("{place}: tokens are judged by its keys, {many} in all"),
         }
-        let held = Held { keys: Arc::new(keys), at: Instant::now() };
-        *self.held.write().unwrap_or_else(PoisonError::into_inner) = Some(held);
+        *held = Some(Held { keys: Arc::new(keys), text, at: Instant::now() });
         Ok(())
     }
 
-    async fn ask(&self) -> Result<(Keyring, Vec<String>), String> {
+    /// The text of its key set.
+    async fn ask(&self) -> Result<Vec<u8>, String> {
         // An issuer that has moved is for people to follow: they change the setting.
         let client = Client::builder().redirect(redirect::Policy::none()).build();
         let client = client.map_err(|error| format!("no HTTP client can be made: {error}"))?;
@@ -130,8 +141,7 @@ impl Fetched {
             Address::Jwks(url) => url.clone(),
             Address::Discovery(issuer) => discover(&client, issuer).await?,
         };
-        let bytes = get(&client, &url).await?;
-        Keyring::of_jwks(&bytes).map_err(|what| format!("{url} {what}"))
+        get(&client, &url).await
     }
 }
 
@@ -168,7 +178,7 @@ async fn get(client: &Client, url: &str) -> Result<Vec<u8>, String> {
         }
         words
     };
-    let mut response: Response = client.get(url).send().await.map_err(words)?;
+    let mut response = client.get(url).send().await.map_err(words)?;
     if !response.status().is_success() {
         let status = response.status();
         let moved = response.status().is_redirection();
@@ -200,7 +210,7 @@ async fn renew(fetched: Weak<Fetched>) {
         match asked {
             Ok(()) => {
                 if trouble.take().is_some() {
-                    tracing::info!("{place}: its keys are here, and tokens are judged again");
+                    tracing::info!("{place}: its keys are here");
                 }
                 backoff.reset();
                 tokio::time::sleep(PACE).await;

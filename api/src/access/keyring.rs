@@ -90,7 +90,7 @@ impl Keyring {
             keys: Vec<Value>,
         }
         let set: Set = serde_json::from_slice(bytes)
-            .map_err(|error| format!("is no JSON Web Key Set: {error}"))?;
+            .map_err(|error| format!("its keys are no JSON Web Key Set: {error}"))?;
         let mut ring = Self::default();
         let mut passed_over = Vec::new();
         for (index, key) in set.keys.into_iter().enumerate() {

@@ -6,10 +6,14 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, StatusCode};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use openssl::nid::Nid;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use vitrina_api::{Algorithm, Api, ApiSettings, AuthSettings, KeySource, TokenSettings};
+use vitrina_api::{
+    AUTHENTICATION_FAILURES_TOTAL, Algorithm, Api, ApiSettings, AuthSettings, KEY_FETCHES_TOTAL,
+    KeySource, TokenSettings,
+};
 
 use crate::issuer::{Issuer, SigningKey, base64url, seconds, with_secret};
 use crate::stage::{Answer, Stage};
@@ -19,14 +23,14 @@ const AUDIENCE: &str = "vitrina";
 /// A stage whose router knows readers.
 struct Door {
     router: Router,
-    _stage: Stage,
+    stage: Stage,
 }
 
 impl Door {
     async fn new(auth: AuthSettings) -> Self {
         let stage = Stage::flight().await;
         let settings = ApiSettings { auth: Some(auth), ..ApiSettings::new(&stage.url) };
-        Self { router: Api::new(settings).unwrap().router(), _stage: stage }
+        Self { router: Api::new(settings).unwrap().router(), stage }
     }
 
     async fn of_tokens(keys: KeySource, issuer: Option<String>) -> Self {
@@ -485,6 +489,80 @@ async fn api_keys_are_taken_by_either_header_and_their_file_is_followed() {
     std::fs::write(&path, of("shop", "vk_two")).unwrap();
     door.until("vk_two", 200).await;
     assert_eq!(door.send(&[("x-api-key", "vk_one")]).await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_token_brings_its_roles_and_claims_along() {
+    let key = SigningKey::p256("e");
+    let issuer = Issuer::with(&[&key]).await;
+    let settings = TokenSettings {
+        roles_claim: "realm_access.roles".to_owned(),
+        ..tokens(KeySource::Discovery(issuer.url()), Some(issuer.url()))
+    };
+    let mut door = Door::new(AuthSettings { tokens: Some(settings), api_keys_file: None }).await;
+    let own = json!({ "pieces": [{ "sql": "t.carrier = " }, { "claim": "carrier" }], "columns": ["carrier"], "constant": [] });
+    let rights = json!({ "flight": {
+        "grants": [{ "roles": [{ "named": "crew" }], "columns": ["flight_id", "carrier"] }],
+        "policies": [{ "roles": ["public"], "using": own }],
+    } });
+    let granted = format!(
+        "INSERT INTO vitrina.rights VALUES ('flight', 0, '{rights}'), ('flight', 1, '{rights}')"
+    );
+    door.stage.run(&granted).await;
+    let of = |roles: Value, carrier: &str| {
+        let claims = with(claims(&issuer.url()), "realm_access", json!({ "roles": roles }));
+        key.token(&with(claims, "carrier", json!(carrier)))
+    };
+    door.until(&of(json!(["crew"]), "BA"), 200).await;
+    for (token, status, rows) in [
+        (of(json!(["crew"]), "BA"), 200, json!([{ "flight_id": "F3", "carrier": "BA" }])),
+        (of(json!(["other", "crew"]), "AF"), 200, json!([])),
+        (of(json!("cabin crew"), "BA"), 200, json!([{ "flight_id": "F3", "carrier": "BA" }])),
+        (of(json!(["Crew"]), "BA"), 404, json!(null)),
+        (of(json!(["public"]), "BA"), 404, json!(null)),
+        (of(json!([["crew"]]), "BA"), 404, json!(null)),
+    ] {
+        let request =
+            Request::get("/v1/views/flight").header("authorization", format!("Bearer {token}"));
+        let answer = Answer::to(door.router.clone(), request.body(Body::empty()).unwrap()).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.json()["data"]),
+            (status, &rows),
+            "{}",
+            answer.text
+        );
+    }
+    let anonymous = Request::get("/v1/views/flight").body(Body::empty()).unwrap();
+    Answer::to(door.router.clone(), anonymous).await.problem("nobody", 401, "unauthorized");
+}
+
+#[test]
+fn refusals_are_counted_by_reason_and_nothing_of_them_is_told() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    metrics::with_local_recorder(&recorder, || {
+        runtime.block_on(async {
+            let key = SigningKey::p256("e");
+            let issuer = Issuer::with(&[&key]).await;
+            let door = Door::of_issuer(&issuer).await;
+            door.until(&key.token(&claims(&issuer.url())), 200).await;
+            for _ in 0..2 {
+                door.refused("expired", &key.token(&with(claims(&issuer.url()), "exp", json!(1))))
+                    .await;
+            }
+            door.refused("malformed", "s3cret").await;
+        });
+    });
+    let text = handle.render();
+    for line in [
+        format!("{AUTHENTICATION_FAILURES_TOTAL}{{reason=\"expired\"}} 2"),
+        format!("{AUTHENTICATION_FAILURES_TOTAL}{{reason=\"malformed\"}} 1"),
+        format!("{KEY_FETCHES_TOTAL}{{outcome=\"ok\"}} 1"),
+    ] {
+        assert!(text.contains(&line), "{line} is not in\n{text}");
+    }
+    assert!(!text.contains("s3cret"), "{text}");
 }
 
 #[tokio::test]
