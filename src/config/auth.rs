@@ -32,7 +32,10 @@ fn names_keys(source: &Source) -> bool {
 
 fn tokens(source: &mut Source) -> Option<TokenSettings> {
     if !names_keys(source) {
-        for key in OF_TOKENS.into_iter().filter(|key| source.names(key)).collect::<Vec<_>>() {
+        let beside_keys = source.names("auth.api_keys_file");
+        for key in
+            OF_TOKENS.into_iter().filter(|key| beside_keys && source.names(key)).collect::<Vec<_>>()
+        {
             source.refuse(
                 key,
                 "means nothing where no tokens are taken: say which keys they are signed with, by auth.issuer, \
@@ -196,7 +199,10 @@ mod tests {
         let tokens = |rest: &str| format!("[auth]\naudience = \"a\"\n{rest}\n");
         for (file, expected) in [
             ("[auth]\n".to_owned(), "v.toml:1: auth names nobody who may read"),
-            ("[auth]\naudience = \"a\"\n".to_owned(), "v.toml:2: auth.audience means nothing"),
+            (
+                "[auth]\naudience = \"a\"\napi_keys_file = \"k\"\n".to_owned(),
+                "v.toml:2: auth.audience means nothing",
+            ),
             (
                 "[auth]\nissuer = \"https://a\"\n".to_owned(),
                 "v.toml:2: auth.issuer wants auth.audience",
