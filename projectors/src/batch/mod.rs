@@ -196,12 +196,12 @@ impl EventBatch {
         self.blames.push(blame);
     }
 
-    /// The first event of a part whose record key is among the values of a row that Postgres shows.
-    pub(crate) fn suspect(&self, part: &Part, row: &str) -> Option<usize> {
+    /// The first of some events whose record key is among the values of a row that Postgres shows.
+    pub(crate) fn suspect(&self, events: &[u32], row: &str) -> Option<usize> {
         let (start, end) = (row.find('(')? + 1, row.rfind(')')?);
         let values: HashSet<&[u8]> = row.get(start..end)?.split(", ").map(str::as_bytes).collect();
         let key = |event: usize| self.records.get(self.events[event].record)?.key;
-        part.apply
+        events
             .iter()
             .map(|event| *event as usize)
             .find(|event| key(*event).is_some_and(|key| values.contains(key)))

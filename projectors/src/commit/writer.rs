@@ -19,10 +19,18 @@ use crate::parked::{self, Change, Queues, Versions};
 use crate::proof::{self, Proof, Step};
 use crate::rules::Rules;
 use crate::rules::run::{Bounded, Written};
+use crate::rules::sift::Sifted;
 use crate::session::{self, patience, within};
 
 /// How long a connection may take to roll back, or to close, before it is given up.
 const ROLLBACK: Duration = Duration::from_secs(2);
+
+/// What a transaction that is open changes of what is known, once it is committed.
+#[derive(Debug)]
+pub(crate) struct Open {
+    step: Option<Step>,
+    raised: Versions,
+}
 
 /// Writes the batches of one generation, one part at a time.
 pub(crate) struct Writer {
@@ -92,13 +100,7 @@ impl Writer {
             }
             written => written,
         };
-        if written.is_err() && !self.doubtful {
-            self.roll_back().await;
-        }
-        if matches!(written, Err(Fault::Fenced(_))) {
-            self.forget();
-        }
-        match written {
+        match self.after(written).await {
             Err(Fault::Record { event: Some(event), blame, row }) => {
                 let blame = self.locate(batch, event, blame).await;
                 Err(Fault::Record { event: Some(event), blame, row })
@@ -152,15 +154,85 @@ impl Writer {
         part: &Part,
         waves: bool,
     ) -> Result<Written, Fault> {
+        let open = self.begin(batch, part, !part.park.is_empty()).await?;
+        let (mut running, rules, _) = self.running()?;
+        let written = match waves {
+            true => running.run_waves(rules, batch, &part.apply).await?,
+            false => running.run_events(rules, batch, &part.apply).await?,
+        };
+        self.end(batch, part, open).await?;
+        Ok(written)
+    }
+
+    /// Runs a part's events, but for those that are refused and those that wait behind them: `waits` says whether the second
+    /// event may not pass the first. The transaction stays open, for [`Self::finish`] or [`Self::roll_back`].
+    ///
+    /// # Errors
+    /// [`Fault`], though not [`Fault::Record`]; the transaction is rolled back. Not to be asked where [`Self::is_doubtful`].
+    pub(crate) async fn sift(
+        &mut self,
+        batch: &EventBatch,
+        part: &Part,
+        waits: &(dyn Fn(usize, usize) -> bool + Sync),
+    ) -> Result<(Open, Sifted), Fault> {
+        let sifted = async {
+            let open = self.begin(batch, part, true).await?;
+            let (mut running, rules, layouts) = self.running()?;
+            let sifted = running.sift(rules, layouts, (batch, part), waits).await?;
+            Ok((open, sifted))
+        };
+        let sifted = sifted.await;
+        self.after(sifted).await
+    }
+
+    /// Ends the transaction of a part that was sifted: it parks what was left out.
+    ///
+    /// # Errors
+    /// [`Fault`]; the transaction is rolled back.
+    pub(crate) async fn finish(
+        &mut self,
+        batch: &EventBatch,
+        part: &Part,
+        open: Open,
+    ) -> Result<(), Fault> {
+        let ended = self.end(batch, part, open).await;
+        self.after(ended).await
+    }
+
+    /// Whether nobody knows what became of the last part, so that the same one must be given to [`Self::write`] again.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.doubtful
+    }
+
+    /// Rolls back what has failed.
+    async fn after<T>(&mut self, done: Result<T, Fault>) -> Result<T, Fault> {
+        if done.is_err() && !self.doubtful {
+            self.roll_back().await;
+        }
+        if matches!(done, Err(Fault::Fenced(_))) {
+            self.forget();
+        }
+        done
+    }
+
+    fn running(&mut self) -> Result<(Bounded<'_>, &mut Rules, &[Layout]), Fault> {
+        let connection =
+            self.connection.as_mut().ok_or_else(|| Fault::world("Postgres: no connection"))?;
+        let running = Bounded { connection, timeout: self.timeout };
+        Ok((running, &mut self.rules, &self.layouts))
+    }
+
+    /// Begins a part's transaction: its positions have moved, and nothing else. `parks`: records may be parked in it.
+    async fn begin(&mut self, batch: &EventBatch, part: &Part, parks: bool) -> Result<Open, Fault> {
         let (timeout, patience) = (self.timeout, patience(self.timeout));
         self.connect().await?;
         let step = self.step(batch, part);
-        let Self { id, role, rules, layouts, queues, proof, has_events, connection, .. } = self;
+        let Self { id, role, rules, queues, proof, connection, .. } = self;
         let connection =
             connection.as_mut().ok_or_else(|| Fault::world("Postgres: no connection"))?;
         // Whoever changes what all know is alone; writers whose events are proven never to meet need not be.
         let proven = matches!(proof, Some(Proof::Holds { .. })) && step.is_none();
-        let begin = session::begin(id, proven && part.park.is_empty(), timeout);
+        let begin = session::begin(id, proven && !parks, timeout);
         within(patience, connection.execute(AssertSqlSafe(begin))).await?;
         let versions = bounded(patience, positions::advance(connection, &part.spans)).await?;
         // Also how a writer begins: its queues know no version, so its first transaction reads what is parked and ends.
@@ -177,11 +249,15 @@ impl Writer {
             Some(step) => within(patience, proof::store::keep(connection, step)).await?,
             None => Vec::new(),
         };
-        let mut running = Bounded { connection, timeout };
-        let written = match waves {
-            true => running.run_waves(rules, batch, &part.apply).await?,
-            false => running.run_events(rules, batch, &part.apply).await?,
-        };
+        Ok(Open { step, raised })
+    }
+
+    /// What goes with a part's rows, and the end of its transaction.
+    async fn end(&mut self, batch: &EventBatch, part: &Part, open: Open) -> Result<(), Fault> {
+        let patience = patience(self.timeout);
+        let Self { layouts, has_events, connection, .. } = self;
+        let connection =
+            connection.as_mut().ok_or_else(|| Fault::world("Postgres: no connection"))?;
         let change = match part.park.is_empty() {
             true => None,
             false => Some(within(patience, parked::park(connection, layouts, batch, part)).await?),
@@ -190,12 +266,12 @@ impl Writer {
         within(patience, stored).await?;
         let first = !*has_events && !part.range.is_empty() && !part.spans.is_empty();
         within(patience, ignored::count(connection, batch, part, first)).await?;
-        self.commit(part, raised, change).await?;
+        self.commit(part, open.raised, change).await?;
         self.has_events |= first;
-        if let Some(step) = step {
+        if let Some(step) = open.step {
             self.take(step);
         }
-        Ok(written)
+        Ok(())
     }
 
     /// What the part's records change of what is known of where keys live.
@@ -301,8 +377,8 @@ impl Writer {
         committed
     }
 
-    /// Rolls back; a connection that cannot even do that is given up, and the server rolls back.
-    async fn roll_back(&mut self) {
+    /// Rolls back what is open; a connection that cannot even do that is given up, and the server rolls back.
+    pub(crate) async fn roll_back(&mut self) {
         if let Some(mut connection) = self.connection.take()
             && within(ROLLBACK, connection.execute("ROLLBACK")).await.is_ok()
         {

@@ -1,4 +1,4 @@
-//! One model and its batches, tried: in waves, event by event, cut elsewhere, and where rows are told by the record key
+//! One model and its batches, tried: in waves, event by event, cut elsewhere and sifted, and where rows are told by the record key
 //! alone, split over two writers. All must end with the same rows and the same refusals.
 
 use sqlx::postgres::PgConnectOptions;
@@ -112,7 +112,8 @@ impl Worlds {
     async fn open(options: &PgConnectOptions, definition: &Definition) -> Result<Self, String> {
         let waves = World::open(options, definition, 1, true).await?;
         let events = World::open(options, definition, 2, false).await?;
-        let cut = World::open(options, definition, 3, true).await?;
+        let mut cut = World::open(options, definition, 3, true).await?;
+        cut.sifts = true;
         let split = match parallel(definition, &waves.analysis) {
             Ok(_) => Some(Split::open(options, definition, 4).await?),
             Err(_) => None,
@@ -129,7 +130,7 @@ impl Worlds {
         let whole = [batch.events.clone()];
         let ways: Vec<(&str, &mut World, Vec<Vec<Event>>)> = vec![
             ("in waves", &mut self.waves, whole.to_vec()),
-            ("cut elsewhere", &mut self.cut, batch.pieces()),
+            ("cut elsewhere, and sifted", &mut self.cut, batch.pieces()),
         ];
         if batch.on_empty_tables {
             self.events.empty(definition).await;

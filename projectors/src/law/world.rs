@@ -17,9 +17,9 @@ use crate::fault::{Blame, Fault};
 use crate::generation::role::Role;
 use crate::generation::schema::tables::create_tables;
 use crate::names::GenerationId;
+use crate::rules::bisect::Search;
 use crate::rules::run::Written as Running;
 use crate::rules::{Rules, StoredTypes};
-use crate::worker::bisect::Search;
 use crate::{quote, session};
 
 pub(super) struct World {
@@ -30,6 +30,8 @@ pub(super) struct World {
     pub(super) analysis: Waves,
     /// Whether some rule's form over a wave is none that Postgres takes.
     pub(super) unfit: bool,
+    /// Whether culprits are left out of a part, and not searched for from part to part.
+    pub(super) sifts: bool,
     /// The claim of a lane, and where it reads on.
     pub(super) epoch: Epoch,
     pub(super) next_offset: Offset,
@@ -118,7 +120,8 @@ impl World {
         let decoder = Decoder::new(&definition.contracts, definition.layouts.clone());
         let reader = RecordReader::new(decoder);
         let (epoch, next_offset) = (Epoch(1), Offset(0));
-        Ok(Self { writer, connection, schema, reader, analysis, unfit, epoch, next_offset })
+        let sifts = false;
+        Ok(Self { writer, connection, schema, reader, analysis, unfit, sifts, epoch, next_offset })
     }
 
     /// Applies the events in parts that Postgres takes; one that it refuses is left out, and told with its offset.
@@ -129,6 +132,9 @@ impl World {
         written: &mut Written,
     ) -> Vec<Refused> {
         let batch = self.decode(definition, events, None);
+        if self.sifts && events.len() > 1 {
+            return self.sift(&batch, events, written).await;
+        }
         let (mut search, mut done, mut culprit, mut refused) =
             (Search::default(), 0, None, Vec::new());
         while done < events.len() {
@@ -154,6 +160,32 @@ impl World {
                 Err(Fault::Record { event: None, .. }) => search.refused(end, None),
                 Err(other) => panic!("{other:?}"),
             }
+        }
+        refused
+    }
+
+    /// The same in one transaction, in which culprits are left out.
+    async fn sift(
+        &mut self,
+        batch: &EventBatch,
+        events: &[Event],
+        written: &mut Written,
+    ) -> Vec<Refused> {
+        let (mut done, mut refused) = (0, Vec::new());
+        while done < events.len() {
+            let apply = (done as u32..events.len() as u32).collect();
+            let part = Part { range: done..events.len(), apply, ..Part::default() };
+            let (open, sifted) = self.writer.sift(batch, &part, &|_, _| false).await.unwrap();
+            self.writer.finish(batch, &part, open).await.unwrap();
+            written.push((sifted.applied.len(), sifted.written.waves));
+            let last = |found: Option<usize>| found.map_or(done, |event| event + 1);
+            let applied = last(sifted.applied.last().map(|event| *event as usize));
+            done = applied.max(last(sifted.refused.last().map(|(event, _)| *event)));
+            let told = sifted
+                .refused
+                .into_iter()
+                .map(|(event, blame)| (events[event].offset, told(blame)));
+            refused.extend(told);
         }
         refused
     }

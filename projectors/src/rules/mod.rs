@@ -1,8 +1,10 @@
 //! The rules of a generation in file order, each in its two forms: over one event, which is the meaning, and over a wave.
 
+pub(crate) mod bisect;
 pub(crate) mod cutting;
 pub(crate) mod origin;
 pub(crate) mod run;
+pub(crate) mod sift;
 pub(crate) mod statement;
 
 use std::collections::{BTreeSet, HashMap};

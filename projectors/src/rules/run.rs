@@ -1,6 +1,7 @@
 //! Running rules over events, within a transaction that is open. Event by event is the meaning of a model
 //! (`docs/contract.md` §1.1), and the reference for waves; only this path ever says which event is to blame.
 
+use std::ops::AddAssign;
 use std::time::{Duration, Instant};
 
 use sqlx::Executor as _;
@@ -20,6 +21,13 @@ pub(crate) struct Written {
     /// Runs of a rule that touched no row.
     pub untouched: u64,
     pub waves: u64,
+}
+
+impl AddAssign for Written {
+    fn add_assign(&mut self, other: Self) {
+        self.untouched += other.untouched;
+        self.waves += other.waves;
+    }
 }
 
 /// A connection whose every round trip must come back in time.
@@ -118,9 +126,7 @@ impl Bounded<'_> {
         for &index in events {
             let index = index as usize;
             let Some(row) = batch.events[index].row() else { continue };
-            let one = self.run_event(rules, &batch.rows, index, row).await?;
-            written.untouched += one.untouched;
-            written.waves += one.waves;
+            written += self.run_event(rules, &batch.rows, index, row).await?;
         }
         Ok(written)
     }

@@ -1,7 +1,6 @@
 //! A worker writes one lane of a model on this instance: it drops what is no longer its own, marks duplicates, writes, and
 //! says how it goes. Batches are written strictly one after another, and again until they are written or not its own.
 
-pub(crate) mod bisect;
 pub(crate) mod breaker;
 mod building;
 pub(crate) mod claims;
@@ -29,15 +28,19 @@ use crate::batch::{Columns, EventBatch, Part};
 use crate::board::{Board, Orders};
 use crate::commit::window::{Seen, Window};
 use crate::commit::writer::Writer;
+use crate::fault::Fault;
 use crate::metrics;
+use crate::rules::bisect::Search;
 use crate::rules::run::Written;
 use crate::settings::ModelSettings;
-use crate::worker::bisect::Search;
 use crate::worker::breaker::Breaker;
 use crate::worker::claims::Claims;
 use crate::worker::doubt::{Suspect, Witnesses};
 use crate::worker::pace::Pace;
 use crate::worker::plan::PlannedPart;
+
+/// So many parts in which nobody is refused pass before the next ones are written in one go again.
+const SIFTS: u32 = 16;
 
 /// What the workers of one model share.
 #[derive(Clone)]
@@ -74,6 +77,8 @@ pub(crate) struct Worker {
     fenced: HashSet<(TopicPartition, Epoch)>,
     /// The breaker is half open: one record is tried.
     probing: bool,
+    /// Records were refused a short while ago: so many more parts are sifted.
+    sifts: u32,
     /// How long the last batch took.
     worked: Duration,
     /// Attempts in a row that the world made fail.
@@ -103,6 +108,7 @@ impl Worker {
             windows: HashMap::new(),
             fenced: HashSet::new(),
             probing: false,
+            sifts: 0,
             worked: Duration::ZERO,
             attempts: 0,
             suspect: None,
@@ -240,7 +246,7 @@ impl Worker {
             let breaker = self.breaker().clone();
             let plan =
                 plan::plan(batch, end, &self.writer.queues, &self.settings().parked, breaker);
-            let plan = match plan {
+            let mut plan = match plan {
                 Ok(plan) => plan,
                 Err(full) if refreshed => return Err(Some(End::Stop(full))),
                 // Somebody may have made room.
@@ -256,8 +262,13 @@ impl Worker {
             }
             let started = Instant::now();
             let written = {
-                let _writing = self.claims.writing.read().await;
-                self.writer.write(batch, &plan.part).await
+                let claims = self.claims.clone();
+                let _writing = claims.writing.read().await;
+                let several = plan.part.apply.len() > 1;
+                match self.sifts > 0 && several && !self.writer.is_doubtful() {
+                    true => self.sift(batch, &mut plan).await,
+                    false => self.writer.write(batch, &plan.part).await,
+                }
             };
             match written {
                 Ok(written) => {
@@ -275,6 +286,40 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    /// Writes a part without the events that are refused, which are parked with it: in one transaction, where that is what
+    /// the plan with them comes to; else they are known now, and the part is planned anew.
+    ///
+    /// # Errors
+    /// [`Fault`]; nothing is written.
+    async fn sift(
+        &mut self,
+        batch: &mut EventBatch,
+        plan: &mut PlannedPart,
+    ) -> Result<Written, Fault> {
+        let waits = |first: usize, later: usize| {
+            let [first, later] = [first, later].map(|event| batch.queue(&batch.events[event]));
+            first.is_some() && first == later
+        };
+        let (open, sifted) = self.writer.sift(batch, &plan.part, &waits).await?;
+        self.sifts = if sifted.refused.is_empty() { self.sifts - 1 } else { SIFTS };
+        let end = plan.part.range.end;
+        for (event, blame) in sifted.refused {
+            batch.blame(event, blame);
+        }
+        let (breaker, parked) = (self.breaker().clone(), &self.settings().parked);
+        match plan::plan(batch, end, &self.writer.queues, parked, breaker) {
+            Ok(again) if again.part.range.end == end && again.part.apply == sifted.applied => {
+                *plan = again;
+                self.writer.finish(batch, &plan.part, open).await?;
+                Ok(sifted.written)
+            }
+            _ => {
+                self.writer.roll_back().await;
+                Err(Fault::Stale)
+            }
+        }
     }
 
     /// The part is in Postgres.

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use vitrina_ingest::{End, TopicPartition};
 
-use super::Worker;
+use super::{SIFTS, Worker};
 use crate::backoff::Backoff;
 use crate::batch::{EventBatch, Part};
 use crate::board::State;
 use crate::fault::{Blame, Fault, Otherwise, Trouble};
 use crate::metrics;
-use crate::worker::bisect::Search;
+use crate::rules::bisect::Search;
 
 impl Worker {
     /// What follows from a fault.
@@ -43,10 +43,10 @@ impl Worker {
                 }
             }
             Fault::Doubt { event: None, .. } => search.refused(part.range.end, None),
-            Fault::Record { event: None, row, .. } => {
-                let suspect = row.and_then(|row| batch.suspect(part, &row));
-                search.refused(part.range.end, suspect);
-            }
+            // From here on the culprits are sifted out, this one first.
+            Fault::Record { .. } if part.apply.len() > 1 && self.sifts == 0 => self.sifts = SIFTS,
+            // At the end of the transaction, when each had passed by itself.
+            Fault::Record { event: None, .. } => search.refused(part.range.end, None),
             Fault::Doubt { event: Some(event), otherwise: Otherwise::Wait(_), .. }
                 if part.apply.len() > 1 =>
             {

@@ -111,6 +111,11 @@ impl SqlType {
         }
     }
 
+    /// Whether a language may decide how its values are ordered.
+    pub(crate) fn is_text(&self) -> bool {
+        matches!(self.kind, Text | Varchar | Char)
+    }
+
     pub(crate) fn is_integer(&self) -> bool {
         matches!(self.kind, Int2 | Int4 | Int8)
     }
