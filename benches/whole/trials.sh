@@ -1,12 +1,26 @@
 # shellcheck shell=bash
 # Sourced by `run`: what else is asked than how fast.
 
-# From produced to committed, at 2,000 events a second; the first 8 seconds do not count.
+# From produced to committed, at 2,000 events a second; the first 8 seconds do not count. Beside it, how long one durable
+# INSERT of the same row takes.
 latency() {
+    one_insert
     latency_of vitrina1 '"orders@1".orders'
     if [[ -n ${PEERS:-} ]]; then
         latency_of debezium orders
     fi
+}
+
+# One client, one row a transaction, for as long as the latency counts.
+one_insert() {
+    local found
+    fresh_database bench
+    psql -qX -v ON_ERROR_STOP=1 "$(url bench)" -f "$root/benches/load/table.sql"
+    (cd "$work" && rm -f insert.* && pgbench -n -c 1 -T 20 -l --log-prefix=insert -f "$root/benches/load/insert.sql" \
+        "$(url bench)" >&2)
+    found=$(sort -n -k 3 "$work"/insert.* | awk '{ took[NR] = $3 } END {
+        print took[int(NR * 0.5) + 1] / 1000, took[int(NR * 0.99) + 1] / 1000 }')
+    note latency insert p50_ms "${found% *}" p99_ms "${found#* }"
 }
 
 # latency_of SIDE TABLE
@@ -94,6 +108,54 @@ parked() {
     stop "$launched"
     produce "$topic" --events "$few"
     serve parked vitrina1 "$few"
+}
+
+# A generation is built beside the live one, from the first row until readers have it; before it, the same service
+# consuming the same topic live. Then other events come, alone and while a third generation is built.
+rebuild() {
+    local workload
+    for workload in "${workloads[@]}"; do
+        rebuild_of "$workload"
+    done
+}
+
+# rebuild_of WORKLOAD
+rebuild_of() {
+    local table first last topic=beside-$1-$number
+    produce "$topic" --events "$events" --states "${states[$1]}"
+    fresh_database bench
+    model | folder "$topic" ""
+    launch "$bin/vitrina" --config "$work/folder/vitrina.toml" serve
+    table='"orders@1".orders'
+    first=$(when bench "$table" "$(first_row "$table")" "$launched")
+    last=$(when bench "$table" "$(last_row "$table")" "$launched")
+    note "$1" live rate "$(calc "$events / ($last - $first)")" rss_mib "$(peak "$launched")"
+    "$bin/vitrina" --config "$work/folder/vitrina.toml" rebuild orders >&2
+    table='"orders@2".orders'
+    first=$(when bench "$table" "$(first_row "$table")" "$launched")
+    last=$(when bench vitrina.model '(SELECT live = 2 FROM vitrina.model)' "$launched")
+    expect_rows "$table" "$(rows "$1" "$events")"
+    note "$1" rebuild rate "$(calc "$events / ($last - $first)")" rss_mib "$(peak "$launched")"
+    stop "$launched"
+    beside "$1" alone "$topic" "$events"
+    beside "$1" beside "$topic" $((events + few))
+}
+
+# beside WORKLOAD SIDE TOPIC BEFORE: how fast new events come through; BEFORE of them are in the topic.
+beside() {
+    local first last position='(SELECT sum(next_offset) FROM "orders@2"."@position")' begin
+    begin=$(sql bench "SELECT $position")
+    produce "$3" --events "$few" --from "$4" --no-end
+    if [[ $2 == beside ]]; then
+        launch "$bin/vitrina" --config "$work/folder/vitrina.toml" serve
+        "$bin/vitrina" --config "$work/folder/vitrina.toml" rebuild orders >&2
+    else
+        launch "$bin/vitrina" --config "$work/folder/vitrina.toml" serve
+    fi
+    first=$(when bench '"orders@2"."@position"' "$position > $begin" "$launched")
+    last=$(when bench '"orders@2"."@position"' "$position >= $begin + $few" "$launched")
+    note "$1" "$2" rate "$(calc "$few / ($last - $first)")"
+    stop "$launched"
 }
 
 # produce_once TOPIC ARGUMENTS…
