@@ -221,7 +221,7 @@ async fn ask_services(config: &Config, loaded: &Definitions) -> Result<Vec<Findi
 /// A server that is starting, stopping or full is as one that is away.
 fn trouble(error: &sqlx::Error, url: &str) -> Trouble {
     let described = postgres_words::describe(error, url);
-    match Sqlstate::of(error).is_none_or(Sqlstate::passes) {
+    match Sqlstate::of(error).is_none_or(Sqlstate::passes) && !postgres_words::is_tls(error) {
         true => Trouble::Passing(described),
         false => Trouble::Lasting(described),
     }

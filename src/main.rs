@@ -1,6 +1,7 @@
 //! The one binary: what may be said on the command line, and the file that does it.
 
 mod building;
+mod certificate;
 mod changes;
 mod check;
 mod config;

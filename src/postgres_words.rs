@@ -8,7 +8,12 @@ use vitrina_projectors::{Sqlstate, quote};
 pub(crate) fn describe(error: &sqlx::Error, url: &str) -> String {
     let place = place(url);
     let Some(refusal) = error.as_database_error() else {
-        return format!("{place} does not answer: {error}");
+        return match is_tls(error) {
+            true => format!(
+                "{place} gives no TLS connection: {error}; check sslmode, sslrootcert, sslcert and sslkey there"
+            ),
+            false => format!("{place} does not answer: {error}"),
+        };
     };
     let message = refusal.message();
     match Sqlstate::of_code(&refusal.code().unwrap_or_default()) {
@@ -22,13 +27,22 @@ pub(crate) fn describe(error: &sqlx::Error, url: &str) -> String {
         }
         Sqlstate::NotLetIn => {
             format!(
-                "{place} does not let Vitrina in: {message}; check user and password in postgres.url"
+                "{place} does not let Vitrina in: {message}; check user and password there, and sslcert where a certificate is asked for"
             )
         }
         Sqlstate::NotAllowed => format!(
             "{place} says: {message}; grant that to the user in postgres.url, or name another user"
         ),
         _ => format!("{place} says: {message}"),
+    }
+}
+
+/// Whether no TLS connection came about. What the server has against a client's certificate, it says when all else is done.
+pub(crate) fn is_tls(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Tls(_) => true,
+        sqlx::Error::Io(error) => error.to_string().contains("SSL routines"),
+        _ => false,
     }
 }
 

@@ -23,9 +23,10 @@ mod views;
 pub use access::{AuthSettings, KeySource, Reader, TokenSettings, Unreadable, is_safe_address};
 pub use api::{Api, ApiError};
 pub use edge::measure::{
-    AUTHENTICATION_FAILURES_TOTAL, DURATION_SECONDS, KEY_FETCHES_TOTAL, REQUESTS_TOTAL,
-    describe_metrics,
+    AUTHENTICATION_FAILURES_TOTAL, CERTIFICATE_UNTIL_SECONDS, DURATION_SECONDS, KEY_FETCHES_TOTAL,
+    REQUESTS_TOTAL, describe_metrics,
 };
 pub use edge::server::serve;
+pub use edge::tls::{Tls, TlsError};
 pub use jsonwebtoken::Algorithm;
 pub use settings::{ApiSettings, Thresholds};

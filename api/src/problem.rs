@@ -42,6 +42,7 @@ pub(crate) enum Kind {
     Foreign,
     UnknownName,
     Refused,
+    TlsWanted,
 }
 
 impl Kind {
@@ -113,6 +114,7 @@ impl Kind {
             Self::Foreign => (S::FORBIDDEN, "foreign", "A page from elsewhere may not operate"),
             Self::UnknownName => (S::NOT_FOUND, "unknown-name", "There is nothing of this name"),
             Self::Refused => (S::BAD_REQUEST, "refused", "This cannot be done"),
+            Self::TlsWanted => (S::BAD_REQUEST, "tls-wanted", "TLS is spoken here"),
         }
     }
 }

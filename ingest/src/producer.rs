@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::config::{FromClientConfigAndContext as _, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::future_producer::DeliveryFuture;
@@ -15,7 +16,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use uuid::Uuid;
 use vitrina_avro::{Framed, Registry, RegistryError, Version};
 
-use crate::client::KafkaSettings;
+use crate::client::{Heard, KafkaSettings};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Records that may be under way to the broker at a time.
@@ -37,10 +38,16 @@ pub enum PublishError {
     /// No client can be made with what the user has set.
     #[error("kafka.properties: {0}")]
     Properties(KafkaError),
-    #[error("Kafka at {brokers} (kafka.brokers): {error}")]
-    Kafka { brokers: String, error: KafkaError },
+    /// The brokers do not answer, or do not take it.
+    #[error("{0}")]
+    Kafka(String),
     #[error("Kafka at {brokers} (kafka.brokers): topic {topic} cannot be created: {code}")]
     Topic { brokers: String, topic: String, code: RDKafkaErrorCode },
+    #[error(
+        "Kafka at {brokers} (kafka.brokers) does not allow Vitrina to write to topic {topic}: grant its user WRITE there, \
+             and CREATE where the topic does not exist yet"
+    )]
+    Rights { brokers: String, topic: String },
     #[error(transparent)]
     Registry(#[from] RegistryError),
     /// Nobody will ever say what became of a record.
@@ -50,8 +57,9 @@ pub enum PublishError {
 
 /// Sends records in their order; [`Self::settle`] says what became of them.
 pub struct Publisher {
-    producer: FutureProducer,
+    producer: FutureProducer<Heard>,
     admin: AdminClient<DefaultClientContext>,
+    heard: Heard,
     brokers: String,
     /// Ids of registered schemas, by subject and version.
     ids: HashMap<(String, u32), u32>,
@@ -74,9 +82,14 @@ impl Publisher {
             config.set(name, value);
         }
         config.set("bootstrap.servers", &settings.brokers).set("partitioner", "murmur2_random");
+        let admin = config.create().map_err(PublishError::Properties)?;
+        config.set_log_level(RDKafkaLogLevel::Info);
+        let heard = Heard::new(&settings.brokers);
+        let producer = FutureProducer::from_config_and_context(&config, heard.clone());
         Ok(Self {
-            producer: config.create().map_err(PublishError::Properties)?,
-            admin: config.create().map_err(PublishError::Properties)?,
+            producer: producer.map_err(PublishError::Properties)?,
+            heard,
+            admin,
             brokers: settings.brokers.clone(),
             ids: HashMap::new(),
             under_way: Vec::new(),
@@ -103,6 +116,9 @@ impl Publisher {
         for result in created.map_err(|error| self.failed(error))? {
             match result {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((topic, RDKafkaErrorCode::TopicAuthorizationFailed)) => {
+                    return Err(PublishError::Rights { brokers: self.brokers.clone(), topic });
+                }
                 Err((topic, code)) => {
                     return Err(PublishError::Topic { brokers: self.brokers.clone(), topic, code });
                 }
@@ -180,7 +196,7 @@ impl Publisher {
     }
 
     fn failed(&self, error: KafkaError) -> PublishError {
-        PublishError::Kafka { brokers: self.brokers.clone(), error }
+        PublishError::Kafka(self.heard.failed(&error.to_string()))
     }
 }
 

@@ -19,10 +19,10 @@ const RETRY: &[&str] = &["strategy", "first", "max", "factor", "jitter"];
 const SECTIONS: &[(&str, &[&str])] = &[
     ("kafka", &["brokers", "group_prefix"]),
     ("kafka.properties", &[]),
-    ("registry", &["url", "username", "password", "token"]),
+    ("registry", &["url", "username", "password", "token", "tls_ca"]),
     ("postgres", &["url"]),
     ("definitions", &["contracts", "models"]),
-    ("http", &["listen", "admin_listen", "admin_token"]),
+    ("http", &["listen", "admin_listen", "admin_token", "tls_cert", "tls_key"]),
     ("health", &["max_lag", "max_parked", "max_error_share"]),
     ("webhook", &["url", "timeout"]),
     ("webhook.headers", &[]),
@@ -72,6 +72,18 @@ pub(super) fn known(section: &str, key: &str, table: bool) -> Result<(), BTreeSe
         return Ok(());
     }
     Err(values.into_iter().chain(tables).collect())
+}
+
+/// The key that the end of a variable's name means, and whether the variable names a file that holds the value. No shell takes
+/// the dots of librdkafka's properties: `KAFKA__PROPERTIES__SASL_PASSWORD` is `kafka.properties.sasl.password`.
+pub(super) fn key_of_variable(section: &str, end: &str) -> (String, bool) {
+    let end = end.to_lowercase();
+    // Some keys name a file themselves.
+    let own = !FREE.contains(&section) && known(section, &end, false).is_ok();
+    let file = end.strip_suffix("_file").filter(|_| !own);
+    let key = file.unwrap_or(&end);
+    let dotted = section == "kafka.properties";
+    (if dotted { key.replace('_', ".") } else { key.to_owned() }, file.is_some())
 }
 
 /// The section that the middle of a variable's name means: `MODELS__a__RETRY__TIMEOUT` is `models.a.retry.timeout`. A

@@ -2,6 +2,7 @@
 //! with its line or its variable; all that is wrong is said at once.
 
 mod auth;
+mod files;
 mod keys;
 mod model;
 mod operations;
@@ -37,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) admin_listen: SocketAddr,
     pub(crate) admin_token: Option<String>,
     pub(crate) auth: Option<AuthSettings>,
+    /// The listeners' certificate and its key; none where they speak plain HTTP.
+    pub(crate) tls: Option<(PathBuf, PathBuf)>,
     pub(crate) health: Thresholds,
     pub(crate) webhook: Option<WebhookSettings>,
     defaults: ModelSettings,
@@ -83,11 +86,9 @@ impl Config {
                 username: source.get("registry.username", value::text),
                 password: source.get("registry.password", value::text),
                 token: source.get("registry.token", value::text),
+                roots: files::roots(source, "registry.tls_ca"),
             },
-            postgres_url: or(
-                source.url("postgres.url", &["postgres", "postgresql"]),
-                "postgres://localhost/vitrina",
-            ),
+            postgres_url: or(files::postgres_url(source), "postgres://localhost/vitrina"),
             contracts: folder.join(or(source.text("definitions.contracts"), "avro/contracts")),
             models: folder.join(or(source.text("definitions.models"), "projectors/models")),
             listen,
@@ -96,6 +97,7 @@ impl Config {
                 .unwrap_or(([127, 0, 0, 1], 8082).into()),
             admin_token: operations::admin_token(source),
             auth: auth::auth(source),
+            tls: files::tls(source),
             health: operations::health(source),
             webhook: operations::webhook(source),
             by_model: names.into_iter().map(|name| by_name(source, name, &defaults)).collect(),
@@ -163,7 +165,7 @@ fn kafka_properties(source: &mut Source) -> BTreeMap<String, String> {
             );
         }
     }
-    properties
+    files::of_kafka(source, properties)
 }
 
 /// What only librdkafka knows: which properties there are, and what they may be.
@@ -210,7 +212,9 @@ mod tests {
         assert_eq!(example.model("any").unwrap(), ModelSettings::default());
         assert_eq!(example.model("order_summary").unwrap(), ModelSettings::default());
         assert_eq!(example.health, Thresholds::default());
-        assert!(example.webhook.is_none() && example.admin_token.is_none());
+        assert!(
+            example.webhook.is_none() && example.admin_token.is_none() && example.tls.is_none()
+        );
     }
 
     #[test]
@@ -370,6 +374,35 @@ mod tests {
             "{:?}",
             source.findings
         );
+    }
+
+    #[test]
+    fn files_are_found_from_the_folder_and_missing_ones_are_named() {
+        let file = "[kafka.properties]\n\"ssl.ca.location\" = \"ca.pem\"\n\"ssl.crl.location\" = \"probe\"\n\
+                    [postgres]\nurl = \"postgres://ann:s3cret@db/a?sslmode=verify-full&sslrootcert=root.pem\"\n\
+                    [http]\ntls_cert = \"tls.crt\"\n[registry]\ntls_ca = \"own.pem\"\n";
+        let found = load(file, &[("VITRINA_HTTP__TLS_KEY", "-----BEGIN PRIVATE KEY-----\ns3cret")]);
+        let all = found.err().unwrap().join("\n");
+        for expected in [
+            "vitrina.toml:2: kafka.properties.ssl.ca.location names /etc/v/ca.pem, which cannot be read",
+            "vitrina.toml:5: postgres.url names /etc/v/root.pem (sslrootcert), which cannot be read",
+            "vitrina.toml:7: http.tls_cert has no key: set http.tls_key, too",
+            "VITRINA_HTTP__TLS_KEY: http.tls_key holds a certificate or a key; write the name of the file",
+            "vitrina.toml:9: registry.tls_ca names /etc/v/own.pem, which cannot be read",
+        ] {
+            assert!(all.contains(expected), "{expected}\n\n{all}");
+        }
+        assert!(!all.contains("s3cret") && !all.contains("probe"), "{all}");
+        let both = "[http]\ntls_cert = \"tls.crt\"\ntls_key = \"/run/tls.key\"\n";
+        let (cert, key) = load(both, &[]).unwrap().tls.unwrap();
+        assert_eq!((&*cert, &*key), (Path::new("/etc/v/tls.crt"), Path::new("/run/tls.key")));
+    }
+
+    #[test]
+    fn a_variable_names_a_property_without_its_dots() {
+        let variable = ("VITRINA_KAFKA__PROPERTIES__SASL_PASSWORD", "a_b.c");
+        let config = load("", &[variable]).unwrap();
+        assert_eq!(config.kafka.properties["sasl.password"], "a_b.c");
     }
 
     #[test]

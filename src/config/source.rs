@@ -172,12 +172,9 @@ impl Source {
             let Some(rest) = variable.strip_prefix("VITRINA_") else { continue };
             let Some((section, key)) = rest.rsplit_once("__") else { continue };
             let section = keys::section_of_variable(section);
-            let key = key.to_lowercase();
-            // Some keys name a file themselves.
-            let is_file = key.ends_with("_file") && keys::known(&section, &key, false).is_err();
-            let key = if is_file { key.strip_suffix("_file").unwrap_or(&key) } else { &key };
+            let (key, is_file) = keys::key_of_variable(&section, key);
             let place = Place { name: variable.clone(), line: None };
-            if self.known_section(&place, &section) && self.known(&place, &section, key, false) {
+            if self.known_section(&place, &section) && self.known(&place, &section, &key, false) {
                 self.take_variable(variable, &format!("{section}.{key}"), value, is_file);
             }
         }

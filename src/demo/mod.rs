@@ -167,6 +167,7 @@ async fn play(
     let instance = Instance {
         config: config.clone(),
         broker: BrokerKind::Mock,
+        tls: None,
         watch: false,
         shutdown: shutdown.clone(),
     };

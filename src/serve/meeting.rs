@@ -53,11 +53,8 @@ impl Instance {
         });
         let id = id.await.map_err(|error| Meeting::NotYet(error.to_string()))?;
         let id = id.map_err(|error| Meeting::Never(format!("kafka.properties: {error}")))?;
-        let brokers = &self.config.kafka.brokers;
-        metrics::connected(Neighbour::Kafka, id.is_some());
-        let id = id.ok_or_else(|| {
-            Meeting::NotYet(format!("Kafka at {brokers} (kafka.brokers) does not answer"))
-        })?;
+        metrics::connected(Neighbour::Kafka, id.is_ok());
+        let id = id.map_err(Meeting::NotYet)?;
         control::belong(pool, &id, &self.config.group_prefix)
             .await
             .map_err(|error| self.judge(error))

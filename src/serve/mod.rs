@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use vitrina_api::admin::{Access, Operators};
-use vitrina_api::{Api, ApiError, ApiSettings};
+use vitrina_api::{Api, ApiError, ApiSettings, Tls};
 use vitrina_ingest::BrokerKind;
 use vitrina_projectors::control;
 use vitrina_projectors::{Board, Definitions, Desk, Proposal, Proposed, Service, State, session};
@@ -20,7 +20,7 @@ use vitrina_projectors::{Board, Definitions, Desk, Proposal, Proposed, Service, 
 use crate::changes::Changes;
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::{definitions, desk, telemetry, webhook};
+use crate::{certificate, definitions, desk, telemetry, webhook};
 
 pub(crate) use listeners::Listeners;
 
@@ -55,10 +55,11 @@ pub(crate) async fn run(
         Some(Role::Query) => None,
         _ => Some(load(&config)?),
     };
+    let tls = certificate::load(&config)?;
     let shutdown = shutdown_on_signals()?;
     let listeners = Listeners::bind(&config, arguments.only != Some(Role::Project)).await?;
     let (broker, watch) = (BrokerKind::Kafka, arguments.watch);
-    Instance { config, broker, watch, shutdown }.run(definitions, listeners).await
+    Instance { config, broker, watch, tls, shutdown }.run(definitions, listeners).await
 }
 
 /// Reads the definitions; each finding is logged, and nothing that could run is an error.
@@ -96,6 +97,8 @@ fn log(loaded: &Definitions) {
 
 fn shutdown_on_signals() -> anyhow::Result<CancellationToken> {
     let shutdown = CancellationToken::new();
+    // What it asks for is read where it is kept. Once listened to it ends no process, whatever there is to be read.
+    drop(signal(SignalKind::hangup())?);
     let (mut terminate, mut interrupt) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let token = shutdown.clone();
@@ -128,6 +131,8 @@ pub(crate) struct Instance {
     pub(crate) broker: BrokerKind,
     /// Whether changed definitions are taken up without being asked.
     pub(crate) watch: bool,
+    /// What the listeners show; none where they speak plain HTTP.
+    pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -201,17 +206,21 @@ impl Instance {
                  one, or let http.listen be 127.0.0.1:PORT"
             );
         }
+        let (tls, shutdown) = (self.tls.clone(), self.shutdown.clone());
+        let scheme = if tls.is_some() { "https" } else { "http" };
         for (listener, _) in &servers {
             if let Ok(address) = listener.local_addr() {
-                tracing::info!("listening on http://{address}");
+                tracing::info!("listening on {scheme}://{address}");
             }
         }
-        let shutdown = self.shutdown.clone();
+        if let Some(tls) = &tls {
+            tokio::spawn(certificate::follow(tls.clone(), shutdown.clone())?);
+        }
         Ok(async move {
             let servers = servers.into_iter().map(|(listener, router)| {
-                let shutdown = shutdown.clone();
+                let (tls, shutdown) = (tls.clone(), shutdown.clone());
                 tokio::spawn(async move {
-                    if let Err(error) = vitrina_api::serve(listener, router, shutdown).await {
+                    if let Err(error) = vitrina_api::serve(listener, router, tls, shutdown).await {
                         tracing::error!(%error, "a listener ended");
                     }
                 })

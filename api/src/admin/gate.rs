@@ -94,7 +94,8 @@ fn is_foreign(headers: &HeaderMap) -> bool {
         || name == "localhost"
         || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
     let origin = text(header::ORIGIN);
-    !local || origin.is_some_and(|origin| origin.strip_prefix("http://") != Some(host))
+    let own = |origin: &str| origin.split_once("://").is_some_and(|(_, place)| place == host);
+    !local || origin.is_some_and(|origin| !own(origin))
 }
 
 #[cfg(test)]
@@ -144,10 +145,10 @@ mod tests {
     fn pages_from_elsewhere_are_foreign_and_tools_are_not() {
         for own in ["127.0.0.1:8082", "localhost:8082", "localhost", "[::1]:8082"] {
             assert!(!is_foreign(&headers(&[("host", own)])), "{own}");
-            assert!(
-                !is_foreign(&headers(&[("host", own), ("origin", &format!("http://{own}"))])),
-                "{own}"
-            );
+            for scheme in ["http", "https"] {
+                let origin = format!("{scheme}://{own}");
+                assert!(!is_foreign(&headers(&[("host", own), ("origin", &origin)])), "{origin}");
+            }
             assert!(
                 is_foreign(&headers(&[("host", own), ("origin", "http://evil.example")])),
                 "{own}"

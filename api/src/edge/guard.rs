@@ -2,6 +2,7 @@
 //! before it costs anything.
 
 use std::any::Any;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -9,6 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, Response as HttpResponse, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
@@ -99,6 +101,17 @@ pub(crate) async fn traced(request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let span = tracing::error_span!("request", method = %request.method(), path);
     next.run(request).instrument(span).await
+}
+
+/// Plain HTTP at a listener that speaks TLS. It is not sent on to the right address: what it carried was readable on its
+/// way, and whoever wrote the address shall know.
+pub(super) async fn tls_wanted(request: Request<Incoming>) -> Result<Response, Infallible> {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let (host, path) = (host.unwrap_or("HOST:PORT"), request.uri().path());
+    let detail = format!("TLS is spoken here (http.tls_cert): ask https://{host}{path}.");
+    let mut response = Problem::new(Kind::TlsWanted, detail).into_response();
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    Ok(response)
 }
 
 /// Where queries are answered.

@@ -8,7 +8,7 @@ use axum::http::{Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use axum::routing::get;
-use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 /// Requests answered, by `route`, `method` and `status`.
@@ -19,6 +19,8 @@ pub const DURATION_SECONDS: &str = "vitrina_http_request_duration_seconds";
 pub const AUTHENTICATION_FAILURES_TOTAL: &str = "vitrina_http_authentication_failures_total";
 /// Requests for an issuer's keys, by `outcome`.
 pub const KEY_FETCHES_TOTAL: &str = "vitrina_auth_key_fetches_total";
+/// When the listeners' certificate ends, in seconds since 1970; absent where they speak plain HTTP.
+pub const CERTIFICATE_UNTIL_SECONDS: &str = "vitrina_http_certificate_until_seconds";
 
 /// Tells the installed recorder what the metrics mean; called once, after it was installed.
 pub fn describe_metrics() {
@@ -38,6 +40,11 @@ pub fn describe_metrics() {
         "Credentials that were not taken, by reason"
     );
     describe_counter!(KEY_FETCHES_TOTAL, Unit::Count, "Requests for an issuer's keys, by outcome");
+    describe_gauge!(
+        CERTIFICATE_UNTIL_SECONDS,
+        Unit::Seconds,
+        "When the listeners' certificate ends, since 1970"
+    );
 }
 
 /// `/metrics`, rendered on each request.

@@ -1,37 +1,35 @@
-//! The accept loop. Invariant: no connection lives on a half-sent request, and none outlives the shutdown's bound.
+//! The accept loop. Invariant: it waits for no connection, and none outlives the shutdown's bound.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-/// A request's head must be there within this time; an idle connection is closed after it.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+use super::connection;
+use super::tls::Tls;
+
 /// How long requests under way may go on after the shutdown began.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_CONNECTIONS: usize = 1024;
-/// Above what the router accepts, so that it is the router that refuses, with a problem.
-const READ_BUFFER: usize = 128 * 1024;
 /// A pause after a failed accept, as when the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// As many failures in a row mean that the listener is gone.
 const ACCEPT_FAILURES: u32 = 100;
 
-/// Serves until `shutdown`, then lets requests under way finish for up to ten seconds.
+/// Serves until `shutdown`, then lets requests under way finish for up to ten seconds. With `tls` only who speaks it is
+/// served.
 ///
 /// # Errors
 /// When the listener has stopped accepting for good.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
+    tls: Option<Arc<Tls>>,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -39,18 +37,14 @@ pub async fn serve(
     let aborted = CancellationToken::new();
     let _abort = aborted.clone().drop_guard();
     while let Some(accepted) = shutdown.run_until_cancelled(accept(&listener, &connections)).await {
-        let (stream, permit) = accepted?;
-        let service = TowerToHyperService::new(router.clone());
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT)
-            .max_buf_size(READ_BUFFER)
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
-        let aborted = aborted.clone();
+        let (socket, permit) = accepted?;
+        let (router, watcher) = (router.clone(), graceful.watcher());
+        let acceptor = tls.as_ref().map(|tls| tls.acceptor());
+        let (aborted, shutdown) = (aborted.clone(), shutdown.clone());
         tokio::spawn(async move {
+            let served = connection::serve(socket, acceptor, router, &shutdown, watcher);
             // A connection's error is its peer's: it went away, or sent what is no HTTP.
-            if let Some(Err(error)) = aborted.run_until_cancelled(connection).await {
+            if let Some(Err(error)) = aborted.run_until_cancelled(served).await {
                 tracing::debug!(%error, "a connection ended");
             }
             drop(permit);

@@ -5,7 +5,11 @@ mod access;
 mod admin;
 mod after;
 mod catalogue;
+#[allow(dead_code, unreachable_pub)] // shared with tests that use more of it
+#[path = "../../../tests/support/certificates.rs"]
+mod certificates;
 mod formats;
+mod frames;
 mod freshness;
 mod groups;
 mod hostile;
@@ -19,4 +23,5 @@ mod rows;
 mod selects;
 mod server;
 mod stage;
+mod tls;
 mod whole;

@@ -29,8 +29,12 @@ async fn half_sent_requests_are_cut_off_and_shutdown_lets_the_others_finish() {
             "finished"
         }
     };
-    let serving =
-        tokio::spawn(serve(listener, Router::new().route("/", get(handler)), shutdown.clone()));
+    let serving = tokio::spawn(serve(
+        listener,
+        Router::new().route("/", get(handler)),
+        None,
+        shutdown.clone(),
+    ));
 
     let begun = Instant::now();
     let mut half = TcpStream::connect(address).await.unwrap();

@@ -31,7 +31,7 @@ async fn served(patience: Duration) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    tokio::spawn(serve(listener, Api::new(settings).unwrap().router(), stop.clone()));
+    tokio::spawn(serve(listener, Api::new(settings).unwrap().router(), None, stop.clone()));
     Served { stage, address, _stop: stop.drop_guard() }
 }
 

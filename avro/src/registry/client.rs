@@ -25,6 +25,8 @@ pub struct RegistrySettings {
     pub username: Option<String>,
     pub password: Option<String>,
     pub token: Option<String>,
+    /// Certificates in PEM: authorities that are trusted besides the system's.
+    pub roots: Vec<u8>,
 }
 
 /// Why a call gave nothing.
@@ -56,7 +58,10 @@ impl Client {
             }
             (None, None) => {}
         }
-        Ok(Self { settings: builder.build()? })
+        let roots = reqwest::Certificate::from_pem_bundle(&settings.roots);
+        let roots = roots.map_err(|error| Failure::Unusable { reason: error.to_string() })?;
+        let http = reqwest::Client::builder().tls_certs_merge(roots);
+        Ok(Self { settings: builder.build_with(http)? })
     }
 
     pub(super) async fn schema(&self, reference: &SchemaRef) -> Result<RegisteredSchema, Failure> {
@@ -103,11 +108,26 @@ impl From<SRCError> for Failure {
             let body = causes.iter().find_map(|cause| cause.downcast_ref::<RawError>());
             // 0 is what the client makes of a body that is not the registry's.
             let code = body.map(|body| body.error_code).filter(|code| *code != 0);
+            let reason = match status {
+                401 | 403 => format!(
+                    "{reason}; check registry.username and registry.password, or registry.token"
+                ),
+                _ => reason,
+            };
             return Self::Status { status, code, reason };
         }
         let foreign = |error: &SRCError| error.error.starts_with("could not parse to ");
         if own().any(|error| error.retriable || foreign(error)) {
-            return Self::NoAnswer { reason };
+            // Why nothing came is told by the innermost cause alone.
+            let why = causes[causes.len() - 1].to_string();
+            let way = match why.contains("certificate") {
+                true => {
+                    "; check registry.tls_ca, and that the certificate is for the host in registry.url"
+                }
+                false => "",
+            };
+            let why = if reason.contains(&why) { String::new() } else { format!(": {why}") };
+            return Self::NoAnswer { reason: format!("{reason}{why}{way}") };
         }
         Self::Unusable { reason }
     }

@@ -19,7 +19,7 @@ fn admin(settings: &KafkaSettings) -> Option<AdminClient<DefaultClientContext>> 
 #[derive(Debug, Default)]
 pub struct Compaction {
     pub compacted: BTreeSet<String>,
-    /// It does not say it of these: DescribeConfigs is not allowed.
+    /// It does not say it of these: DescribeConfigs is not allowed, or they are not there.
     pub untold: BTreeSet<String>,
 }
 
@@ -35,19 +35,16 @@ pub async fn compacted_topics(
     for topic in topics {
         let of_topic = ResourceSpecifier::Topic(topic);
         let described = admin.describe_configs([&of_topic], &options).await.ok()?;
-        let config = match described.into_iter().next()? {
-            Ok(config) => config,
-            // What is not there has lost nothing.
-            Err(RDKafkaErrorCode::UnknownTopicOrPartition) => continue,
-            Err(RDKafkaErrorCode::TopicAuthorizationFailed) => {
-                compaction.untold.insert(topic.clone());
-                continue;
+        // rdkafka keeps to itself why a topic has no configuration: that it may not be told, or that there is no topic.
+        let config = described.into_iter().next()?.ok()?;
+        match config.get("cleanup.policy").and_then(|entry| entry.value.as_deref()) {
+            Some(policy) if policy.contains("compact") => {
+                compaction.compacted.insert(topic.clone());
             }
-            Err(_) => return None,
-        };
-        let policy = config.get("cleanup.policy").and_then(|entry| entry.value.clone());
-        if policy.is_some_and(|policy| policy.contains("compact")) {
-            compaction.compacted.insert(topic.clone());
+            Some(_) => {}
+            None => {
+                compaction.untold.insert(topic.clone());
+            }
         }
     }
     Some(compaction)

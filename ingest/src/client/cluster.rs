@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
+use rdkafka::config::{FromClientConfigAndContext as _, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaResult;
 
+use super::heard::{Heard, listen};
 use super::settings::KafkaSettings;
 
 /// A connection for questions. Its calls block.
-pub struct Cluster(BaseConsumer<DefaultConsumerContext>);
+pub struct Cluster(BaseConsumer<Heard>);
 
 /// A topic's partitions: number, log start, log end.
 pub type TopicEnds = Vec<(i32, i64, i64)>;
@@ -18,12 +20,20 @@ impl Cluster {
     /// # Errors
     /// A property that librdkafka does not accept.
     pub fn new(settings: &KafkaSettings) -> KafkaResult<Self> {
-        settings.client().create().map(Self)
+        let (mut config, heard) = (settings.client(), Heard::new(&settings.brokers));
+        config.set_log_level(RDKafkaLogLevel::Info);
+        BaseConsumer::from_config_and_context(&config, heard).map(Self)
     }
 
-    /// The cluster's own id; `None` where it does not answer within `timeout`.
-    pub fn id(&self, timeout: Duration) -> Option<String> {
-        self.0.client().fetch_cluster_id(timeout)
+    /// The cluster's own id.
+    ///
+    /// # Errors
+    /// It does not answer within `timeout`; a sentence says why.
+    pub fn id(&self, timeout: Duration) -> Result<String, String> {
+        self.0.client().fetch_cluster_id(timeout).ok_or_else(|| {
+            listen(&self.0);
+            self.0.context().sentence()
+        })
     }
 
     /// # Errors

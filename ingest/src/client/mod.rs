@@ -2,6 +2,7 @@
 
 mod admin;
 mod cluster;
+mod heard;
 mod metadata;
 mod mock;
 mod properties;
@@ -10,6 +11,7 @@ mod topic_id;
 
 pub use admin::{Compaction, compacted_topics, delete_groups};
 pub use cluster::{Cluster, TopicEnds, log_bounds};
+pub(crate) use heard::{Heard, is_refusal, listen};
 pub(crate) use metadata::tagged;
 pub use mock::MockBroker;
 pub use properties::{PropertyError, owned_property};

@@ -23,6 +23,7 @@ impl ClientContext for Rebalance {
             }
             _ => tracing::debug!(target: "librdkafka", facility, "{message}"),
         }
+        self.heard.overhear(message);
     }
 
     fn stats(&self, statistics: Statistics) {
@@ -30,6 +31,7 @@ impl ClientContext for Rebalance {
         self.ownership.set_silent(brokers().find(|broker| is_silent(broker)).map(silence_of));
         // A negative id is an address of `kafka.brokers` that nobody has answered at yet.
         if brokers().any(|broker| broker.state == "UP" && broker.nodeid >= 0) {
+            self.heard.forget();
             self.ownership.set_unreachable(None);
         }
         self.ownership.set_ends(|(topic, partition)| {
@@ -39,14 +41,10 @@ impl ClientContext for Rebalance {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::AllBrokersDown) => {
-                let brokers = &self.brokers;
-                self.ownership.set_unreachable(Some(format!(
-                    "Kafka at {brokers} (kafka.brokers) cannot be reached: {reason}"
-                )));
-            }
-            _ => tracing::debug!(target: "librdkafka", %error, reason, "client error"),
+        tracing::debug!(target: "librdkafka", %error, reason, "client error");
+        self.heard.note(&error, reason);
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            self.ownership.set_unreachable(Some(self.heard.sentence()));
         }
     }
 }

@@ -11,7 +11,7 @@ use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use super::end::End;
 use super::rebalance::Rebalance;
 use super::subscription::Subscription;
-use crate::client::tagged;
+use crate::client::{listen, tagged};
 use crate::offset::Offset;
 use crate::positions::{GroupOffsets, Reset, TopicPartition};
 
@@ -25,7 +25,11 @@ pub(super) fn look_around(
     subscription: &Subscription,
 ) -> Result<TopicPartitionList, End> {
     let partitions = existing_partitions(consumer, subscription)?;
-    let offsets = group_offsets(consumer, partitions.clone())?;
+    let offsets = group_offsets(consumer, partitions.clone());
+    let offsets = offsets.map_err(|error| match listen(consumer) {
+        Some(refusal) => subscription.refused(&refusal),
+        None => error.into(),
+    })?;
     consumer.context().judge(&offsets)?;
     Ok(partitions)
 }
@@ -39,8 +43,8 @@ pub(super) fn existing_partitions(
     let mut missing = Vec::new();
     for topic in &subscription.topics {
         let count = count_partitions(consumer, topic, BROKER_TIMEOUT).map_err(|error| {
-            let brokers = &subscription.kafka.brokers;
-            End::World(format!("Kafka at {brokers} (kafka.brokers) does not answer: {error}"))
+            listen(consumer);
+            End::World(consumer.context().heard.failed(&error.to_string()))
         })?;
         match count {
             0 => missing.push(topic.clone()),

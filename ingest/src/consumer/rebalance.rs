@@ -16,7 +16,7 @@ use super::end::End;
 use super::joining::{count_partitions, group_offsets};
 use super::ownership::Ownership;
 use super::subscription::Subscription;
-use crate::client::{BrokerKind, topic_ids};
+use crate::client::{BrokerKind, Heard, topic_ids};
 use crate::loss::LogLoss;
 use crate::offset::Offset;
 use crate::positions::{Found, GroupOffsets, NoClaim, Positions, TopicPartition};
@@ -27,7 +27,7 @@ const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
 /// What librdkafka calls back: kept by the consumer, called on the poll thread.
 pub(super) struct Rebalance {
     positions: Arc<dyn Positions>,
-    pub(super) brokers: String,
+    pub(super) heard: Heard,
     kind: BrokerKind,
     topics: Vec<String>,
     pub(super) ownership: Ownership,
@@ -52,10 +52,10 @@ impl Rebalance {
         ownership: Ownership,
         subscription: &Subscription,
     ) -> Self {
-        let (brokers, kind) = (subscription.kafka.brokers.clone(), subscription.broker);
+        let (heard, kind) = (Heard::new(&subscription.kafka.brokers), subscription.broker);
         Self {
             positions,
-            brokers,
+            heard,
             kind,
             topics: subscription.topics.clone(),
             ownership,
@@ -146,7 +146,7 @@ impl Rebalance {
     }
 
     fn world(&self, what: &str) -> NoClaim {
-        NoClaim::World(format!("Kafka at {} (kafka.brokers): {what}", self.brokers))
+        NoClaim::World(self.heard.failed(what))
     }
 
     /// Claims `partitions` and returns them with the offsets to start from.

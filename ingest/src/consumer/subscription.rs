@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
 
+use super::end::End;
 use crate::client::{BrokerKind, KafkaSettings};
 
 /// What one worker consumes, and how its batches close.
@@ -29,6 +32,14 @@ pub struct Subscription {
 }
 
 impl Subscription {
+    /// The end of a consumer whose user lacks a right.
+    pub(super) fn refused(&self, error: &KafkaError) -> End {
+        let (group, topics) = (&self.group, self.topics.join(", "));
+        End::Stop(format!(
+            "Kafka refuses group {group}: {error}; grant its user READ on the group and on {topics}"
+        ))
+    }
+
     /// Session 30 s and a small fetch queue with a short back-off: measured against a broker that dies and comes back.
     pub(super) fn consumer(&self) -> ClientConfig {
         let mut defaults = vec![
@@ -42,6 +53,7 @@ impl Subscription {
             defaults.extend([("session.timeout.ms", "30000"), ("heartbeat.interval.ms", "500")]);
         }
         let mut config = self.kafka.client();
+        config.set_log_level(RDKafkaLogLevel::Info);
         for (name, value) in defaults {
             if config.get(name).is_none() {
                 config.set(name, value);

@@ -24,6 +24,7 @@ use super::subscription::Subscription;
 use super::timeline::Timeline;
 use super::watchdog::Watchdog;
 use crate::batch::{Batch, Span};
+use crate::client::is_refusal;
 use crate::loss::LogLoss;
 use crate::offset::{Epoch, Offset};
 use crate::positions::{Positions, TopicPartition};
@@ -162,6 +163,7 @@ impl Poll {
         self.identified = None;
         match error {
             KafkaError::MessageConsumptionFatal(_) => Err(End::World(format!("Kafka: {error}"))),
+            _ if is_refusal(error) => Err(self.subscription.refused(error)),
             _ => match error.rdkafka_error_code() {
                 Some(RDKafkaErrorCode::AutoOffsetReset) => Err(self.lost_log()),
                 Some(RDKafkaErrorCode::UnknownTopicOrPartition) => {
@@ -175,13 +177,6 @@ impl Poll {
                     | RDKafkaErrorCode::NotImplemented
                     | RDKafkaErrorCode::MessageSizeTooLarge,
                 ) => Err(End::World(format!("Kafka: a set of records cannot be read: {error}"))),
-                Some(
-                    RDKafkaErrorCode::TopicAuthorizationFailed
-                    | RDKafkaErrorCode::GroupAuthorizationFailed,
-                ) => Err(End::Stop(format!(
-                    "Kafka refuses group {}: {error}",
-                    self.subscription.group
-                ))),
                 _ => {
                     tracing::debug!(%error, "consumer error");
                     Ok(())
