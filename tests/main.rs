@@ -25,6 +25,7 @@ mod reference;
 mod registry_answers;
 mod resets;
 mod rights;
+mod security;
 mod sessions;
 mod stops;
 mod support;

@@ -403,6 +403,14 @@ mod tests {
         let variable = ("VITRINA_KAFKA__PROPERTIES__SASL_PASSWORD", "a_b.c");
         let config = load("", &[variable]).unwrap();
         assert_eq!(config.kafka.properties["sasl.password"], "a_b.c");
+        for (section, end, key, is_file) in [
+            ("kafka.properties", "SASL_PASSWORD_FILE", "sasl.password", true),
+            ("webhook.headers", "AUTHORIZATION_FILE", "authorization", true),
+            ("http", "ADMIN_TOKEN_FILE", "admin_token", true),
+            ("auth", "PUBLIC_KEY_FILE", "public_key_file", false),
+        ] {
+            assert_eq!(keys::key_of_variable(section, end), (key.to_owned(), is_file), "{end}");
+        }
     }
 
     #[test]

@@ -76,9 +76,14 @@ impl Folder {
         self
     }
 
+    /// What `vitrina.toml` says.
+    pub fn settings(&self) -> String {
+        fs::read_to_string(self.path().join("vitrina.toml")).unwrap()
+    }
+
     /// Adds tables to `vitrina.toml`.
     pub fn configure(self, toml: &str) -> Self {
-        let settings = fs::read_to_string(self.path().join("vitrina.toml")).unwrap();
+        let settings = self.settings();
         self.write("vitrina.toml", &format!("{settings}{toml}\n"))
     }
 

@@ -3,6 +3,7 @@
 // Each file of tests uses a part of this, and nothing of it leaves that file's crate.
 #![allow(dead_code, unused_imports, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
+mod certificates;
 mod database;
 mod datum;
 mod folder;
@@ -15,6 +16,7 @@ mod topics;
 mod vitrina;
 mod waiting;
 
+pub use certificates::{Authority, Issued};
 pub use database::Database;
 pub use datum::datum;
 pub use folder::{Finished, Folder, free_address};

@@ -1,5 +1,6 @@
 //! A Postgres of a test's own, to be stopped, killed and started again; the run's own one is never touched.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -11,13 +12,20 @@ use super::{PATIENCE, eventually};
 pub struct Server {
     data: TempDir,
     port: u16,
+    options: Vec<String>,
     process: Option<Child>,
 }
 
 impl Server {
     pub async fn start() -> Self {
-        let data = TempDir::new().unwrap();
-        let mut server = Self { port: free_address().port(), data, process: None };
+        Self::start_with(&[], &[]).await
+    }
+
+    /// One with these files in its folder, which nobody else may read, and these settings.
+    pub async fn start_with(files: &[(&str, &str)], settings: &[&str]) -> Self {
+        let (data, port) = (TempDir::new().unwrap(), free_address().port());
+        let options = settings.iter().flat_map(|setting| ["-c".to_owned(), (*setting).to_owned()]);
+        let mut server = Self { port, data, options: options.collect(), process: None };
         if is_root() {
             assert!(
                 Command::new("chown")
@@ -35,8 +43,20 @@ impl Server {
             .output();
         let made = made.unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        for (name, text) in files {
+            server.keep(name, text);
+        }
         server.begin().await;
         server
+    }
+
+    fn keep(&self, name: &str, text: &str) {
+        let mut command = self.tool("/bin/sh");
+        let file = self.data.path().join(name);
+        command.args(["-c", "umask 077; rm -f \"$0\"; cat >\"$0\""]).arg(file);
+        let mut written = command.stdin(Stdio::piped()).spawn().unwrap();
+        written.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        assert!(written.wait().unwrap().success());
     }
 
     /// A superuser's connection.
@@ -64,6 +84,7 @@ impl Server {
                 "-c",
                 "listen_addresses=127.0.0.1",
             ]);
+            command.args(&self.options);
             self.process = Some(command.spawn().unwrap());
             self.until_ready().await
         })

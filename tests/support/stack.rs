@@ -11,6 +11,12 @@ pub struct Stack {
     pub kafka_door: String,
     /// … to there.
     pub kafka_inside: String,
+    /// Where it asks for a user, over TLS.
+    pub kafka_sasl: String,
+    /// Where it asks for a client's certificate.
+    pub kafka_mutual: String,
+    /// The folder of the authority that both trust.
+    pub tls: PathBuf,
     /// The folder of Kafka's jars.
     pub kafka_libs: PathBuf,
     /// The registry's address.
@@ -28,6 +34,9 @@ impl Stack {
             kafka: variable("VITRINA_TEST_KAFKA"),
             kafka_door: variable("VITRINA_TEST_KAFKA_DOOR"),
             kafka_inside: variable("VITRINA_TEST_KAFKA_INSIDE"),
+            kafka_sasl: variable("VITRINA_TEST_KAFKA_SASL"),
+            kafka_mutual: variable("VITRINA_TEST_KAFKA_MUTUAL"),
+            tls: variable("VITRINA_TEST_TLS").into(),
             kafka_libs: variable("VITRINA_TEST_KAFKA_LIBS").into(),
             registry: variable("VITRINA_TEST_REGISTRY"),
             postgres: variable("VITRINA_TEST_POSTGRES_URL"),
