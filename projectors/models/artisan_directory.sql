@@ -72,3 +72,11 @@ SET product_count = artisan_directory.product_count + EXCLUDED.product_count;
 
 INSERT INTO _product (product_id) SELECT e.product_id FROM catalog.new_product_listed e
 ON CONFLICT (product_id) DO NOTHING;
+
+-- A shop window, but for the address to write to.
+
+GRANT SELECT (artisan_id, business_name, city, latitude, longitude, specialties, status, verified_at, product_count)
+              ON artisan_directory
+TO PUBLIC;
+GRANT SELECT ON artisan_directory TO staff, admin;
+GRANT SELECT ON artisan_specialty TO PUBLIC;

@@ -55,3 +55,9 @@ ON CONFLICT (product_id) DO UPDATE SET artisan_id = EXCLUDED.artisan_id;
 
 UPDATE artisan_orders a SET artisan_id = e.artisan_id
 FROM catalog.new_product_listed e WHERE a.product_id = e.product_id;
+
+-- Artisans see the lines of their own products.
+
+GRANT SELECT ON artisan_orders TO artisan, staff, admin;
+CREATE POLICY own ON artisan_orders FOR SELECT TO artisan USING (artisan_id = claim('artisan_id'));
+CREATE POLICY everything ON artisan_orders FOR SELECT TO staff, admin USING (true);

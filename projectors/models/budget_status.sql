@@ -66,3 +66,13 @@ SELECT e.alert_id, e.campaign_id, e.partner_id, e.alert_type, e.current_spend, e
        e.automatic_actions_taken, e._time
 FROM campaigns.budget_alert e
 ON CONFLICT (alert_id) DO NOTHING;
+
+-- Partners see their own campaigns.
+
+GRANT SELECT ON budget_status TO partner, staff, admin;
+CREATE POLICY own ON budget_status FOR SELECT TO partner USING (partner_id = claim('partner_id')::uuid);
+CREATE POLICY everything ON budget_status FOR SELECT TO staff, admin USING (true);
+GRANT SELECT ON alert TO partner, staff, admin;
+CREATE POLICY own ON alert FOR SELECT TO partner USING (partner_id = claim('partner_id')::uuid);
+CREATE POLICY everything ON alert FOR SELECT TO staff, admin USING (true);
+GRANT SELECT ON partner_budget TO staff, admin;

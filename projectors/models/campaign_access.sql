@@ -45,3 +45,10 @@ ON CONFLICT (partner_id) DO UPDATE
 SET contract_id = EXCLUDED.contract_id, effective_date = EXCLUDED.effective_date,
     expiration_date = EXCLUDED.expiration_date, permissions = EXCLUDED.permissions,
     budget_limits = EXCLUDED.budget_limits, feature_flags = EXCLUDED.feature_flags;
+
+-- Partners see their own access.
+
+GRANT SELECT ON campaign_access TO partner, staff, admin;
+CREATE POLICY own ON campaign_access FOR SELECT TO partner USING (partner_id = claim('partner_id')::uuid);
+CREATE POLICY everything ON campaign_access FOR SELECT TO staff, admin USING (true);
+GRANT SELECT ON today TO staff, admin;

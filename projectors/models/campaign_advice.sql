@@ -57,3 +57,9 @@ INSERT INTO campaign_advice (campaign_id, event_id, kind, line_no, partner_id, a
 SELECT e.campaign_id, e._event_id, 'GOAL', 1, e.partner_id, e.goal || ': ' || e.value, e.achieved_at
 FROM campaigns.goal_achieved e
 ON CONFLICT (campaign_id, event_id, kind, line_no) DO NOTHING;
+
+-- Partners see their own campaigns.
+
+GRANT SELECT ON campaign_advice TO partner, staff, admin;
+CREATE POLICY own ON campaign_advice FOR SELECT TO partner USING (partner_id = claim('partner_id')::uuid);
+CREATE POLICY everything ON campaign_advice FOR SELECT TO staff, admin USING (true);

@@ -65,3 +65,12 @@ ON CONFLICT (campaign_id) DO UPDATE
 SET report_id = EXCLUDED.report_id, period_from = EXCLUDED.period_from, period_to = EXCLUDED.period_to,
     summary = EXCLUDED.summary, kpis = EXCLUDED.kpis, roi = EXCLUDED.roi, engagement = EXCLUDED.engagement
 WHERE EXCLUDED.period_to >= campaign_performance.period_to;
+
+-- Partners see their own campaigns.
+
+GRANT SELECT ON campaign_performance TO partner, staff, admin;
+CREATE POLICY own ON campaign_performance FOR SELECT TO partner USING (partner_id = claim('partner_id')::uuid);
+CREATE POLICY everything ON campaign_performance FOR SELECT TO staff, admin USING (true);
+GRANT SELECT ON report TO partner, staff, admin;
+CREATE POLICY own ON report FOR SELECT TO partner USING (partner_id = claim('partner_id')::uuid);
+CREATE POLICY everything ON report FOR SELECT TO staff, admin USING (true);

@@ -29,3 +29,9 @@ ON CONFLICT (job_id, candidate_id) DO UPDATE SET score = EXCLUDED.score, matched
 INSERT INTO candidate_pipeline (job_id, candidate_id, partner_id, hired_at)
 SELECT e.job_id, e.candidate_id, e.partner_id, e._time FROM recruitment.candidate_hired e
 ON CONFLICT (job_id, candidate_id) DO UPDATE SET hired_at = LEAST(candidate_pipeline.hired_at, EXCLUDED.hired_at);
+
+-- Partners see the candidates for their own jobs.
+
+GRANT SELECT ON candidate_pipeline TO partner, recruiter, admin;
+CREATE POLICY own ON candidate_pipeline FOR SELECT TO partner USING (partner_id = claim('partner_id')::uuid);
+CREATE POLICY everything ON candidate_pipeline FOR SELECT TO recruiter, admin USING (true);

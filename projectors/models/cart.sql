@@ -24,3 +24,9 @@ ON CONFLICT (cart_id, item_id) DO UPDATE
 SET quantity = cart.quantity + EXCLUDED.quantity, added_at = EXCLUDED.added_at;
 
 DELETE FROM cart c USING cart.item_removed_from_cart e WHERE c.cart_id = e.cart_id AND c.item_id = e.item_id;
+
+-- A cart does not say whose it is, so the token does.
+
+GRANT SELECT ON cart TO customer, staff, admin;
+CREATE POLICY own ON cart FOR SELECT TO customer USING (cart_id = claim('cart_id'));
+CREATE POLICY everything ON cart FOR SELECT TO staff, admin USING (true);

@@ -302,3 +302,7 @@ INSERT INTO step (order_id, step, outcome, event_id, at)
 SELECT e.order_id, 'points', 'UNDO_ASKED', e._event_id, e._time FROM loyalty.update_loyalty_points e
 WHERE e.order_id IS NOT NULL AND e.points_change < 0
 ON CONFLICT (order_id, step, outcome, event_id) DO NOTHING;
+
+-- For the desk.
+
+GRANT SELECT ON checkout, step, overdue TO staff, admin;

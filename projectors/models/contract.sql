@@ -64,3 +64,13 @@ SET type = EXCLUDED.type, activated_at = EXCLUDED.activated_at, effective_date =
     expiration_date = EXCLUDED.expiration_date, permissions = EXCLUDED.permissions,
     budget_limits = EXCLUDED.budget_limits, feature_flags = EXCLUDED.feature_flags, sla = EXCLUDED.sla,
     commission = EXCLUDED.commission, payment_terms = EXCLUDED.payment_terms;
+
+-- Partners see their own contracts; what is paid is for them and administrators.
+
+GRANT SELECT (contract_id, partner_id, type, drawn_up_at, signed_at, signed_by, activated_at, effective_date,
+              expiration_date, permissions, feature_flags, sla)
+ON contract TO staff;
+GRANT SELECT ON contract TO partner, admin;
+CREATE POLICY own ON contract FOR SELECT TO partner USING (partner_id = claim('partner_id')::uuid);
+CREATE POLICY everything ON contract FOR SELECT TO staff, admin USING (true);
+GRANT SELECT ON status TO staff, admin;

@@ -52,3 +52,7 @@ ON CONFLICT (customer_id, day, currency) DO UPDATE
 SET cancelled = customer_daily.cancelled + EXCLUDED.cancelled, revenue = customer_daily.revenue + EXCLUDED.revenue;
 
 UPDATE _order o SET ended = true FROM orders.order_cancelled e WHERE o.order_id = e.order_id;
+
+-- The dashboard is for administrators.
+
+GRANT SELECT ON customer_daily TO admin;

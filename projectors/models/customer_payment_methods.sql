@@ -44,3 +44,9 @@ WHERE NOT p.failed
 ON CONFLICT (customer_id, method) DO UPDATE SET failures = customer_payment_methods.failures + EXCLUDED.failures;
 
 UPDATE _payment p SET failed = true FROM payments.payment_failed e WHERE p.payment_id = e.payment_id;
+
+-- Customers see their own.
+
+GRANT SELECT ON customer_payment_methods TO customer, staff, admin;
+CREATE POLICY own ON customer_payment_methods FOR SELECT TO customer USING (customer_id = claim('sub'));
+CREATE POLICY everything ON customer_payment_methods FOR SELECT TO staff, admin USING (true);

@@ -125,3 +125,7 @@ SET source = EXCLUDED.source, type = EXCLUDED.type, severity = EXCLUDED.severity
 INSERT INTO error_log (error_id, recovered_after_ms)
 SELECT e.error_id, e.recovery_time_ms FROM system.error_recovered e
 ON CONFLICT (error_id) DO UPDATE SET recovered_after_ms = EXCLUDED.recovered_after_ms;
+
+-- For administrators.
+
+GRANT SELECT ON error_log, bucket, last_hour, by_type, by_handler TO admin;

@@ -18,3 +18,7 @@ COMMENT ON COLUMN escalation_history.source IS 'The service that says so.';
 INSERT INTO escalation_history (error_id, level, channel, source, at)
 SELECT e.error_id, e.level, e.channel, e.source, e.escalated_at FROM system.error_escalated e
 ON CONFLICT (error_id, level) DO NOTHING;
+
+-- For administrators.
+
+GRANT SELECT ON escalation_history TO admin;

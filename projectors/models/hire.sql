@@ -47,3 +47,9 @@ INSERT INTO hire (hiring_id, employment_contract_id, contract_created_at)
 SELECT e.hiring_id, e.contract_id, e.created_at FROM onboarding.employment_contract_created e
 ON CONFLICT (hiring_id) DO UPDATE
 SET employment_contract_id = EXCLUDED.employment_contract_id, contract_created_at = EXCLUDED.contract_created_at;
+
+-- Partners see their own hires. What people earn is nobody else's business.
+
+GRANT SELECT ON hire TO partner, recruiter, admin;
+CREATE POLICY own ON hire FOR SELECT TO partner USING (partner_id = claim('partner_id')::uuid);
+CREATE POLICY everything ON hire FOR SELECT TO recruiter, admin USING (true);

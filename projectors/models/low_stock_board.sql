@@ -41,3 +41,9 @@ FROM inventory.stock_released e WHERE b.product_id = e.product_id;
 
 DELETE FROM low_stock_board b USING inventory.stock_released e
 WHERE b.product_id = e.product_id AND e.new_stock > COALESCE(b.threshold, 0);
+
+-- Artisans see their own products.
+
+GRANT SELECT ON low_stock_board TO artisan, staff, admin;
+CREATE POLICY own ON low_stock_board FOR SELECT TO artisan USING (artisan_id = claim('artisan_id'));
+CREATE POLICY everything ON low_stock_board FOR SELECT TO staff, admin USING (true);

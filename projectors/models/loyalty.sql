@@ -50,3 +50,12 @@ INSERT INTO entry (customer_id, event_id, change, reason, order_id, at)
 SELECT e.customer_id, e._event_id, e.points_change, e.reason, e.order_id, e.changed_at
 FROM loyalty.loyalty_points_updated e
 ON CONFLICT (customer_id, event_id) DO NOTHING;
+
+-- Customers see their own points.
+
+GRANT SELECT ON loyalty TO customer, staff, admin;
+CREATE POLICY own ON loyalty FOR SELECT TO customer USING (customer_id = claim('sub'));
+CREATE POLICY everything ON loyalty FOR SELECT TO staff, admin USING (true);
+GRANT SELECT ON entry TO customer, staff, admin;
+CREATE POLICY own ON entry FOR SELECT TO customer USING (customer_id = claim('sub'));
+CREATE POLICY everything ON entry FOR SELECT TO staff, admin USING (true);

@@ -53,3 +53,9 @@ ON CONFLICT (notification_id) DO UPDATE SET failed_at = EXCLUDED.failed_at, erro
 INSERT INTO notification_status (notification_id, cancelled_at)
 SELECT e.notification_id, e.cancelled_at FROM notifications.notification_cancelled e
 ON CONFLICT (notification_id) DO UPDATE SET cancelled_at = EXCLUDED.cancelled_at;
+
+-- Customers see their own messages.
+
+GRANT SELECT ON notification_status TO customer, staff, admin;
+CREATE POLICY own ON notification_status FOR SELECT TO customer USING (customer_id = claim('sub'));
+CREATE POLICY everything ON notification_status FOR SELECT TO staff, admin USING (true);

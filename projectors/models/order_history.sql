@@ -150,3 +150,7 @@ ON CONFLICT (order_id, event_type, event_id) DO NOTHING;
 INSERT INTO order_history (order_id, event_type, event_id, at)
 SELECT e.order_id, 'shipping.shipment_cancelled', e._event_id, e.cancelled_at FROM shipping.shipment_cancelled e
 ON CONFLICT (order_id, event_type, event_id) DO NOTHING;
+
+-- For the desk and audits.
+
+GRANT SELECT ON order_history TO staff, admin;

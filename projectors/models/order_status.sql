@@ -138,3 +138,9 @@ ON CONFLICT (order_id) DO UPDATE SET shipment_failed_at = EXCLUDED.shipment_fail
 INSERT INTO order_status (order_id, shipment_cancelled_at)
 SELECT e.order_id, e.cancelled_at FROM shipping.shipment_cancelled e
 ON CONFLICT (order_id) DO UPDATE SET shipment_cancelled_at = EXCLUDED.shipment_cancelled_at;
+
+-- Customers see their own orders.
+
+GRANT SELECT ON order_status TO customer, staff, admin;
+CREATE POLICY own ON order_status FOR SELECT TO customer USING (customer_id = claim('sub'));
+CREATE POLICY everything ON order_status FOR SELECT TO staff, admin USING (true);

@@ -144,3 +144,10 @@ ON CONFLICT (product_id) DO UPDATE SET name = EXCLUDED.name;
 
 UPDATE order_summary_item i SET product_name = e.product_name
 FROM catalog.new_product_listed e WHERE i.product_id = e.product_id;
+
+-- Customers see their own orders; the lines as rows are for the desk.
+
+GRANT SELECT ON order_summary TO customer, staff, admin;
+CREATE POLICY own ON order_summary FOR SELECT TO customer USING (customer_id = claim('sub'));
+CREATE POLICY everything ON order_summary FOR SELECT TO staff, admin USING (true);
+GRANT SELECT ON order_summary_item TO staff, admin;

@@ -78,3 +78,7 @@ SET cancelled = orders_daily.cancelled + EXCLUDED.cancelled,
     cancelled_amount = orders_daily.cancelled_amount + EXCLUDED.cancelled_amount;
 
 UPDATE _order o SET cancelled = true FROM orders.order_cancelled e WHERE o.order_id = e.order_id AND NOT o.delivered;
+
+-- The dashboard is for administrators.
+
+GRANT SELECT ON orders_daily TO admin;

@@ -96,3 +96,16 @@ ON CONFLICT (alert_id) DO NOTHING;
 INSERT INTO snapshot (partner_id, metrics, taken_at)
 SELECT e.partner_id, e.metrics, e.taken_at FROM partners.partner_metrics_snapshot e
 ON CONFLICT (partner_id) DO UPDATE SET metrics = EXCLUDED.metrics, taken_at = EXCLUDED.taken_at;
+
+-- Partners see their own figures.
+
+GRANT SELECT ON partner_metrics TO partner, staff, admin;
+CREATE POLICY own ON partner_metrics FOR SELECT TO partner USING (partner_id = claim('partner_id')::uuid);
+CREATE POLICY everything ON partner_metrics FOR SELECT TO staff, admin USING (true);
+GRANT SELECT ON recruitment_cost TO partner, staff, admin;
+CREATE POLICY own ON recruitment_cost FOR SELECT TO partner USING (partner_id = claim('partner_id')::uuid);
+CREATE POLICY everything ON recruitment_cost FOR SELECT TO staff, admin USING (true);
+GRANT SELECT ON snapshot TO partner, staff, admin;
+CREATE POLICY own ON snapshot FOR SELECT TO partner USING (partner_id = claim('partner_id')::uuid);
+CREATE POLICY everything ON snapshot FOR SELECT TO staff, admin USING (true);
+GRANT SELECT ON averages TO staff, admin;

@@ -66,3 +66,9 @@ INSERT INTO partner_overview (partner_id, contract_id, contract_type, activated_
 SELECT e.partner_id, e.contract_id, e.contract_type, e._time FROM onboarding.contract_activated e
 ON CONFLICT (partner_id) DO UPDATE
 SET contract_id = EXCLUDED.contract_id, contract_type = EXCLUDED.contract_type, activated_at = EXCLUDED.activated_at;
+
+-- Partners see themselves.
+
+GRANT SELECT ON partner_overview TO partner, staff, admin;
+CREATE POLICY own ON partner_overview FOR SELECT TO partner USING (partner_id = claim('partner_id')::uuid);
+CREATE POLICY everything ON partner_overview FOR SELECT TO staff, admin USING (true);

@@ -87,3 +87,16 @@ INSERT INTO refund (refund_id, payment_id, order_id, amount, reason, processed_a
 SELECT e.refund_id, e.original_payment_id, e.order_id, e.amount, e.reason, e.processed_at
 FROM payments.refund_processed e
 ON CONFLICT (refund_id) DO NOTHING;
+
+-- Customers see their own payments. What the gateway calls them is for administrators.
+
+GRANT SELECT (payment_id, order_id, customer_id, amount, method, refunded_total, initiated_at, processed_at,
+              failed_at, state)
+ON payment TO customer;
+GRANT SELECT (payment_id, order_id, customer_id, amount, method, gateway, error_code, error_message, retryable,
+              refunded_total, initiated_at, processed_at, failed_at, state)
+ON payment TO staff;
+GRANT SELECT ON payment TO admin;
+CREATE POLICY own ON payment FOR SELECT TO customer USING (customer_id = claim('sub'));
+CREATE POLICY everything ON payment FOR SELECT TO staff, admin USING (true);
+GRANT SELECT ON refund TO staff, admin;

@@ -30,3 +30,7 @@ SELECT e.gateway_name, 1, e._time FROM system.payment_gateway_timeout e
 ON CONFLICT (gateway) DO UPDATE
 SET timeouts = payment_gateway_health.timeouts + EXCLUDED.timeouts,
     last_timeout_at = GREATEST(payment_gateway_health.last_timeout_at, EXCLUDED.last_timeout_at);
+
+-- For the desk.
+
+GRANT SELECT ON payment_gateway_health TO staff, admin;

@@ -404,3 +404,7 @@ SET step_failed_at = LEAST(pos_sale.step_failed_at, EXCLUDED.step_failed_at), fa
 INSERT INTO step (sale_id, step, outcome, event_id, at)
 SELECT e.sale_id, e.step, 'FAILED', e._event_id, e.failed_at FROM pos.sale_step_failed e
 ON CONFLICT (sale_id, step, outcome, event_id) DO NOTHING;
+
+-- For the tills.
+
+GRANT SELECT ON pos_sale, step, product, overdue TO staff, admin;

@@ -72,3 +72,7 @@ FROM pos.pricing_calculation_failed e
 ON CONFLICT (request_id) DO UPDATE
 SET sale_id = COALESCE(price_quote.sale_id, EXCLUDED.sale_id), failed_at = EXCLUDED.failed_at,
     manual_fallback = EXCLUDED.manual_fallback, error = EXCLUDED.error;
+
+-- For the tills.
+
+GRANT SELECT ON price_quote TO staff, admin;

@@ -63,3 +63,8 @@ SELECT e.product_id, 0, e.depleted_at, e.depleted_at FROM inventory.stock_deplet
 ON CONFLICT (product_id) DO UPDATE
 SET level = EXCLUDED.level, depleted_at = EXCLUDED.depleted_at,
     updated_at = GREATEST(product_availability.updated_at, EXCLUDED.updated_at);
+
+-- Everybody sees what is free; how it came about is for those who sell.
+
+GRANT SELECT (product_id, name, available, state) ON product_availability TO PUBLIC;
+GRANT SELECT ON product_availability TO artisan, staff, admin;

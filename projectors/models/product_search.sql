@@ -103,3 +103,7 @@ INSERT INTO _level (product_id, level) SELECT e.product_id, 0 FROM inventory.sto
 ON CONFLICT (product_id) DO UPDATE SET level = EXCLUDED.level;
 
 UPDATE product_search p SET level = 0 FROM inventory.stock_depleted e WHERE p.product_id = e.product_id;
+
+-- A shop window.
+
+GRANT SELECT ON product_search, product_word TO PUBLIC;

@@ -84,3 +84,9 @@ ON CONFLICT (hiring_id) DO NOTHING;
 INSERT INTO recruitment_request (request_id, completed_at)
 SELECT e.request_id, e.completed_at FROM recruitment.recruitment_completed e
 ON CONFLICT (request_id) DO UPDATE SET completed_at = EXCLUDED.completed_at;
+
+-- Partners see their own requests.
+
+GRANT SELECT ON recruitment_request TO partner, recruiter, admin;
+CREATE POLICY own ON recruitment_request FOR SELECT TO partner USING (partner_id = claim('partner_id')::uuid);
+CREATE POLICY everything ON recruitment_request FOR SELECT TO recruiter, admin USING (true);

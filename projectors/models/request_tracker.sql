@@ -210,3 +210,7 @@ ON CONFLICT (type, request_id) DO UPDATE SET failed_at = LEAST(request_tracker.f
 INSERT INTO request_tracker (type, request_id, failed_at)
 SELECT 'notify_customer', e.notification_id, e.cancelled_at FROM notifications.notification_cancelled e
 ON CONFLICT (type, request_id) DO UPDATE SET failed_at = LEAST(request_tracker.failed_at, EXCLUDED.failed_at);
+
+-- For administrators.
+
+GRANT SELECT ON request_tracker, overdue TO admin;

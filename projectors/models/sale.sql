@@ -60,3 +60,7 @@ INSERT INTO sale (sale_id, compensated_at, reason, refund)
 SELECT e.sale_id, e._time, e.compensation_reason, e.refund_amount FROM pos.sale_compensated e
 ON CONFLICT (sale_id) DO UPDATE
 SET compensated_at = EXCLUDED.compensated_at, reason = EXCLUDED.reason, refund = EXCLUDED.refund;
+
+-- For the tills.
+
+GRANT SELECT ON sale TO staff, admin;

@@ -55,3 +55,7 @@ INSERT INTO stock_allocation (allocation_id, product_id, warehouse_id, compensat
 SELECT e.allocation_id, e.product_id, e.warehouse_id, e._time, e.compensation_reason
 FROM stock.stock_allocation_compensated e
 ON CONFLICT (allocation_id) DO UPDATE SET compensated_at = EXCLUDED.compensated_at, reason = EXCLUDED.reason;
+
+-- For warehouses and tills.
+
+GRANT SELECT ON stock_allocation TO staff, admin;

@@ -36,3 +36,7 @@ INSERT INTO stock_incident (product_id, kind, event_id, lot_id, expiry_date, nee
 SELECT e.product_id, 'EXPIRED_LOT', e._event_id, e.lot_id, e.expiry_date, e.requires_lot_review, e._time
 FROM stock.expired_lot_allocation_attempted e
 ON CONFLICT (product_id, kind, event_id) DO NOTHING;
+
+-- For warehouses and tills.
+
+GRANT SELECT ON stock_incident TO staff, admin;

@@ -120,3 +120,7 @@ ON CONFLICT (product_id, warehouse_id) DO UPDATE SET allocated = stock_level.all
 UPDATE _allocation a SET remaining = a.remaining - LEAST(e.quantity_to_release, a.remaining)
 FROM stock.stock_allocation_compensated e
 WHERE a.product_id = e.product_id AND a.allocation_id = e.allocation_id AND a.warehouse_id = e.warehouse_id;
+
+-- For warehouses and tills.
+
+GRANT SELECT ON stock_level, lot TO staff, admin;

@@ -29,3 +29,7 @@ SELECT e.movement_id, e.product_id, e.warehouse_id, e.direction, e.quantity, e.l
        e.recorded_at
 FROM stock.stock_movement_recorded e
 ON CONFLICT (movement_id) DO NOTHING;
+
+-- For warehouses and tills.
+
+GRANT SELECT ON stock_movement TO staff, admin;

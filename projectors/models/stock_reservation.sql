@@ -37,3 +37,7 @@ SET quantity = EXCLUDED.quantity, expires_at = EXCLUDED.expires_at, released_at 
 INSERT INTO stock_reservation (order_id, product_id, released_at, reason)
 SELECT e.order_id, e.product_id, e._time, e.reason FROM inventory.stock_released e
 ON CONFLICT (order_id, product_id) DO UPDATE SET released_at = EXCLUDED.released_at, reason = EXCLUDED.reason;
+
+-- For the desk.
+
+GRANT SELECT ON stock_reservation, expired TO staff, admin;

@@ -22,3 +22,7 @@ INSERT INTO user_change_log (user_id, event_id, changed_fields, previous, curren
 SELECT e.user_id, e._event_id, e.changed_fields, e.previous_values, e.new_values, e.updated_at
 FROM users.user_profile_updated e
 ON CONFLICT (user_id, event_id) DO NOTHING;
+
+-- What people once wrote of themselves is for administrators.
+
+GRANT SELECT ON user_change_log TO admin;

@@ -64,3 +64,9 @@ FROM users.user_details_changed e
 ON CONFLICT (user_id) DO UPDATE
 SET email = EXCLUDED.email, first_name = EXCLUDED.first_name, last_name = EXCLUDED.last_name,
     preferences = COALESCE(EXCLUDED.preferences, user_profile.preferences), updated_at = EXCLUDED.updated_at;
+
+-- Users see themselves.
+
+GRANT SELECT ON user_profile TO customer, staff, admin;
+CREATE POLICY own ON user_profile FOR SELECT TO customer USING (user_id = claim('sub'));
+CREATE POLICY everything ON user_profile FOR SELECT TO staff, admin USING (true);
