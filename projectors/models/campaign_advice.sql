@@ -1,4 +1,5 @@
--- What was seen in a campaign and what would make it better, a line each, wherever it was told.
+-- What was seen in a campaign and what would make it better, a line each, wherever it was told. What is told again by
+-- another event stands here again.
 
 CREATE TABLE campaign_advice (
   campaign_id uuid,

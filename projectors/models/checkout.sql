@@ -3,12 +3,11 @@
 -- read from the log alone, the saga's own commands included, so a rebuild agrees with what really happened.
 --
 -- Each event writes the column of its own fact, the first time that it happens, and everything else follows from the
--- facts: so the row is the same in whatever order the five topics come. A row without placed_at belongs to an order
+-- facts: so the row is the same in whatever order the six topics come. A row without placed_at belongs to an order
 -- whose placing has not been read.
 --
--- A refund without a payment undoes nothing, for there is nothing to undo: the row says COMPENSATED at most, and
--- order_status says what is odd. No event says that an undoing has failed, so a saga that cannot be undone stays
--- COMPENSATING, and somebody has to look.
+-- A refund without a payment undoes nothing, and order_status says that it is odd. No event says that an undoing has
+-- failed, so a saga that cannot be undone stays COMPENSATING, and somebody has to look.
 
 CREATE TABLE checkout (
   order_id                 text PRIMARY KEY,

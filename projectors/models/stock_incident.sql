@@ -1,4 +1,5 @@
--- What somebody should look at in the warehouses: more asked for than there was, and lots that have expired.
+-- What somebody should look at in the warehouses: more asked for than there was, and lots that have expired. The numbers
+-- are the stock service's: a shortage that does not add up is shown as it was told.
 
 CREATE TABLE stock_incident (
   product_id   text,

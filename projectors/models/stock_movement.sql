@@ -1,4 +1,5 @@
--- Every movement of goods, as warehouses record them.
+-- Every movement of goods, as warehouses record them. Where more leaves than there was, it stands here as it was told;
+-- stock_level shows what it comes to.
 
 CREATE TABLE stock_movement (
   movement_id  text PRIMARY KEY,

@@ -1,4 +1,5 @@
--- What users have changed in their profiles: who asks why a parcel went to the old address finds it here.
+-- What users have changed in their profiles: who asks why a parcel went to the old address finds it here. A change by
+-- somebody who has never registered stands here as well.
 
 CREATE TABLE user_change_log (
   user_id        text,
