@@ -124,16 +124,18 @@ impl Tokens {
 /// Tokens that were judged, by their SHA-256, so that each costs one signature. None outlasts its `exp`, or the keys that it was
 /// judged by.
 #[derive(Default)]
-struct Known(Mutex<HashMap<[u8; 32], (Judged, Arc<Keyring>)>>);
+struct Known(Mutex<HashMap<Digest, (Judged, Arc<Keyring>)>>);
+
+type Digest = [u8; 32];
 
 impl Known {
-    fn reader(&self, digest: &[u8; 32], keys: &Arc<Keyring>) -> Option<Arc<Reader>> {
+    fn reader(&self, digest: &Digest, keys: &Arc<Keyring>) -> Option<Arc<Reader>> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (judged, by) = known.get(digest)?;
         (Arc::ptr_eq(by, keys) && !is_over(judged.expires, now())).then(|| judged.reader.clone())
     }
 
-    fn learn(&self, digest: [u8; 32], judged: &Judged, by: Arc<Keyring>) {
+    fn learn(&self, digest: Digest, judged: &Judged, by: Arc<Keyring>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST_KNOWN {
             known.clear();

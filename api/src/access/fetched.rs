@@ -89,10 +89,11 @@ impl Fetched {
     pub(super) async fn newer(&self, seen: &Arc<Keyring>) -> Option<Arc<Keyring>> {
         let mut allowance = self.fetching.lock().await;
         let newer = || self.current().filter(|current| !Arc::ptr_eq(current, seen));
-        if newer().is_none() && allowance.take(Instant::now()) {
-            if let Err(why) = self.fetch().await {
-                tracing::warn!("{}: {why}", self.place());
-            }
+        if newer().is_none()
+            && allowance.take(Instant::now())
+            && let Err(why) = self.fetch().await
+        {
+            tracing::warn!("{}: {why}", self.place());
         }
         newer()
     }
