@@ -2,22 +2,26 @@
 //! no transaction behind, except in a snapshot, whose connection ends with it; identifiers in a statement come from the
 //! catalogue, or are what an answer calls a value; values only ever come as bound text.
 
+mod gather;
 mod snapshot;
 
 use std::time::Duration;
 
 use sqlx::postgres::{PgArguments, PgDatabaseError, PgPool, PgPoolOptions, PgRow, Postgres};
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 use vitrina_projectors::Sqlstate;
 use vitrina_projectors::session;
 
 use crate::problem::{Kind, Problem};
 
+pub(crate) use gather::Gather;
 pub(crate) use snapshot::{Rows, Snapshot};
 
 /// How long a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// A connection that was idle for longer is tried before it is used.
+const IDLE: Duration = Duration::from_secs(1);
 /// What Postgres gets beyond its own time-out to say so, before the connection counts as lost.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -67,22 +71,39 @@ impl Binds {
 pub(crate) struct Statement {
     text: String,
     binds: Binds,
-    prepared: bool,
+    plan: Plan,
+}
+
+/// How long Postgres keeps the plan of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Plan {
+    /// For the values of this time.
+    Once,
+    /// For as long as the connection lives.
+    Kept,
+    /// The same, and it is one of indexes alone, whatever the tables held when it was made.
+    Walk,
 }
 
 impl Statement {
     /// A statement whose text is one of few: kept prepared on the connection.
     pub(crate) fn fixed(text: impl Into<String>, binds: Binds) -> Self {
-        Self { text: text.into(), binds, prepared: true }
+        Self { text: text.into(), binds, plan: Plan::Kept }
     }
 
-    /// A statement whose text depends on the caller: never kept, or callers would push all others out.
+    /// A statement that finds all of its rows by walking an index, whatever its values are, so that one plan is good for all.
+    /// Its text depends on the caller: of those that are kept, the one that was not asked for the longest time goes.
+    pub(crate) fn walk(text: impl Into<String>, binds: Binds) -> Self {
+        Self { text: text.into(), binds, plan: Plan::Walk }
+    }
+
+    /// A statement whose best plan depends on its values.
     pub(crate) fn free(text: impl Into<String>, binds: Binds) -> Self {
-        Self { text: text.into(), binds, prepared: false }
+        Self { text: text.into(), binds, plan: Plan::Once }
     }
 
     fn query(self) -> Query<'static, Postgres, PgArguments> {
-        let query = sqlx::query(AssertSqlSafe(self.text)).persistent(self.prepared);
+        let query = sqlx::query(AssertSqlSafe(self.text)).persistent(self.plan != Plan::Once);
         self.binds.values.into_iter().fold(query, |query, bind| match bind {
             Bind::One(value) => query.bind(value),
             Bind::Many(values) => query.bind(values),
@@ -91,7 +112,7 @@ impl Statement {
 }
 
 /// How a statement fails, by what can be done about it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum DatabaseError {
     /// A relation or a column is not there (any more).
     #[error("{0}")]
@@ -107,9 +128,21 @@ pub(crate) enum DatabaseError {
     Other(String),
 }
 
-/// A pool of read-only sessions.
+/// What keeps a plan on the index that the statement was made to walk. A plan that is kept knows no values, and perhaps a
+/// table that was empty; what it takes for cheap then may be endless later.
+const WALKS: [(&str, &str); 4] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
+    ("enable_sort", "off"),
+];
+
+/// Read-only sessions.
+#[derive(Clone)]
 pub(crate) struct Database {
     pool: PgPool,
+    /// Those whose plans walk indexes.
+    walks: PgPool,
     patience: Duration,
 }
 
@@ -128,12 +161,24 @@ impl Database {
             ("max_parallel_workers_per_gather", "0"),
             ("jit", "off"),
         ]);
-        let pool = PgPoolOptions::new()
-            .max_connections(connections)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .after_connect(|connection, _| Box::pin(session::pin_newer(connection)))
-            .connect_lazy_with(options);
-        Ok(Self { pool, patience: statement_timeout + GRACE })
+        let pool = || {
+            PgPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+                .after_connect(|connection, _| Box::pin(session::pin_newer(connection)))
+                // A question before each statement would double the round trips; who is busy hears of a lost server anyway.
+                .test_before_acquire(false)
+                .before_acquire(|connection, idle| {
+                    Box::pin(
+                        async move { Ok(idle.idle_for < IDLE || connection.ping().await.is_ok()) },
+                    )
+                })
+        };
+        Ok(Self {
+            walks: pool().connect_lazy_with(options.clone().options(WALKS)),
+            pool: pool().connect_lazy_with(options),
+            patience: statement_timeout + GRACE,
+        })
     }
 
     /// The statement's first row.
@@ -142,7 +187,8 @@ impl Database {
     }
 
     pub(crate) async fn all(&self, statement: Statement) -> Result<Vec<PgRow>, DatabaseError> {
-        let mut connection = self.pool.acquire().await?;
+        let pool = if statement.plan == Plan::Walk { &self.walks } else { &self.pool };
+        let mut connection = pool.acquire().await?;
         let query = statement.query();
         match tokio::time::timeout(self.patience, query.fetch_all(&mut *connection)).await {
             Ok(rows) => Ok(rows?),

@@ -1,5 +1,5 @@
 //! What the whole service is measured with: `produce` writes orders to a topic, `floor` writes the same orders to Postgres
-//! with nothing between.
+//! with nothing between, `read` asks over HTTP, and `static` answers what costs nothing.
 #![allow(unreachable_pub, reason = "the modules are shared with the benchmarks")]
 
 use std::collections::HashMap;
@@ -12,6 +12,7 @@ use sqlx::postgres::PgConnection;
 mod floor;
 mod order;
 mod produce;
+mod read;
 mod sequence;
 
 use order::Order;
@@ -28,6 +29,10 @@ enum Command {
     Produce(produce::Arguments),
     /// Writes orders to table `orders`, a thousand a statement; prints how many seconds it took.
     Floor(Floor),
+    /// Asks over HTTP, again and again.
+    Read(read::Arguments),
+    /// Answers the same text to whoever asks.
+    Static,
 }
 
 #[derive(clap::Args, Clone)]
@@ -51,6 +56,8 @@ async fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Produce(arguments) => produce::run(arguments).await,
         Command::Floor(arguments) => write(arguments).await,
+        Command::Read(arguments) => read::run(arguments).await,
+        Command::Static => read::serve_static().await,
     }
 }
 

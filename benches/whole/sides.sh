@@ -3,6 +3,7 @@
 
 declare -A states=([W1]=1 [W2]=4)
 few=${FEW:-300000} # events for those who are slow
+read_seconds=${READ_SECONDS:-5}
 server=$(postmaster)
 
 floor1() { by_hand "$1" 1; }

@@ -165,3 +165,71 @@ produce_once() {
         touch "$work/produced-$1"
     fi
 }
+
+# Readers on 16 connections, of one row by its key, of a page of 50 by an index, and of an answer that they hold already,
+# against the same selects by pgbench and a handler that always says the same; in turns, the service idle else.
+reads() {
+    local table='"orders@1".orders' topic=reads-$number rows=300000 address
+    fresh_database bench
+    produce "$topic" --no-end
+    model | folder "$topic" ""
+    launch "$bin/vitrina" --config "$work/folder/vitrina.toml" serve
+    when bench '"orders@1"."@position"' '(SELECT count(*) = 4 FROM "orders@1"."@position")' "$launched" >"$work/up"
+    sql bench "INSERT INTO $table SELECT 'r' || n, 'customer-' || n % 5000, 'Amalia Hoffmann', \
+                   (ARRAY['PLACED', 'PAID', 'SHIPPED', 'DELIVERED'])[1 + n % 4], 12.34, 'EUR', 1, \
+                   to_timestamp(1700000000 + n * 0.137), now(), 'bank_transfer', 'Via Nazionale 17, third floor', 'Torino', \
+                   '10121', 'EU', repeat('Please call before you come. ', 2) \
+               FROM generate_series(0, $rows) AS n" "VACUUM ANALYZE $table" CHECKPOINT
+    address=$(listens "$work/log")
+    cat >"$work/row.sql" <<SQL
+\set n random(0, $((rows - 1)))
+SELECT * FROM $table WHERE order_id = 'r' || :n::text;
+SQL
+    cat >"$work/page.sql" <<SQL
+\set n random(0, 9999)
+SELECT * FROM $table WHERE status = 'PAID' AND placed_at > to_timestamp(1700000000 + :n) ORDER BY placed_at LIMIT 50;
+SQL
+    pgbench_reads row
+    http_reads row "$launched" --address "$address" --path '/v1/views/orders/r{n}' --most $rows
+    pgbench_reads page
+    http_reads page "$launched" --address "$address" --most 10000 \
+        --path '/v1/views/orders?status=eq.PAID&placed_at=gt.{time}&order=placed_at'
+    http_reads unchanged "$launched" --address "$address" --path /v1/views/orders/r1 --unchanged
+    stop "$launched"
+    launch "$bin/examples/load" static
+    until address=$(listens "$work/log") && [[ -n $address ]]; do sleep 0.1; done
+    http_reads static "$launched" --address "$address" --path /
+    stop "$launched"
+}
+
+# listens LOG: the first address that is told there
+listens() {
+    sed -n 's|.*http://\(127\.0\.0\.1:[0-9]*\).*|\1|p' "$1" | head -n 1
+}
+
+# pgbench_reads WHAT
+pgbench_reads() {
+    local before rate p99
+    before=$(postgres_cpu)
+    rm -f "$work"/latency.*
+    "$(pgbench_program)" -n -M prepared -c 16 -j 2 -T "$read_seconds" -l --log-prefix "$work/latency" -f "$work/$1.sql" \
+        "$(url bench)" >"$work/pgbench"
+    rate=$(awk '/^tps/ { print $3 }' "$work/pgbench")
+    p99=$(awk '{ print $3 / 1000 }' "$work"/latency.* | sort -n | awk '{ all[NR] = $1 } END { print all[int((NR - 1) * 0.99) + 1] }')
+    note "$1" pgbench rate "$rate" p99_ms "$p99" \
+        postgres_us "$(calc "($(postgres_cpu) - $before) * 1e6 / ($rate * $read_seconds)")"
+}
+
+pgbench_program() {
+    command -v pgbench || printf '%s\n' /usr/lib/postgresql/*/bin/pgbench | tail -n 1
+}
+
+# http_reads WHAT PID ARGUMENTS…
+http_reads() {
+    local what=$1 pid=$2 before own found
+    shift 2
+    before=$(postgres_cpu) own=$(cpu "$pid")
+    read -r -a found <<<"$("$bin/examples/load" read --seconds "$read_seconds" "$@")"
+    note "$what" vitrina "${found[@]}" cpu_us "$(calc "($(cpu "$pid") - $own) * 1e6 / (${found[1]} * $read_seconds)")" \
+        postgres_us "$(calc "($(postgres_cpu) - $before) * 1e6 / (${found[1]} * $read_seconds)")"
+}

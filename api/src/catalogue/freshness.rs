@@ -47,11 +47,11 @@ impl Freshness {
         let mut binds = Binds::default();
         let text = Self::select(view, "", "", &mut binds);
         let row = snapshot.first(Statement::fixed(text, binds)).await?;
-        Self::of(row.as_ref(), view)
+        Ok(Self::of(row.as_ref(), view)?)
     }
 
     /// Of a row that [`Self::select`] made; `Stale` where another generation is live by now.
-    pub(crate) fn of(row: Option<&PgRow>, view: &View) -> Result<Self, Failure> {
+    pub(crate) fn of(row: Option<&PgRow>, view: &View) -> Result<Self, DatabaseError> {
         Ok(Self::new(view, Arc::new(Reached::live(row, view)?)))
     }
 

@@ -23,4 +23,4 @@ pub(crate) use listing::Catalogue;
 pub(crate) use reached::Reached;
 pub(crate) use seal::{Seal, Secret};
 pub(crate) use sought::Sought;
-pub(crate) use view::{Column, Index, Indexed, View};
+pub(crate) use view::{Column, Found, Index, Indexed, View};

@@ -43,16 +43,17 @@ impl Reached {
         let mut binds = Binds::default();
         let text = Self::select(view, "", "", &mut binds);
         let row = database.first(Statement::fixed(text, binds)).await?;
-        Self::live(row.as_ref(), view)
+        Ok(Self::live(row.as_ref(), view)?)
     }
 
     /// Of a row that [`Self::select`] made; `Stale` where another generation is live by now.
-    pub(crate) fn live(row: Option<&PgRow>, view: &View) -> Result<Self, Failure> {
-        let row = row.ok_or(Failure::Stale)?;
+    pub(crate) fn live(row: Option<&PgRow>, view: &View) -> Result<Self, DatabaseError> {
+        let stale = || DatabaseError::Stale(format!("{} is another generation's", view.model));
+        let row = row.ok_or_else(stale)?;
         if get::<Option<i32>>(row, "live")? != Some(view.generation) {
-            return Err(Failure::Stale);
+            return Err(stale());
         }
-        Ok(Self::of(row)?)
+        Self::of(row)
     }
 
     pub(crate) fn of(row: &PgRow) -> Result<Self, DatabaseError> {

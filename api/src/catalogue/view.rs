@@ -5,11 +5,12 @@ use std::sync::Arc;
 use serde::Deserialize;
 use vitrina_sql::RelationRights;
 
+use super::freshness::Freshness;
 use super::gauge::Gauge;
 use super::log::Log;
 use super::rows::Rows;
 use super::seal::Seal;
-use crate::database::Binds;
+use crate::database::{Binds, DatabaseError, Gather};
 
 /// A column of a view.
 #[derive(Debug, Clone, Deserialize)]
@@ -48,6 +49,14 @@ pub(crate) struct Indexed {
     pub(crate) nulls_first: bool,
 }
 
+/// What was found under a key.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    pub(crate) freshness: Arc<Freshness>,
+    /// The row's JSON text; none where there is no such row.
+    pub(crate) row: Option<String>,
+}
+
 /// A table or a SQL view of a model's live generation.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct View {
@@ -71,6 +80,10 @@ pub(crate) struct View {
     /// How far its generation has come: one for all views of it, and all readers.
     #[serde(skip)]
     pub(crate) gauge: Arc<Gauge>,
+    /// Where those who look for rows by key meet. A clone has another one, so nobody meets a reader who sees other rows or
+    /// columns.
+    #[serde(skip)]
+    pub(crate) lookups: Gather<Vec<String>, Result<Found, DatabaseError>>,
     /// Who may read what, where it is written: by the file that was proposed last, and by the generation's text.
     pub(crate) rights: Option<Vec<Option<RelationRights>>>,
     /// The rows that may be read; without a reader, all.

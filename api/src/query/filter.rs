@@ -134,6 +134,12 @@ impl<'v> Filter<'v> {
         !self.negated && matches!(self.test, Test::Compare("=", _))
     }
 
+    /// Whether the rows that pass have values here on one side of another.
+    pub(crate) fn is_bound(&self) -> bool {
+        let Test::Compare(operator, _) = &self.test else { return false };
+        !self.negated && matches!(*operator, "<" | "<=" | ">" | ">=")
+    }
+
     /// Whether the rows that pass are found by an index on what it compares.
     pub(crate) fn is_indexable(&self) -> bool {
         match &self.test {

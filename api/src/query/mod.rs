@@ -23,4 +23,4 @@ pub(crate) use filter::Filter;
 pub(crate) use order::spelled;
 pub(crate) use page::Page;
 pub(crate) use parameter::Parameters;
-pub(crate) use select::{row_json, selected};
+pub(crate) use select::{Selected, row_json, selected};

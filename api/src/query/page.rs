@@ -25,6 +25,8 @@ pub(crate) struct Page<'v> {
     pub(crate) conditions: Vec<Condition<'v>>,
     /// What an index is to walk.
     pub(crate) order: Vec<Term<'v>>,
+    /// Whether the caller has asked for an order, which an index that begins with all that is constant walks.
+    is_ordered: bool,
     /// How many rows it has at most; `None`: all.
     pub(crate) limit: Option<u32>,
     /// What the caller is told about it, where it is not what was asked.
@@ -46,6 +48,7 @@ impl<'v> Page<'v> {
         let conditions = parameters.conditions(view)?;
         let select = selected(view, parameters.get("select"))?;
         let order = order::plan(view, parameters.get("order"), &constant(&conditions))?;
+        let is_ordered = parameters.get("order").is_some();
         let asked = parameters.get("limit");
         let limit = asked.map_or(Ok(Some(DEFAULT_LIMIT)), |text| limit(text, format))?;
         let note = asked.filter(|_| limit.is_some_and(|limit| limit > MAX_LIMIT)).map(|asked| {
@@ -57,7 +60,7 @@ impl<'v> Page<'v> {
         let total = order::total(view, &order);
         let resume = |cursor| Cursor::resume(cursor, view, &total, &conditions);
         let after = parameters.get("cursor").map(resume).transpose()?;
-        Ok(Self { view, conditions, order, limit, note, total, select, format, after })
+        Ok(Self { view, conditions, order, is_ordered, limit, note, total, select, format, after })
     }
 
     /// All that its conditions compare.
@@ -106,7 +109,26 @@ impl<'v> Page<'v> {
             columns += &format!(", ({}) AS count", self.counting(&conditions, &mut binds));
         }
         let text = Freshness::select(self.view, &columns, &page, &mut binds);
-        Statement::free(text, binds)
+        match count != Count::Exact && self.walks() {
+            true => Statement::walk(text, binds),
+            false => Statement::free(text, binds),
+        }
+    }
+
+    /// Whether its rows follow each other in an index, whatever is compared: it begins with what is constant, and goes on with
+    /// the order, which may be bound where it begins.
+    fn walks(&self) -> bool {
+        let is_walked = |condition: &Condition<'_>| match condition {
+            Condition::One(filter) if filter.is_constant() => {
+                self.is_ordered && filter.operand.is_column()
+            }
+            Condition::One(filter) => {
+                let first = self.order.first().is_some_and(|term| filter.operand.is(term.column));
+                filter.is_bound() && first
+            }
+            Condition::Group { .. } => false,
+        };
+        self.view.is_keyed() && self.view.rows.is_all() && self.conditions.iter().all(is_walked)
     }
 
     /// The texts of all rows, each in one column.

@@ -10,13 +10,13 @@ use crate::access::Caller;
 use crate::answer;
 use crate::answer::refusal;
 use crate::api::Api;
-use crate::catalogue::{Failure, Freshness, View};
-use crate::database::{Binds, Statement, get};
+use crate::catalogue::{Failure, Found, Freshness, View};
+use crate::database::{Binds, Database, DatabaseError, Statement, get};
 use crate::format::Format;
 use crate::json::json;
 use crate::problem::{Kind, Problem};
 use crate::query::path;
-use crate::query::{Filter, Parameters, row_json, selected};
+use crate::query::{Filter, Parameters, Selected, row_json, selected};
 
 pub(crate) async fn row(
     State(api): State<Api>,
@@ -47,30 +47,114 @@ async fn read(
     if let Some(unchanged) = answer::unchanged(api.database(), &view, headers, &query).await? {
         return Ok(unchanged);
     }
-    let mut binds = Binds::default();
-    let conditions: Vec<_> = key.iter().map(|part| part.condition(&mut binds)).collect();
-    let data = format!(
-        ", (SELECT {} FROM {}) AS data",
-        row_json(&columns, &mut binds),
-        view.only(&conditions, &mut binds)
-    );
-    let text = Freshness::select(&view, &data, "", &mut binds);
-    let statement =
-        if select.is_none() { Statement::fixed(text, binds) } else { Statement::free(text, binds) };
-    let row = match api.database().first(statement).await {
-        Ok(row) => row.ok_or(Failure::Stale)?,
+    let found = match select {
+        // Whose columns are the same may share a statement, unless Postgres might refuse one of their values.
+        None if are_sure(&key, parts) => {
+            let (database, asked) = (api.database().clone(), view.clone());
+            let put = move |keys| look_up_each(database.clone(), asked.clone(), keys);
+            view.lookups.ask(parts.to_vec(), put).await.unwrap_or_else(|| {
+                Err(DatabaseError::Other("a look-up has died; the log says of what".to_owned()))
+            })
+        }
+        _ => look_up(api.database(), &view, &columns, &[parts.to_vec()]).await.map(one),
+    };
+    let Found { freshness, row } = match found {
+        Ok(found) => found,
         Err(error) => return Err(refusal::of_key(api.database(), &key, error).await),
     };
-    let freshness = Freshness::of(Some(&row), &view)?;
-    let Some(data) = get::<Option<String>>(&row, "data")? else {
+    let Some(data) = row else {
         let detail = format!("`{}` has no row with the key {}.", view.name, parts.join(", "));
         return Ok(answer::located(
             Problem::new(Kind::NotFound, detail).into_response(),
             &freshness.reached,
         ));
     };
-    let body = format!(r#"{{"data":{data},"meta":{}}}"#, json(&freshness)?);
+    let body = format!(r#"{{"data":{data},"meta":{}}}"#, json(&*freshness)?);
     Ok(answer::found(Format::Json, body, &view, &freshness, headers, &query))
+}
+
+/// Whether Postgres takes the parts as values of the key's types, whatever they are.
+fn are_sure(key: &[Filter<'_>], parts: &[String]) -> bool {
+    key.iter().zip(parts).all(|(filter, part)| match &*filter.operand.column.cast {
+        "text" | "character varying" => true,
+        "smallint" => part.parse::<i16>().is_ok(),
+        "integer" => part.parse::<i32>().is_ok(),
+        "bigint" => part.parse::<i64>().is_ok(),
+        "uuid" => is_uuid(part),
+        _ => false,
+    })
+}
+
+/// As it is usually written.
+fn is_uuid(text: &str) -> bool {
+    let place = |(index, byte): (usize, u8)| match index {
+        8 | 13 | 18 | 23 => byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    };
+    text.len() == 36 && text.bytes().enumerate().all(place)
+}
+
+/// What is under each of the keys, all of it in one snapshot; one by one where Postgres refuses a value.
+async fn look_up_each(
+    database: Database,
+    view: Arc<View>,
+    keys: Vec<Vec<String>>,
+) -> Vec<Result<Found, DatabaseError>> {
+    let columns = match selected(&view, None) {
+        Ok(columns) => columns,
+        Err(_) => return Vec::new(),
+    };
+    match look_up(&database, &view, &columns, &keys).await {
+        Ok((freshness, rows)) => {
+            let found = |row| Ok(Found { freshness: freshness.clone(), row });
+            rows.into_iter().map(found).collect()
+        }
+        Err(DatabaseError::Value(_)) if keys.len() > 1 => {
+            let mut found = Vec::with_capacity(keys.len());
+            for key in keys {
+                found.push(look_up(&database, &view, &columns, &[key]).await.map(one));
+            }
+            found
+        }
+        Err(error) => keys.iter().map(|_| Err(error.clone())).collect(),
+    }
+}
+
+fn one((freshness, rows): (Arc<Freshness>, Vec<Option<String>>)) -> Found {
+    Found { freshness, row: rows.into_iter().next().flatten() }
+}
+
+/// The row under each of the keys, by one statement.
+async fn look_up(
+    database: &Database,
+    view: &View,
+    columns: &[Selected<'_>],
+    keys: &[Vec<String>],
+) -> Result<(Arc<Freshness>, Vec<Option<String>>), DatabaseError> {
+    let mut binds = Binds::default();
+    let (mut values, mut names, mut conditions) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, column) in view.key().into_iter().enumerate() {
+        let parts = keys.iter().filter_map(|key| key.get(index)).cloned().collect();
+        values.push(binds.add_all(parts, &format!("{}[]", column.cast)));
+        names.push(format!("k{index}"));
+        conditions.push(format!("t.{} = k.k{index}", column.quoted));
+    }
+    let data = format!(
+        ", ARRAY(SELECT (SELECT {} FROM {}) FROM unnest({}) WITH ORDINALITY AS k({}, n) ORDER BY k.n) AS rows",
+        row_json(columns, &mut binds),
+        view.only(&conditions, &mut binds),
+        values.join(", "),
+        names.join(", "),
+    );
+    let text = Freshness::select(view, &data, "", &mut binds);
+    let statement = match view.rows.is_all() {
+        true => Statement::walk(text, binds),
+        false => Statement::free(text, binds),
+    };
+    let row = database.first(statement).await?;
+    let freshness = Freshness::of(row.as_ref(), view)?;
+    let rows = row.map_or(Ok(Vec::new()), |row| get(&row, "rows"))?;
+    Ok((Arc::new(freshness), rows))
 }
 
 /// A condition for each part of the key.
