@@ -8,6 +8,7 @@ use sqlx::Row;
 
 use super::gauge::Gauge;
 use super::seal::Secret;
+use super::sights::Sights;
 use super::view::View;
 use crate::database::{Binds, Database, DatabaseError, Statement, get};
 use crate::problem::{Kind, Problem};
@@ -19,6 +20,8 @@ pub(crate) struct Catalogue {
     pub(crate) views: BTreeMap<String, Arc<View>>,
     /// What cursors are sealed with.
     pub(crate) secret: Secret,
+    /// What readers see of the views.
+    pub(crate) sights: Arc<Sights>,
 }
 
 impl Catalogue {
@@ -51,7 +54,8 @@ impl Catalogue {
         let secret = secret.ok_or_else(|| {
             DatabaseError::Other("vitrina.secret has no row `cursor`: put one there".to_owned())
         })?;
-        Ok(Self { read_at, views, secret: Secret::new(get(&secret, "value")?) })
+        let secret = Secret::new(get(&secret, "value")?);
+        Ok(Self { read_at, views, secret, sights: Arc::default() })
     }
 
     pub(crate) fn view(&self, name: &str) -> Result<Arc<View>, Problem> {

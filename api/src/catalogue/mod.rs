@@ -12,6 +12,7 @@ mod position;
 mod reached;
 mod rows;
 mod seal;
+mod sights;
 mod sought;
 mod view;
 

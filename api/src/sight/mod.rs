@@ -5,7 +5,7 @@ mod narrowing;
 
 use std::sync::Arc;
 
-use crate::access::Caller;
+use crate::access::{Caller, Reader};
 use crate::catalogue::{Catalogue, View};
 use crate::problem::{Kind, Problem};
 
@@ -16,9 +16,8 @@ pub(crate) fn view(
     name: &str,
 ) -> Result<Arc<View>, Problem> {
     let Caller::Reader(reader) = caller else { return catalogue.view(name) };
-    let view = catalogue.views.get(name);
-    match view.and_then(|view| narrowing::narrowed(view, reader, &catalogue.secret)) {
-        Some(seen) => Ok(Arc::new(seen)),
+    match seen(catalogue, reader, name) {
+        Some(seen) => Ok(seen),
         None if reader.is_anonymous() => {
             let detail =
                 format!("`{name}` cannot be read without a token: send one that may read it.");
@@ -30,15 +29,14 @@ pub(crate) fn view(
 
 /// All that `caller` sees.
 pub(crate) fn all(catalogue: &Catalogue, caller: &Caller) -> Catalogue {
-    let narrowed = |view: &Arc<View>| match caller {
-        Caller::Anyone => Some(view.clone()),
-        Caller::Reader(reader) => {
-            narrowing::narrowed(view, reader, &catalogue.secret).map(Arc::new)
-        }
-    };
-    let views = catalogue.views.iter();
-    Catalogue {
-        views: views.filter_map(|(name, view)| Some((name.clone(), narrowed(view)?))).collect(),
-        ..catalogue.clone()
-    }
+    let Caller::Reader(reader) = caller else { return catalogue.clone() };
+    let names = catalogue.views.keys();
+    let views = names.filter_map(|name| Some((name.clone(), seen(catalogue, reader, name)?)));
+    Catalogue { views: views.collect(), ..catalogue.clone() }
+}
+
+fn seen(catalogue: &Catalogue, reader: &Arc<Reader>, name: &str) -> Option<Arc<View>> {
+    let view = catalogue.views.get(name)?;
+    let narrow = || narrowing::narrowed(view, reader, &catalogue.secret);
+    catalogue.sights.of(reader, name, narrow)
 }
