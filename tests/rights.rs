@@ -53,6 +53,8 @@ CREATE POLICY c ON balance FOR SELECT TO clerk USING (to_char(amount, '9') = cla
 CREATE POLICY d ON balance FOR SELECT TO clerk USING (true);
 CREATE POLICY e ON balance FOR SELECT TO clerk
   USING (holder = ANY (claims('holders')) OR (events = claim('n')::int8 AND lower(country) = claim('country')));
+CREATE POLICY f ON balance FOR SELECT TO clerk USING (holder = 'now' AND amount < 5);
+CREATE POLICY g ON balance FOR SELECT TO clerk USING (claim('until')::timestamptz > 'today');
 ";
     write_model(&bank, &format!("{MODEL}{rights}"));
     let checked = bank.folder.run(&["check"]);
@@ -63,6 +65,7 @@ CREATE POLICY e ON balance FOR SELECT TO clerk
         "models/balance.sql:24:10: Postgres refuses this: operator does not exist: numeric = text: bring both sides to one type",
         "models/balance.sql:25:55: shaky() is not IMMUTABLE, and a policy calls nothing else",
         "models/balance.sql:26:55: to_char() is not IMMUTABLE",
+        "models/balance.sql:31:55: 'today' is the clock's time here",
     ];
     assert_eq!(found.len(), expected.len(), "{}", checked.stdout);
     for (found, expected) in found.into_iter().zip(expected) {

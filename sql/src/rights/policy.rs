@@ -10,6 +10,7 @@ use crate::rights::phrase::{Phrase, Refused, Spelled, SpelledRole};
 use crate::rights::using::compile;
 use crate::rights::{Predicate, Role};
 use crate::text::Fragment;
+use crate::text::literal::Literal;
 
 const FORM: &str = "write CREATE POLICY name ON table FOR SELECT TO role USING (condition)";
 
@@ -25,6 +26,8 @@ pub struct Policy {
     /// The user's condition, and where it begins.
     pub condition: String,
     pub condition_at: Place,
+    /// Literals that read the clock, if Postgres takes them for a time; bytes are those of the condition.
+    pub literals: Vec<Literal>,
     pub using: Predicate,
     /// Roles as they are written.
     pub(crate) spelled: Vec<SpelledRole>,
@@ -76,6 +79,7 @@ impl Policy {
             using: compile(&condition, on, report)?,
             condition: condition.text().to_owned(),
             condition_at: condition.place(),
+            literals: Literal::all(&condition),
             spelled: roles,
         })
     }

@@ -347,7 +347,7 @@ impl Inspection<'_> {
 }
 
 /// No date and no time in any format.
-const NO_TIME: &str = "'not a time'";
+pub(super) const NO_TIME: &str = "'not a time'";
 
 fn is_time_refused<T>(analysed: &sqlx::Result<T>) -> bool {
     analysed.as_ref().err().and_then(Sqlstate::of) == Some(Sqlstate::Time)

@@ -7,9 +7,10 @@ use sqlx::{AssertSqlSafe, Executor as _};
 use vitrina_sql::{Finding, Grant, Model, Policy};
 
 use crate::fault::Fault;
-use crate::generation::schema::inspect::function_ids;
+use crate::generation::schema::inspect::{NO_TIME, function_ids};
 use crate::generation::schema::refusal::{Origin, Text};
 use crate::quote;
+use crate::sqlstate::Sqlstate;
 
 /// What conditions ask for, as far as their types go.
 const CLAIMS: &str = "
@@ -58,31 +59,50 @@ async fn judge_policy(
     // Of a policy itself Postgres does not say where it is wrong.
     let before =
         format!("CREATE VIEW \"@policy\" AS SELECT 1 AS one FROM {} WHERE (", quote(&policy.table));
-    let create = format!("{before}{})", policy.condition);
-    if let Some(error) = attempt(connection, &create).await? {
+    if let Some(error) = attempt(connection, &format!("{before}{})", policy.condition)).await? {
         let origin = Origin::Declaration(policy.condition_at);
         let text = Text { file: &model.file, sql: policy.condition.clone(), origin };
         return Ok(vec![text.refused(&*error, &before)]);
     }
+    let refuse =
+        |what: String, help: &str| Finding::error(&model.file, policy.condition_at, what, help);
+    let mut findings = Vec::new();
+    for name in changing(connection).await? {
+        let what = format!("{name}() is not IMMUTABLE, and a policy calls nothing else");
+        findings.push(refuse(what, "let a rule keep what it gives in a column of this table"));
+    }
+    connection.execute("ROLLBACK TO SAVEPOINT rights").await?;
+    for literal in &policy.literals {
+        let mut condition = policy.condition.clone();
+        condition.replace_range(literal.span.clone(), NO_TIME);
+        let refused = attempt(connection, &format!("{before}{condition})")).await?;
+        let code = refused.as_ref().and_then(|error| error.code());
+        if code.is_some_and(|code| Sqlstate::of_code(&code) == Sqlstate::Time) {
+            let what = format!(
+                "'{}' is the clock's time here: what may be read would change by itself",
+                literal.word
+            );
+            findings.push(refuse(what, "write the time itself"));
+        }
+        connection.execute("ROLLBACK TO SAVEPOINT rights").await?;
+    }
+    Ok(findings)
+}
+
+/// Functions of the condition that was created last whose value is not settled by their arguments.
+async fn changing(connection: &mut PgConnection) -> sqlx::Result<Vec<String>> {
     let condition: String = sqlx::query_scalar(
         "SELECT ev_action::text FROM pg_rewrite WHERE ev_class = '\"@policy\"'::regclass",
     )
     .fetch_one(&mut *connection)
     .await?;
-    connection.execute("ROLLBACK TO SAVEPOINT rights").await?;
     let ids: Vec<i64> = function_ids(&condition).into_iter().collect();
-    let changing: Vec<String> = sqlx::query_scalar(
+    sqlx::query_scalar(
         "SELECT p.proname::text FROM pg_proc p WHERE p.oid::int8 = ANY($1) AND p.provolatile <> 'i' ORDER BY 1",
     )
     .bind(ids)
     .fetch_all(connection)
-    .await?;
-    let finding = |name: String| {
-        let what = format!("{name}() is not IMMUTABLE, and a policy calls nothing else");
-        let help = "let a rule keep what it gives in a column of this table";
-        Finding::error(&model.file, policy.condition_at, what, help)
-    };
-    Ok(changing.into_iter().map(finding).collect())
+    .await
 }
 
 /// Runs a statement; what Postgres refuses of it leaves nothing behind.
