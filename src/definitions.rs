@@ -191,12 +191,14 @@ fn missing(config: &Config, setting: &str, error: &std::io::Error) -> Failure {
     Failure::Usage(way)
 }
 
-/// The reference set that is part of the binary.
-pub(crate) fn embedded() -> Definitions {
+/// These models of the reference set that is part of the binary.
+pub(crate) fn embedded(models: &[String]) -> Definitions {
     let roots = Roots { contracts: "avro/contracts".into(), models: "projectors/models".into() };
     let mut files = Files::default();
     collect(&CONTRACTS, &roots.contracts, &mut files);
     collect(&MODELS, &roots.models, &mut files);
+    let named = |path: &str| models.iter().any(|name| path.ends_with(&format!("/{name}.sql")));
+    files.0.retain(|path, _| path.starts_with(&roots.contracts) || named(path));
     Definitions::load(&files, &roots)
 }
 

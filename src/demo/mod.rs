@@ -138,8 +138,7 @@ async fn perform(
     shutdown: &CancellationToken,
 ) -> Result<(), Failure> {
     let (models, events) = scenario::read()?;
-    let mut definitions = definitions::embedded();
-    definitions.models.retain(|definition| models.contains(&definition.model.name));
+    let definitions = definitions::embedded(&models);
     let registry = registry::start(shutdown.clone()).await?;
     let topics: Vec<String> =
         definitions.contracts.contexts.values().map(|context| context.topic.clone()).collect();
