@@ -8,28 +8,11 @@ use rdkafka::{Offset, TopicPartitionList};
 use serde_json::{Value, json};
 
 use crate::bank::{Bank, MODEL, MOVED, Oracle, WITNESS, moved};
+use crate::scene::{ACCOUNTS, Scene, moves, until_live, until_model_lives};
 use crate::support::{
     Database, Folder, Message, PATIENCE, Producer, Proxy, Trap, Vitrina, Writer, admin,
     create_topic, eventually, unique,
 };
-
-const ACCOUNTS: u64 = 20;
-
-/// `count` moves from the sequence number `from` on, round and round the accounts.
-fn moves(writer: &Writer, oracle: &mut Oracle, from: u64, count: u64) -> Vec<Message> {
-    let message = |number: u64| {
-        let (account, seq) = (format!("a{:02}", number % ACCOUNTS), number / ACCOUNTS + 1);
-        let cents = (number * 7919 % 10_000) as i64 - 5_000;
-        oracle.moved(&account, seq, cents);
-        moved(writer, &account, seq, cents)
-    };
-    (from..from + count).map(message).collect()
-}
-
-async fn until_live(database: &Database, model: &str, generation: i32) {
-    let live = format!("SELECT live FROM vitrina.model WHERE model = '{model}'");
-    database.eventually(&live, &json!([{ "live": generation }])).await;
-}
 
 fn rebuild(folder: &Folder, model: &str) {
     let begun = folder.run(&["rebuild", model, "--as-live"]);
@@ -69,7 +52,7 @@ async fn plain_indexes_come_last_and_the_group_goes() {
     let key = json!([{"i": "USING btree (account_id)"}]);
     assert_eq!(database.rows(&indexes(2)).await, key, "nobody runs, so it is not loaded");
     let vitrina = bank.folder.serve();
-    until_live(&database, "balance", 2).await;
+    until_live(&database, 2).await;
     assert_eq!(database.rows(&indexes(2)).await, database.rows(&indexes(1)).await);
     let known =
         r#"SELECT reltuples::int AS n FROM pg_class WHERE oid = '"balance@2".balance'::regclass"#;
@@ -113,7 +96,7 @@ async fn what_was_discarded_or_parked_before_holds_in_a_rebuild() {
     admin().delete_records(&until, &AdminOptions::new()).await.unwrap();
     let rebuilt = bank.folder.run(&["rebuild", "balance", "--allow-shorter-history"]);
     assert_eq!(rebuilt.status, Some(0), "{rebuilt:?}");
-    until_live(&database, "balance", 2).await;
+    until_live(&database, 2).await;
     database.eventually(WITNESS, &oracle.rows()).await;
     let kept = json!([{"key": "late", "o": 0}, {"key": "late", "o": 102}]);
     assert_eq!(database.rows(&parked(2)).await, kept);
@@ -133,7 +116,7 @@ async fn what_was_discarded_or_parked_before_holds_in_a_rebuild() {
     let discarded = bank.folder.run(&["parked", "discard", &now, "--reason", "noise"]);
     assert_eq!(discarded.status, Some(0), "{discarded:?}");
     let vitrina = bank.folder.serve();
-    until_live(&database, "balance", 3).await;
+    until_live(&database, 3).await;
     oracle.moved("late", 1, 7);
     database.eventually(WITNESS, &oracle.rows()).await;
     assert_eq!(database.rows(&parked(3)).await, json!([]));
@@ -190,7 +173,7 @@ async fn topics_hours_apart_are_read_in_time_order() {
     let live = database.rows(rows).await;
     assert_eq!(live.as_array().unwrap().len(), 4, "{live}");
     rebuild(&folder, "sale");
-    until_live(&database, "sale", 2).await;
+    until_model_lives(&database, "sale", 2).await;
     assert_eq!(database.rows(rows).await, live);
     assert!(vitrina.terminate().await.success());
 }
@@ -226,7 +209,7 @@ async fn two_are_built_at_a_time_and_the_third_waits_for_its_turn() {
     assert_eq!(database.rows(states).await, waits);
     let vitrina = bank.folder.serve();
     for model in ["balance", "one", "two"] {
-        until_live(&database, model, 2).await;
+        until_model_lives(&database, model, 2).await;
     }
     database.eventually(WITNESS, &oracle.rows()).await;
     assert!(vitrina.terminate().await.success());
@@ -235,8 +218,8 @@ async fn two_are_built_at_a_time_and_the_third_waits_for_its_turn() {
 /// A statement on the way from the first claim to the last broom, and whether it arrives before the connection is lost.
 const CUTS: &[(&str, &str, bool)] = &[
     ("", "pg_advisory_xact_lock_shared", false),
-    ("synchronous_commit = off", "COMMIT", true),
-    ("synchronous_commit = off", "COMMIT", false),
+    ("'synchronous_commit'", "COMMIT", true),
+    ("'synchronous_commit'", "COMMIT", false),
     ("", "CREATE INDEX", false),
     ("CREATE INDEX", "COMMIT", true),
     ("", "VACUUM (ANALYZE)", true),
@@ -253,16 +236,38 @@ const CUTS: &[(&str, &str, bool)] = &[
     ("", "DROP SCHEMA", false),
 ];
 
-#[tokio::test(flavor = "multi_thread")]
-async fn whatever_statement_is_the_last_nothing_is_stranded() {
-    let database = Database::create().await;
-    let bank = Bank::new(&database, 2).await;
-    let toml = "[kafka.properties]\n\"session.timeout.ms\" = \"6000\"";
-    let bank = Bank { folder: bank.folder.configure(toml), ..bank };
+/// Of the way of a generation that comes back.
+const CUTS_ON_THE_WAY_BACK: &[(&str, &str, bool)] = &[
+    ("", "pg_advisory_xact_lock_shared", true),
+    ("'synchronous_commit'", "COMMIT", true),
+    ("", "CREATE SCHEMA \"balance@next\"", false),
+    ("", "SET state = 'retired'", true),
+    ("", "SET state = 'live'", true),
+    ("", "SET live = $2", false),
+    ("", "SET swapped_at = now()", true),
+    ("", "ALTER SCHEMA", true),
+    ("balance@next", "COMMIT", true),
+    ("balance@next", "COMMIT", false),
+    ("", "DROP SCHEMA", true),
+];
+
+/// Postgres at the end of a network of the test's own.
+async fn behind_a_proxy(database: &Database) -> (Proxy, String) {
     let (user, place) = database.url.split_once('@').unwrap();
     let (server, name) = place.split_once('/').unwrap();
     let proxy = Proxy::to(server).await;
     let url = format!("{user}@{}/{name}", proxy.address);
+    (proxy, url)
+}
+
+/// Loses the connection at one statement after the other; every time the generation that `verb` asks for goes live, and all
+/// events are in it.
+async fn endure(cuts: &[(&'static str, &'static str, bool)], verb: &[&str], goal: fn(i32) -> i32) {
+    let database = Database::create().await;
+    let bank = Bank::new(&database, 2).await;
+    let toml = "[kafka.properties]\n\"session.timeout.ms\" = \"6000\"";
+    let bank = Bank { folder: bank.folder.configure(toml), ..bank };
+    let (proxy, url) = behind_a_proxy(&database).await;
     let serve = || {
         let mut command = bank.folder.command(&["serve"]);
         command.env("VITRINA_POSTGRES__URL", &url);
@@ -274,9 +279,14 @@ async fn whatever_statement_is_the_last_nothing_is_stranded() {
     producer.send_all(&moves(&writer, &mut oracle, 0, 100)).await;
     let mut vitrina = serve();
     database.eventually(WITNESS, &oracle.rows()).await;
-    for (round, &(known_by, at, arrives)) in CUTS.iter().enumerate() {
-        proxy.lay(&[Trap { known_by, at, arrives }]);
+    if verb[0] == "rollback" {
         rebuild(&bank.folder, "balance");
+        until_live(&database, 2).await;
+    }
+    for (round, &(known_by, at, arrives)) in cuts.iter().enumerate() {
+        proxy.lay(&[Trap { known_by, at, arrives }]);
+        let begun = bank.folder.run(verb);
+        assert_eq!(begun.status, Some(0), "{begun:?}");
         eventually(PATIENCE, async || match proxy.open_traps() {
             0 => Ok(()),
             _ => Err(format!("nobody says {at:?}")),
@@ -287,7 +297,7 @@ async fn whatever_statement_is_the_last_nothing_is_stranded() {
             vitrina.kill();
             vitrina = serve();
         }
-        until_live(&database, "balance", round as i32 + 2).await;
+        until_live(&database, goal(round as i32)).await;
         producer.send_all(&moves(&writer, &mut oracle, 100 * (round as u64 + 1), 100)).await;
         database.eventually(WITNESS, &oracle.rows()).await;
     }
@@ -296,6 +306,161 @@ async fn whatever_statement_is_the_last_nothing_is_stranded() {
     database.eventually(stranded, &json!([])).await;
     until_no_group(&bank.folder, "balance").await;
     assert!(vitrina.terminate().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_statement_is_the_last_nothing_is_stranded() {
+    endure(CUTS, &["rebuild", "balance", "--as-live"], |round| round + 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_statement_is_the_last_the_one_before_comes_back() {
+    endure(CUTS_ON_THE_WAY_BACK, &["rollback", "balance"], |round| 1 + round % 2).await;
+}
+
+/// Runs a verb again and again, whose connections are lost one piece later each time; after each time all is as before, or all
+/// is done, which `done` says. How often it was as before.
+async fn cut_everywhere(
+    (proxy, url): (&Proxy, &str),
+    folder: &Folder,
+    verb: &[&str],
+    done: impl AsyncFn() -> bool,
+) -> usize {
+    for pieces in 0.. {
+        proxy.cut_behind(pieces);
+        let mut command = folder.command(verb);
+        command.env("VITRINA_POSTGRES__URL", url);
+        let output = command.output().unwrap();
+        let done = done().await;
+        assert!(done || proxy.has_cut(), "{verb:?}: {output:?}");
+        if done {
+            return pieces;
+        }
+    }
+    unreachable!("a verb ends")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_dropped_or_taken_back_is_so_wholly_or_not_at_all() {
+    let database = Database::create().await;
+    let bank = Bank::new(&database, 1).await;
+    let (proxy, url) = behind_a_proxy(&database).await;
+    let writer = bank.writer(MOVED).await;
+    let mut oracle = Oracle::default();
+    Producer::new().send_all(&moves(&writer, &mut oracle, 0, 100)).await;
+    let vitrina = bank.folder.serve();
+    database.eventually(WITNESS, &oracle.rows()).await;
+    rebuild(&bank.folder, "balance");
+    until_live(&database, 2).await;
+    assert!(vitrina.terminate().await.success());
+    // Whoever is cut off may hold its locks until Postgres has noticed: it is asked behind them.
+    let settled = "SELECT pg_advisory_xact_lock((l.classid::bigint << 32) | l.objid::bigint) FROM pg_locks l
+                   WHERE l.locktype = 'advisory' AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let look = async |question: &str| {
+        database.rows(settled).await;
+        database.rows(question).await
+    };
+    let network = (&proxy, url.as_str());
+    let states = "SELECT string_agg(state, ' ' ORDER BY generation) AS s,
+                      (SELECT count(*) FROM vitrina.verdict WHERE verdict = 'rollback') AS n FROM vitrina.generation";
+    let cut = cut_everywhere(network, &bank.folder, &["rollback", "balance"], async || {
+        let seen = look(states).await;
+        match seen[0]["s"].as_str().unwrap() {
+            "retired live" => assert_eq!(seen[0]["n"], 0, "{seen}"),
+            "building live" => assert_eq!(seen[0]["n"], 1, "{seen}"),
+            other => panic!("{other}"),
+        }
+        seen[0]["n"] == 1
+    })
+    .await;
+    assert!(cut > 5, "{cut}");
+    assert_eq!(bank.folder.run(&["cancel", "balance"]).status, Some(0));
+    let there = r#"SELECT (SELECT state FROM vitrina.generation WHERE generation = 1) AS state,
+                       (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+                        WHERE nspname = 'balance@1' AND relkind = 'r') AS tables"#;
+    let whole = look(there).await;
+    let cut = cut_everywhere(network, &bank.folder, &["drop", "balance@1"], async || {
+        let seen = look(there).await;
+        assert!(seen == whole || seen == json!([{"state": "dropped", "tables": 0}]), "{seen}");
+        seen != whole
+    })
+    .await;
+    assert!(cut > 10, "{cut}");
+    std::fs::remove_file(bank.folder.path().join("models/balance.sql")).unwrap();
+    let all = "SELECT (SELECT count(*) FROM pg_namespace WHERE starts_with(nspname, 'balance')) AS schemas,
+                   (SELECT count(*) FROM vitrina.generation) AS generations, (SELECT count(*) FROM vitrina.model) AS models";
+    let whole = look(all).await;
+    let cut = cut_everywhere(network, &bank.folder, &["drop", "balance", "--yes"], async || {
+        let seen = look(all).await;
+        let gone = json!([{"schemas": 0, "generations": 0, "models": 0}]);
+        assert!(seen == whole || seen == gone, "{seen}");
+        seen != whole
+    })
+    .await;
+    assert!(cut > 10, "{cut}");
+    let admin = admin();
+    let list = admin.inner().fetch_group_list(None, PATIENCE).unwrap();
+    let prefix = &bank.folder.group_prefix;
+    assert!(list.groups().iter().all(|group| !group.name().starts_with(prefix.as_str())));
+}
+
+/// Waits until exactly these records of a generation are parked, by key and offset.
+async fn until_parked(database: &Database, generation: i32, expected: &Value) {
+    let parked = format!(
+        r#"SELECT convert_from(key, 'UTF8') AS key, "offset" AS o FROM "balance@{generation}"."@parked" ORDER BY id"#
+    );
+    database.eventually(&parked, expected).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_operators_decided_while_it_was_built_holds_in_it_and_in_the_next() {
+    let scene = Scene::of("[models.balance]\nswap = \"by_hand\"", 1, 0).await;
+    let (database, folder) = (&scene.database, scene.folder());
+    let (producer, writer) = (Producer::new(), &scene.writer);
+    // What is wrong with the table is mended by hand.
+    let odd = r#"ALTER TABLE "balance@1".balance ADD CONSTRAINT odd CHECK (account_id NOT IN ('late', 'bad'))"#;
+    database.execute(odd).await;
+    producer.send_all(&[moved(writer, "late", 1, 7), moved(writer, "bad", 1, 7)]).await;
+    let mut oracle = Oracle::default();
+    producer.send_all(&moves(writer, &mut oracle, 0, 100)).await;
+    producer.send(&moved(writer, "late", 2, 7)).await;
+    let (late, bad) = (json!({"key": "late", "o": 0}), json!({"key": "bad", "o": 1}));
+    let behind = json!({"key": "late", "o": 102});
+    until_parked(database, 1, &json!([late, bad, behind])).await;
+    let mut until = TopicPartitionList::new();
+    until.add_partition_offset(&scene.bank.topic, 0, Offset::Offset(1)).unwrap();
+    admin().delete_records(&until, &AdminOptions::new()).await.unwrap();
+    scene.yes(&["rebuild", "balance", "--allow-shorter-history"]);
+    scene.until_waits(2, "it is built: ").await;
+    until_parked(database, 2, &json!([late, behind])).await;
+    database.execute(r#"ALTER TABLE "balance@1".balance DROP CONSTRAINT odd"#).await;
+    let listed = folder.run(&["parked", "--json"]).json();
+    let id = |key: &str| {
+        let records = listed["parked"].as_array().unwrap();
+        records.iter().find(|record| record["key"] == key).unwrap()["id"].to_string()
+    };
+    scene.yes(&["parked", "retry", &id("late")]);
+    until_parked(database, 1, &json!([bad])).await;
+    until_parked(database, 2, &json!([])).await;
+    scene.until_waits(2, "it is built: ").await;
+    scene.yes(&["parked", "discard", &id("bad"), "--reason", "noise"]);
+    scene.until_waits(2, "1 records that were discarded had been applied by balance@2").await;
+    scene.yes(&["swap", "balance"]);
+    until_live(database, 2).await;
+    let mut second = Oracle::default();
+    moves(writer, &mut second, 0, 100);
+    for (account, seq) in [("late", 1), ("bad", 1), ("late", 2)] {
+        second.moved(account, seq, 7);
+    }
+    database.eventually(WITNESS, &second.rows()).await;
+    // The next one reads what the log holds, but for what was discarded.
+    scene.yes(&["rebuild", "balance"]);
+    scene.until_waits(3, "it is built: ").await;
+    scene.yes(&["swap", "balance"]);
+    until_live(database, 3).await;
+    oracle.moved("late", 2, 7);
+    database.eventually(WITNESS, &oracle.rows()).await;
+    scene.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -318,7 +483,7 @@ async fn what_a_mended_rule_had_parked_goes_in_the_rebuild() {
     assert!(vitrina.terminate().await.success());
     std::fs::write(bank.folder.path().join("models/balance.sql"), MODEL).unwrap();
     let vitrina = bank.folder.serve();
-    until_live(&database, "balance", 2).await;
+    until_live(&database, 2).await;
     database.eventually(WITNESS, &oracle.rows()).await;
     let listed = bank.folder.run(&["parked", "--json"]).json();
     assert_eq!(listed["parked"], json!([]));

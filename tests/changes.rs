@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::bank::{Bank, MODEL, MOVED, OPENED_V2, Oracle, WITNESS, opened};
-use crate::generations::{changed, moves, states, until_live, write_model};
+use crate::scene::{changed, moves, states, until_live, write_model};
 use crate::support::{Database, PATIENCE, Producer, Vitrina, eventually};
 
 /// The second version with a field that no rule reads.
@@ -83,6 +83,32 @@ async fn what_is_saved_is_taken_up_and_no_half_of_it_does_harm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn another_binary_that_reads_the_same_texts_otherwise_builds_nothing() {
+    let database = Database::create().await;
+    let bank = Bank::new(&database, 1).await;
+    let writer = bank.writer(MOVED).await;
+    let mut oracle = Oracle::default();
+    Producer::new().send_all(&moves(&writer, &mut oracle, 0, 100)).await;
+    let vitrina = bank.folder.serve();
+    database.eventually(WITNESS, &oracle.rows()).await;
+    assert!(vitrina.terminate().await.success());
+    // Nothing that was reckoned from the texts by the one that made the generation is what this one would reckon.
+    let reckoned = "SELECT column_name AS name FROM information_schema.columns
+                    WHERE table_schema = 'vitrina' AND table_name = 'generation' AND data_type = 'bytea'";
+    assert_eq!(database.rows(reckoned).await, json!([]), "no more than texts and their hashes");
+    database.execute("UPDATE vitrina.generation SET used = '{another}'").await;
+    assert_eq!(plan(&bank)[0]["does"], "nothing");
+    let commented = format!("-- the same\n{MODEL}");
+    write_model(&bank, &commented);
+    assert_eq!(plan(&bank)[0]["does"], "nothing");
+    let vitrina = bank.folder.serve();
+    let known = "SELECT cardinality(used) AS n FROM vitrina.generation";
+    database.eventually(known, &json!([{ "n": 2 }])).await;
+    assert_eq!(states(&database).await, json!([{"g": 1, "state": "live"}]));
+    assert!(vitrina.terminate().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_nobody_reads_is_learned_by_running_instances() {
     let database = Database::create().await;
     let bank = Bank::new(&database, 1).await;
@@ -109,7 +135,7 @@ async fn a_version_that_nobody_reads_is_learned_by_running_instances() {
         .filter_map(|why| why["file"].as_str())
         .collect();
     assert!(files.iter().any(|file| file.ends_with("account_opened/v3.avsc")), "{plan}");
-    let restarted = crate::generations::beside(&bank);
+    let restarted = crate::scene::beside(&bank);
     let knows = r#"SELECT EXISTS (SELECT FROM jsonb_object_keys(definition -> 'files') k WHERE k LIKE '%/v3.avsc') AS knows
                    FROM vitrina.generation"#;
     database.eventually(knows, &json!([{ "knows": true }])).await;

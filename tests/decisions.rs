@@ -2,95 +2,12 @@
 
 use rdkafka::admin::AdminOptions;
 use rdkafka::{Offset, TopicPartitionList};
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::Connection as _;
 
-use crate::bank::{Bank, MODEL, MOVED, Oracle, WITNESS};
-use crate::generations::{ACCOUNTS, changed, moves, states, until_live, write_model};
-use crate::support::{
-    Database, Folder, PATIENCE, Producer, Vitrina, admin, eventually, kafka_tool, unique,
-};
-
-/// A bank whose model has `moved` so many events, and runs.
-struct Scene {
-    database: Database,
-    bank: Bank,
-    writer: crate::support::Writer,
-    oracle: Oracle,
-    vitrina: Vitrina,
-}
-
-impl Scene {
-    async fn of(settings: &str, partitions: i32, events: u64) -> Self {
-        let database = Database::create().await;
-        let bank = Bank::new(&database, partitions).await;
-        let bank = Bank { folder: bank.folder.configure(settings), ..bank };
-        let writer = bank.writer(MOVED).await;
-        let mut oracle = Oracle::default();
-        Producer::new().send_all(&moves(&writer, &mut oracle, 0, events)).await;
-        let vitrina = bank.folder.serve();
-        database.eventually(WITNESS, &oracle.rows()).await;
-        Self { database, bank, writer, oracle, vitrina }
-    }
-
-    fn folder(&self) -> &Folder {
-        &self.bank.folder
-    }
-
-    async fn more(&mut self, from: u64, count: u64) {
-        Producer::new().send_all(&moves(&self.writer, &mut self.oracle, from, count)).await;
-        self.database.eventually(WITNESS, &self.oracle.rows()).await;
-    }
-
-    fn yes(&self, arguments: &[&str]) -> String {
-        let finished = self.folder().run(arguments);
-        assert_eq!(finished.status, Some(0), "{arguments:?}: {finished:?}");
-        finished.stdout
-    }
-
-    fn no(&self, arguments: &[&str], words: &str) {
-        let finished = self.folder().run(arguments);
-        assert_eq!(finished.status, Some(1), "{arguments:?}: {finished:?}");
-        assert!(finished.stderr.contains(words), "{arguments:?}: {finished:?}");
-    }
-
-    /// What `status` says of a generation.
-    fn generation(&self, number: i64) -> Value {
-        let status = self.folder().run(&["status", "--json"]).json();
-        let all = status["models"][0]["generations"].as_array().unwrap().clone();
-        all.into_iter().find(|found| found["generation"] == number).unwrap_or_default()
-    }
-
-    /// Waits until `status` gives a reason with these words for a generation that is built.
-    async fn until_waits(&self, number: i64, words: &str) -> Value {
-        eventually(PATIENCE, async || {
-            let found = self.generation(number);
-            let reason = found["reason"].as_str().unwrap_or_default();
-            if reason.contains(words) { Ok(found.clone()) } else { Err(found.to_string()) }
-        })
-        .await
-    }
-
-    /// Waits until `status` gives a reason with these words for the model, which goes on; none where they are none.
-    async fn until_says(&self, words: &str) -> String {
-        eventually(PATIENCE, async || {
-            let status = self.folder().run(&["status", "--json"]).json();
-            let model = &status["models"][0];
-            let reason = model["reason"].as_str().unwrap_or_default();
-            let said = reason.contains(words) && reason.is_empty() == words.is_empty();
-            if model["state"] == "live" && said {
-                Ok(reason.to_owned())
-            } else {
-                Err(status.to_string())
-            }
-        })
-        .await
-    }
-
-    async fn end(self) {
-        assert!(self.vitrina.terminate().await.success());
-    }
-}
+use crate::bank::{MODEL, Oracle, WITNESS};
+use crate::scene::{ACCOUNTS, Scene, changed, moves, states, until_live, write_model};
+use crate::support::{PATIENCE, Producer, admin, eventually, kafka_tool, unique};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_built_waits_for_an_operator_and_the_one_before_comes_back() {

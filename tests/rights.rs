@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::bank::{Bank, MODEL};
-use crate::generations::{changed, states, until_live, write_model};
+use crate::scene::{changed, states, until_live, write_model};
 use crate::support::{Database, PATIENCE, Vitrina, eventually};
 
 /// Who is granted what by the text of each generation; 0: by the file that was proposed last.

@@ -14,7 +14,7 @@ pub use client::{
     BrokerKind, Cluster, Compaction, KafkaSettings, MockBroker, PropertyError, TopicEnds,
     compacted_topics, delete_groups, log_bounds, owned_property,
 };
-pub use consumer::{Consumer, End, Ownership, Subscription};
+pub use consumer::{Bounds, Consumer, End, Ownership, Subscription, offsets_of_group};
 pub use loss::LogLoss;
 pub use offset::{Epoch, Offset};
 pub use partitioner::Partitioner;

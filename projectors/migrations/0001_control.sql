@@ -30,7 +30,6 @@ CREATE TABLE generation (
                                                      'dropped', 'cancelled', 'superseded')),
     layout     integer     NOT NULL,             -- of its own tables
     definition jsonb       NOT NULL,             -- {"files": {path: text}, "indexes": […]}: any instance runs it from here
-    meaning    bytea       NOT NULL,             -- SHA-256 of what those texts mean
     used       text[]      NOT NULL,             -- SHA-256 of every text of the model that came into effect here
     because    text        NOT NULL,             -- why it was begun, for people
     began      timestamptz NOT NULL DEFAULT now(),

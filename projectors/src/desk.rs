@@ -15,6 +15,7 @@ use vitrina_ingest::KafkaSettings;
 use crate::commit::window;
 use crate::generation::Files;
 use crate::generation::live::{Live, is_live};
+use crate::generation::role::Role;
 use crate::generation::state::building;
 use crate::metrics;
 use crate::names::{GenerationId, quote};
@@ -83,7 +84,8 @@ impl Desk {
     }
 
     async fn workbench(&self, id: &GenerationId) -> Result<Workbench, Refusal> {
-        Workbench::open(&self.pool, &self.postgres, self.registry.clone(), id).await
+        let live = (id, Role::Live);
+        Workbench::open(&self.pool, &self.postgres, self.registry.clone(), live).await
     }
 
     /// Replays the queues of these records in order, each up to the first record that fails again. A long one takes several

@@ -54,6 +54,8 @@ pub struct Proxy {
     net: Arc<watch::Sender<Net>>,
     connections: Arc<AtomicU64>,
     traps: Arc<Mutex<VecDeque<Trap>>>,
+    /// How many pieces pass from each client until its next one arrives whose answer is lost; and whether one has.
+    short: Arc<Mutex<(Option<usize>, bool)>>,
 }
 
 impl Proxy {
@@ -71,6 +73,7 @@ impl Proxy {
             net: Arc::new(watch::Sender::new(Net { weather: Weather::Fair, silent_below: 0 })),
             connections: Arc::default(),
             traps: Arc::default(),
+            short: Arc::default(),
         };
         let accepting = proxy.clone();
         tokio::spawn(async move {
@@ -95,6 +98,16 @@ impl Proxy {
     /// Traps close one after another, in this order.
     pub fn lay(&self, traps: &[Trap]) {
         self.traps.lock().unwrap().extend(traps);
+    }
+
+    /// Of what each connection says from now on, one piece more than so many arrives, and then it is cut.
+    pub fn cut_behind(&self, pieces: usize) {
+        *self.short.lock().unwrap() = (Some(pieces), false);
+    }
+
+    /// Whether a connection was too short since.
+    pub fn has_cut(&self) -> bool {
+        self.short.lock().unwrap().1
     }
 
     /// How many traps have not closed yet.
@@ -125,7 +138,7 @@ impl Proxy {
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
         let answer_lost = AtomicBool::new(false);
-        let mut said = Vec::new();
+        let mut said = Said::default();
         let wire = |from, to| Wire { from, to, net: self.net.subscribe(), number };
         let up =
             wire(from_client, to_server).pump(|bytes| self.look(bytes, &mut said, &answer_lost));
@@ -142,14 +155,21 @@ impl Proxy {
         }
     }
 
-    /// What becomes of a piece from the client; `said` is how the connection began.
-    fn look(&self, bytes: &[u8], said: &mut Vec<u8>, answer_lost: &AtomicBool) -> Fate {
-        if said.len() < BEGINNING {
-            said.extend_from_slice(bytes);
+    /// What becomes of a piece from the client, which has `said` others before.
+    fn look(&self, bytes: &[u8], said: &mut Said, answer_lost: &AtomicBool) -> Fate {
+        if said.beginning.len() < BEGINNING {
+            said.beginning.extend_from_slice(bytes);
         }
+        let mut short = self.short.lock().unwrap();
+        if short.0 == Some(said.pieces) {
+            short.1 = true;
+            answer_lost.store(true, Ordering::SeqCst);
+        }
+        said.pieces += 1;
+        drop(short);
         let mut traps = self.traps.lock().unwrap();
         let Some(trap) = traps.front().copied() else { return Fate::Passes };
-        if !contains(bytes, trap.at) || !contains(said, trap.known_by) {
+        if !contains(bytes, trap.at) || !contains(&said.beginning, trap.known_by) {
             return Fate::Passes;
         }
         traps.pop_front();
@@ -160,6 +180,13 @@ impl Proxy {
 
 /// How much of a connection's talk is remembered, for a trap to know it by.
 const BEGINNING: usize = 256 * 1024;
+
+/// What a client has said on a connection.
+#[derive(Default)]
+struct Said {
+    beginning: Vec<u8>,
+    pieces: usize,
+}
 
 fn contains(bytes: &[u8], words: &str) -> bool {
     words.is_empty() || bytes.windows(words.len()).any(|window| window == words.as_bytes())

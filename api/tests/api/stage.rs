@@ -116,10 +116,10 @@ impl Stage {
             INSERT INTO vitrina.model (model, live, newest) VALUES ('{model}', {generation}, {generation})
                 ON CONFLICT (model) DO UPDATE SET live = EXCLUDED.live, newest = EXCLUDED.newest;
             UPDATE vitrina.generation SET state = 'retired' WHERE model = '{model}';
-            INSERT INTO vitrina.generation (model, generation, state, layout, definition, meaning, used, because)
+            INSERT INTO vitrina.generation (model, generation, state, layout, definition, used, because)
                 VALUES ('{model}', {generation}, 'live', 1, '{{}}', '', '{{}}', 'a test wants it');
-            INSERT INTO "@generation" (layout, serial, model, generation, cluster_id, duplicate_window, definition, meaning, used)
-                SELECT layout, serial, model, generation, '', 0, definition, meaning, used
+            INSERT INTO "@generation" (layout, serial, model, generation, cluster_id, duplicate_window, definition, used)
+                SELECT layout, serial, model, generation, '', 0, definition, used
                 FROM vitrina.generation WHERE model = '{model}' AND state = 'live';
             COMMIT"#
         ))

@@ -2,6 +2,7 @@
 
 mod admin;
 mod cluster;
+mod commit;
 mod heard;
 mod metadata;
 mod mock;
@@ -11,6 +12,7 @@ mod topic_id;
 
 pub use admin::{Compaction, compacted_topics, delete_groups};
 pub use cluster::{Cluster, TopicEnds, log_bounds};
+pub(crate) use commit::commit_and_tell;
 pub(crate) use heard::{Heard, is_refusal, listen};
 pub(crate) use metadata::tagged;
 pub use mock::MockBroker;

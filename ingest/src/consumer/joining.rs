@@ -4,14 +4,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 
 use super::end::End;
 use super::rebalance::Rebalance;
 use super::subscription::Subscription;
-use crate::client::{listen, tagged};
+use crate::client::{KafkaSettings, listen, tagged};
 use crate::offset::Offset;
 use crate::positions::{GroupOffsets, Reset, TopicPartition};
 
@@ -32,6 +32,28 @@ pub(super) fn look_around(
     })?;
     consumer.context().judge(&offsets)?;
     Ok(partitions)
+}
+
+/// The offsets of a group as whoever is no member of it finds them; none where the broker does not answer.
+pub async fn offsets_of_group(
+    kafka: &KafkaSettings,
+    group: &str,
+    topics: Vec<String>,
+) -> Option<GroupOffsets> {
+    let mut config = kafka.client();
+    config.set("group.id", group);
+    let looking = tokio::task::spawn_blocking(move || {
+        let consumer: BaseConsumer = config.create()?;
+        let mut partitions = TopicPartitionList::new();
+        for topic in &topics {
+            let count = count_partitions(&consumer, topic, BROKER_TIMEOUT)?;
+            if count > 0 {
+                partitions.add_partition_range(topic, 0, count - 1);
+            }
+        }
+        group_offsets(&consumer, partitions)
+    });
+    looking.await.ok()?.ok()
 }
 
 /// The partitions of the subscription's topics; topics that do not exist are named and waited for.
@@ -59,8 +81,8 @@ pub(super) fn existing_partitions(
 }
 
 /// How many partitions a topic has; an unknown one has none.
-pub(super) fn count_partitions(
-    consumer: &BaseConsumer<Rebalance>,
+pub(super) fn count_partitions<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
     topic: &str,
     timeout: Duration,
 ) -> KafkaResult<i32> {
@@ -70,8 +92,8 @@ pub(super) fn count_partitions(
 }
 
 /// The stock reset tool writes empty metadata whatever the offset is, so a missing tag is a reset.
-pub(super) fn group_offsets(
-    consumer: &BaseConsumer<Rebalance>,
+pub(super) fn group_offsets<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
     partitions: TopicPartitionList,
 ) -> KafkaResult<GroupOffsets> {
     let looked = Instant::now();
@@ -96,8 +118,8 @@ pub(super) fn group_offsets(
 
 /// The group's offsets. Its coordinator may still be looking for its place, as it is for every group of a cluster that has
 /// just begun: it is asked again for a while, as librdkafka does itself wherever it is not asked directly.
-fn committed(
-    consumer: &BaseConsumer<Rebalance>,
+fn committed<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
     partitions: TopicPartitionList,
 ) -> KafkaResult<TopicPartitionList> {
     let deadline = Instant::now() + BROKER_TIMEOUT;

@@ -7,6 +7,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 
 use super::rebalance::Rebalance;
+use crate::client::commit_and_tell;
 use crate::offset::Offset;
 use crate::positions::TopicPartition;
 
@@ -44,8 +45,11 @@ impl Mirror {
         // That our tag is back must be known for sure: the same reset again would be another one.
         let untagged = context.untagged(&keys);
         let waits = !untagged.is_empty() && context.ownership.trouble().is_none();
-        let mode = if waits { CommitMode::Sync } else { CommitMode::Async };
-        match consumer.commit(&list, mode) {
+        let committed = match waits {
+            true => consumer.commit(&list, CommitMode::Sync),
+            false => commit_and_tell(consumer, &list),
+        };
+        match committed {
             Ok(()) if waits => context.tagged(&untagged),
             Ok(()) => {}
             Err(error) => context.mirror_has_failed(&error),

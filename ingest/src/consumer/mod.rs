@@ -1,6 +1,7 @@
 //! The handle of a running consumer: batches come out, commits and claims to renew go in. Only the poll thread touches
 //! librdkafka's consumer, and dropping it can block, so the thread does that too.
 
+mod bounds;
 mod broker;
 mod end;
 mod joining;
@@ -21,7 +22,9 @@ use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 use crate::batch::Batch;
 use crate::offset::{Epoch, Offset};
 use crate::positions::{Positions, TopicPartition};
+pub use bounds::Bounds;
 pub use end::End;
+pub use joining::offsets_of_group;
 pub use ownership::Ownership;
 use poll::{Command, Poll};
 pub use subscription::Subscription;

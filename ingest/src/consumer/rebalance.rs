@@ -23,6 +23,8 @@ use crate::positions::{Found, GroupOffsets, NoClaim, Positions, TopicPartition};
 
 /// How long one question to the broker may take inside the callback.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
+/// After so many refusals in a row, one a second, people are told.
+const MIRROR_FAILURES: u32 = 10;
 
 /// What librdkafka calls back: kept by the consumer, called on the poll thread.
 pub(super) struct Rebalance {
@@ -42,6 +44,8 @@ struct State {
     end: Option<End>,
     claimed: Vec<(TopicPartition, Offset)>,
     mirror_failed: bool,
+    /// In a row.
+    mirror_failures: u32,
     /// Partitions whose offset in the group bears no tag of ours, as it was seen last.
     untagged: HashSet<TopicPartition>,
 }
@@ -126,9 +130,21 @@ impl Rebalance {
         self.positions.mirrored(keys);
     }
 
+    /// It is sent again. A rebalance refuses one or two; a group that takes none for long misleads whoever looks there.
     pub(super) fn mirror_has_failed(&self, error: &KafkaError) {
-        tracing::debug!(%error, "the mirror of the positions was not committed; it is sent again");
-        self.state().mirror_failed = true;
+        let mut state = self.state();
+        (state.mirror_failed, state.mirror_failures) = (true, state.mirror_failures + 1);
+        let failures = state.mirror_failures;
+        drop(state);
+        if failures == MIRROR_FAILURES {
+            tracing::warn!(
+                %error,
+                "Kafka takes no offsets for the group, so lag tools and Kafka's offset tool show old ones; nothing is lost, \
+                 and it is tried on"
+            );
+        } else {
+            tracing::debug!(%error, "the mirror of the positions was not committed; it is sent again");
+        }
     }
 
     /// Offsets may have been set since this member joined; the first mirrored commit would hide it.
@@ -279,9 +295,12 @@ impl Rebalance {
 }
 
 impl ConsumerContext for Rebalance {
-    fn commit_callback(&self, result: Result<(), KafkaError>, _: &TopicPartitionList) {
-        if let Err(error) = result {
-            self.mirror_has_failed(&error);
+    fn commit_callback(&self, result: Result<(), KafkaError>, offsets: &TopicPartitionList) {
+        // The broker may take some partitions, and refuse others.
+        let refused = || offsets.elements().iter().try_for_each(|element| element.error());
+        match result.and_then(|()| refused()) {
+            Ok(()) => self.state().mirror_failures = 0,
+            Err(error) => self.mirror_has_failed(&error),
         }
     }
 

@@ -6,6 +6,7 @@ use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 
+use super::bounds::Bounds;
 use super::end::End;
 use crate::client::{BrokerKind, KafkaSettings};
 
@@ -27,6 +28,8 @@ pub struct Subscription {
     pub linger: Duration,
     /// Partitions are read in the order of their records' timestamps, as well as can be, where the whole log is to be read.
     pub in_time_order: bool,
+    /// How far they are read for now, where that is in time order.
+    pub bounds: Bounds,
     /// Takers of batches, each with partitions of its own; at least 1.
     pub lanes: usize,
 }

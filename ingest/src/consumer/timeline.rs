@@ -3,7 +3,7 @@
 //!
 //! A record's time is the newest timestamp of its partition so far, and never later than now: one record of the year 2099
 //! must not hold its partition to the end. A partition that has nothing left to read holds nobody, and one whose next record
-//! has not been fetched holds the others for a moment only.
+//! has not been fetched holds the others for a moment only. One that has come to its bound holds nobody, too.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,8 +15,9 @@ use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::OwnedMessage;
 
+use super::bounds::Bounds;
 use super::rebalance::Rebalance;
-use crate::offset::Epoch;
+use crate::offset::{Epoch, Offset};
 use crate::positions::{Claim, TopicPartition};
 
 /// How long the next record of one partition is waited for.
@@ -24,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) struct Timeline {
     lines: HashMap<TopicPartition, Line>,
+    bounds: Bounds,
+    /// Whether a record was held back at its partition's bound, when it was last looked for the earliest.
+    pub(super) held_back: bool,
 }
 
 /// One partition.
@@ -49,12 +53,14 @@ impl Timeline {
     pub(super) fn new(
         consumer: &Arc<BaseConsumer<Rebalance>>,
         partitions: impl IntoIterator<Item = TopicPartition>,
+        bounds: Bounds,
     ) -> Self {
         let line = |key: TopicPartition| {
             let queue = consumer.split_partition_queue(&key.0, key.1)?;
             Some((key, Line { queue, epoch: None, next: Next::Nothing, time: 0 }))
         };
-        Self { lines: partitions.into_iter().filter_map(line).collect() }
+        let lines = partitions.into_iter().filter_map(line).collect();
+        Self { lines, bounds, held_back: false }
     }
 
     /// Asks for the next record of each partition that is owned. What was read under another claim is forgotten.
@@ -80,12 +86,18 @@ impl Timeline {
     /// As [`Self::look`].
     pub(super) fn earliest(&mut self) -> KafkaResult<Option<OwnedMessage>> {
         let mut earliest: Option<&mut Line> = None;
-        for line in self.lines.values_mut().filter(|line| line.epoch.is_some()) {
+        self.held_back = false;
+        for (key, line) in self.lines.iter_mut().filter(|(_, line)| line.epoch.is_some()) {
             if matches!(line.next, Next::Asked(_)) {
                 line.ask()?;
             }
-            match line.next {
+            match &line.next {
                 Next::Asked(at) if at.elapsed() < PATIENCE => return Ok(None),
+                Next::Record(record)
+                    if self.bounds.of(key).is_some_and(|bound| offset(record) >= bound) =>
+                {
+                    self.held_back = true;
+                }
                 Next::Record(_) if earliest.as_ref().is_none_or(|other| line.time < other.time) => {
                     earliest = Some(line);
                 }
@@ -102,9 +114,15 @@ impl Timeline {
         found.and_then(|(_, line)| line.take())
     }
 
-    /// Whether something of the partition was fetched and has not been given out.
-    pub(super) fn holds(&self, key: &TopicPartition) -> bool {
-        self.lines.get(key).is_some_and(|line| matches!(line.next, Next::Record(_)))
+    /// Up to where a partition is read whose consumer has come to `position`: not beyond what has not been given out, nor
+    /// beyond its bound. What is held of another claim than this one says nothing of it.
+    pub(super) fn reached(&self, key: &TopicPartition, claim: Claim, position: Offset) -> Offset {
+        let held = match self.lines.get(key) {
+            Some(line) if line.epoch != Some(claim.epoch) => claim.next_offset,
+            Some(Line { next: Next::Record(record), .. }) => offset(record),
+            _ => position,
+        };
+        self.bounds.of(key).map_or(held, |bound| held.min(bound))
     }
 }
 
@@ -134,6 +152,10 @@ impl Line {
             }
         }
     }
+}
+
+fn offset(record: &OwnedMessage) -> Offset {
+    Offset(record.offset())
 }
 
 fn now() -> i64 {

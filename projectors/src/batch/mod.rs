@@ -172,6 +172,14 @@ impl EventBatch {
         self.spans.retain(|_| kept.next().unwrap_or(false));
     }
 
+    /// Keeps only what was read of the records that `keep` wants, of a batch of which nothing is written; the spans move as
+    /// before.
+    pub(crate) fn retain_records(&mut self, keep: impl Fn(&Span, Offset) -> bool) {
+        let spans = &self.spans;
+        self.events.retain(|event| keep(&spans[event.span], event.offset));
+        self.unknown.retain(|(span, offset, _)| keep(&spans[*span], *offset));
+    }
+
     /// Adds what was read of a record: the one at `record` among [`Self::records`], of that span.
     pub(crate) fn add(&mut self, span: usize, record: usize, offset: Offset, reading: Reading) {
         let (content, identity) = match reading {

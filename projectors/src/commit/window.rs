@@ -3,6 +3,7 @@
 //! events; a record that decodes only when it is retried is put in its place then.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 
 use sqlx::postgres::PgConnection;
 
@@ -26,12 +27,23 @@ pub(crate) struct Window {
     length: i64,
     newest: HashMap<u128, (Offset, u64)>,
     order: VecDeque<(Offset, u128)>,
+    /// Ranges that are not read.
+    skipped: Vec<Range<Offset>>,
 }
 
 impl Window {
     /// `length` is N in offsets; 0 remembers nothing.
     pub(crate) fn new(length: u32) -> Self {
         Self { length: i64::from(length), ..Self::default() }
+    }
+
+    /// What lies in these ranges is not read.
+    pub(crate) fn skip(&mut self, ranges: impl Iterator<Item = Range<Offset>>) {
+        self.skipped.extend(ranges);
+    }
+
+    pub(crate) fn skips(&self, offset: Offset) -> bool {
+        self.skipped.iter().any(|range| range.contains(&offset))
     }
 
     /// Looks at the event at `offset`, and remembers it. Offsets must grow.

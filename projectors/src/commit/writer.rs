@@ -232,7 +232,10 @@ impl Writer {
             connection.as_mut().ok_or_else(|| Fault::world("Postgres: no connection"))?;
         // Whoever changes what all know is alone; writers whose events are proven never to meet need not be.
         let proven = matches!(proof, Some(Proof::Holds { .. })) && step.is_none();
-        let begin = session::begin(id, proven && !parks, timeout);
+        let mut begin = session::begin(id, proven && !parks, timeout);
+        if *role == Role::Building {
+            begin += &hurried(id);
+        }
         within(patience, connection.execute(AssertSqlSafe(begin))).await?;
         let versions = bounded(patience, positions::advance(connection, &part.spans)).await?;
         // Also how a writer begins: its queues know no version, so its first transaction reads what is parked and ends.
@@ -320,14 +323,7 @@ impl Writer {
                 self.forget();
                 let schema = self.id.schema();
                 let statements = 3 * self.rules.rules.len() + 20;
-                let mut connection =
-                    session::writer(&self.options, &schema, statements, self.timeout).await?;
-                if self.role == Role::Building {
-                    // Its positions roll back with its rows: what a crash takes is read again.
-                    within(self.timeout, connection.execute("SET synchronous_commit = off"))
-                        .await?;
-                }
-                connection
+                session::writer(&self.options, &schema, statements, self.timeout).await?
             }
         };
         Ok(self.connection.insert(connection))
@@ -391,6 +387,16 @@ impl Writer {
             let _ = within(ROLLBACK, connection.close()).await;
         }
     }
+}
+
+/// What a transaction of a generation that is built begins with, too, under its lock: it does not wait for the disk, for its
+/// positions roll back with its rows, and what a crash takes is read again. Once readers see it, nothing of it may go.
+fn hurried(id: &GenerationId) -> String {
+    format!(
+        "; SELECT pg_catalog.set_config('synchronous_commit', 'off', true) FROM vitrina.model WHERE model = '{}' AND live <> {}",
+        id.model.replace('\'', "''"),
+        id.number
+    )
 }
 
 async fn bounded<T>(

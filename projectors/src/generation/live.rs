@@ -4,6 +4,7 @@
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, FromRow, PgConnection};
 
+use crate::generation::role::Role;
 use crate::names::{GenerationId, quote};
 use crate::sqlstate::Sqlstate;
 
@@ -61,6 +62,26 @@ where
             rows => return rows,
         }
     }
+}
+
+/// Whether a generation is what it is fed as; true until the end of the transaction where it holds the generation's lock,
+/// which every swap needs.
+///
+/// # Errors
+/// Postgres's.
+pub(crate) async fn is_fed_as(
+    connection: &mut PgConnection,
+    id: &GenerationId,
+    role: Role,
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM vitrina.generation WHERE model = $1 AND generation = $2 AND state = $3)",
+    )
+    .bind(&id.model)
+    .bind(id.number)
+    .bind(role.state())
+    .fetch_one(connection)
+    .await
 }
 
 /// Whether readers see this generation now; true until the end of the transaction where it holds the generation's lock,

@@ -4,6 +4,7 @@
 mod audit;
 pub(crate) mod build;
 pub mod control;
+mod known;
 pub(crate) mod live;
 mod lock;
 pub(crate) mod retired;

@@ -35,9 +35,9 @@ pub(crate) struct Generation {
 
 /// What is kept of the definition.
 #[derive(Debug, Serialize, Deserialize)]
-struct StoredDefinition {
+pub(crate) struct StoredDefinition {
     /// The texts that it was made from, or that have followed them.
-    files: Files,
+    pub files: Files,
     /// The plain indexes that Vitrina made.
     indexes: Vec<String>,
     /// Of a generation that is being loaded: the plain indexes that are made when that is done. `None`: it is, and Postgres
@@ -145,15 +145,14 @@ pub(crate) async fn create(
         Beginning::Building => "queued",
     };
     let serial: i64 = sqlx::query_scalar(
-        "INSERT INTO vitrina.generation (model, generation, state, layout, definition, meaning, used, because, swapped_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, CASE WHEN $3 = 'live' THEN now() END) RETURNING serial",
+        "INSERT INTO vitrina.generation (model, generation, state, layout, definition, used, because, swapped_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, CASE WHEN $3 = 'live' THEN now() END) RETURNING serial",
     )
     .bind(&id.model)
     .bind(number)
     .bind(state)
     .bind(LAYOUT)
     .bind(Json(stored))
-    .bind(&definition.meaning[..])
     .bind([&definition.text_hash])
     .bind(because)
     .fetch_one(&mut *connection)
@@ -286,10 +285,10 @@ async fn create_own(
         format!(r#"ALTER TABLE "@parked" ALTER COLUMN id SET START WITH {first_parked} RESTART"#);
     connection.execute(AssertSqlSafe(identity)).await?;
     sqlx::query(
-        r#"INSERT INTO "@generation" (layout, serial, model, generation, cluster_id, duplicate_window, definition, meaning,
-                                      used, swapped_at)
+        r#"INSERT INTO "@generation" (layout, serial, model, generation, cluster_id, duplicate_window, definition, used,
+                                      swapped_at)
            SELECT layout, serial, model, generation, coalesce((SELECT cluster_id FROM vitrina.deployment), ''), $3,
-                  definition, meaning, used, swapped_at
+                  definition, used, swapped_at
            FROM vitrina.generation WHERE model = $1 AND generation = $2"#,
     )
     .bind(&id.model)

@@ -1,5 +1,5 @@
-//! What was decided once holds for every generation: a record that was discarded is skipped where another generation comes
-//! to it, and one that is parked and that the log no longer holds is parked there, too. Only of the same log: a topic that
+//! What was decided once holds for every generation: a record that was discarded, or lies in a range that was skipped, is
+//! skipped where another generation comes to it, and one that is parked and that the log no longer holds is parked there, too. Only of the same log: a topic that
 //! was created anew counts its own offsets. Both generations' locks are held.
 
 use sqlx::AssertSqlSafe;
@@ -46,6 +46,53 @@ pub(crate) async fn inherit_discards(
            )
            UPDATE {to}."@position" SET parked_version = parked_version + 1
            WHERE topic IN (SELECT topic FROM gone UNION ALL SELECT topic FROM skipped)"#
+    );
+    sqlx::query(AssertSqlSafe(inherit)).execute(connection).await?;
+    Ok(())
+}
+
+/// Discards of `from` are known in `to`, also of records that it has applied: whatever is built from it next skips them.
+///
+/// # Errors
+/// Postgres's.
+pub(crate) async fn keep_discards(
+    connection: &mut PgConnection,
+    from: &GenerationId,
+    to: &GenerationId,
+) -> sqlx::Result<()> {
+    let (from, to) = (quote(&from.schema()), quote(&to.schema()));
+    let keep = format!(
+        r#"INSERT INTO {to}."@verdict"
+               (parked, topic, partition, "offset", queue, verdict, reason, fault, decided_by, decided_at, inherited)
+           SELECT v.parked, topic, partition, v."offset", v.queue, 'discarded', v.reason, v.fault, v.decided_by, v.decided_at,
+                  true
+           FROM {from}."@verdict" v JOIN {from}."@position" f USING (topic, partition)
+           JOIN {to}."@position" t USING (topic, partition, topic_id)
+           WHERE v.verdict = 'discarded' AND NOT EXISTS (
+               SELECT FROM {to}."@verdict" o
+               WHERE o.verdict = 'discarded' AND (o.topic, o.partition, o."offset") = (topic, partition, v."offset"))"#
+    );
+    sqlx::query(AssertSqlSafe(keep)).execute(connection).await?;
+    Ok(())
+}
+
+/// Ranges that were skipped in `from` are skipped in `to`, of partitions that it has claimed. A claim tells of them, so who has
+/// claimed before must do so anew.
+///
+/// # Errors
+/// Postgres's.
+pub(crate) async fn inherit_skipped(
+    connection: &mut PgConnection,
+    from: &GenerationId,
+    to: &GenerationId,
+) -> sqlx::Result<()> {
+    let (from, to) = (quote(&from.schema()), quote(&to.schema()));
+    let inherit = format!(
+        r#"INSERT INTO {to}."@skipped" (topic, partition, from_offset, until_offset)
+           SELECT topic, partition, s.from_offset, s.until_offset
+           FROM {from}."@skipped" s JOIN {from}."@position" f USING (topic, partition)
+           JOIN {to}."@position" t USING (topic, partition, topic_id)
+           ON CONFLICT DO NOTHING"#
     );
     sqlx::query(AssertSqlSafe(inherit)).execute(connection).await?;
     Ok(())

@@ -6,6 +6,7 @@ pub(crate) mod inherit;
 pub(crate) mod list;
 pub(crate) mod queues;
 pub(crate) mod refusal;
+pub(crate) mod repeat;
 pub(crate) mod replay;
 pub(crate) mod show;
 pub(crate) mod store;

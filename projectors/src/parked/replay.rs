@@ -13,7 +13,7 @@ use super::store::without_nul;
 use super::workbench::{ParkedRecord, STORED, Workbench};
 use crate::batch::{Identity, Reading, Row};
 use crate::fault::{Blame, Fault};
-use crate::generation::live::is_live;
+use crate::generation::live::is_fed_as;
 use crate::rules::run::Bounded;
 use crate::session::{self, within};
 
@@ -61,7 +61,7 @@ impl Workbench {
             let begun =
                 within(session::STATEMENT * 2, self.connection.execute(AssertSqlSafe(begin))).await;
             begun?;
-            if !is_live(&mut self.connection, &self.id).await? {
+            if !is_fed_as(&mut self.connection, &self.id, self.role).await? {
                 self.connection.execute("ROLLBACK").await?;
                 return Err(Refusal::superseded(&self.id));
             }

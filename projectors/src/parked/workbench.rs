@@ -12,6 +12,7 @@ use super::refusal::Refusal;
 use crate::batch::{RecordReader, Unlearnt};
 use crate::definition::Definition;
 use crate::fault::Fault;
+use crate::generation::role::Role;
 use crate::generation::stored::Generation;
 use crate::names::GenerationId;
 use crate::rules::Rules;
@@ -19,6 +20,8 @@ use crate::session;
 
 pub(crate) struct Workbench {
     pub id: GenerationId,
+    /// What the generation must be, for anything to be changed in it.
+    pub role: Role,
     pub duplicate_window: u32,
     pub definition: Definition,
     pub reader: RecordReader,
@@ -61,7 +64,7 @@ impl Workbench {
         pool: &PgPool,
         postgres: &PgConnectOptions,
         registry: Arc<Registry>,
-        id: &GenerationId,
+        (id, role): (&GenerationId, Role),
     ) -> Result<Self, Refusal> {
         let Generation { definition, duplicate_window, .. } = Generation::load(pool, id).await?;
         let schema = id.schema();
@@ -70,6 +73,7 @@ impl Workbench {
         let decoder = Decoder::new(&definition.contracts, definition.layouts.clone());
         Ok(Self {
             id: id.clone(),
+            role,
             duplicate_window,
             reader: RecordReader::new(decoder),
             definition,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sqlx::Connection as _;
 use tokio_util::sync::CancellationToken;
 use vitrina_avro::Decoder;
-use vitrina_ingest::{End, Subscription};
+use vitrina_ingest::{Bounds, End, Subscription};
 
 use crate::backoff::Backoff;
 use crate::batch::RecordReader;
@@ -24,6 +24,7 @@ use crate::rules::Rules;
 use crate::session;
 use crate::settings::ModelSettings;
 use crate::worker::Shared;
+use crate::worker::bounds;
 use crate::worker::claims::Claims;
 use crate::worker::decoding::Stage;
 use crate::worker::lanes;
@@ -39,12 +40,14 @@ pub(super) struct Feeding<'a> {
     pub board: Board,
     pub stop: CancellationToken,
     pub pace: Pace,
+    /// How far it may read.
+    pub bounds: Bounds,
 }
 
 impl Service {
     /// Feeds a generation until it is told to stop, or the generation is not what it was any more.
     pub(super) async fn feed(&self, feeding: &Feeding<'_>) {
-        let Feeding { id, role, settings, board, stop, pace } = feeding;
+        let Feeding { id, role, settings, board, stop, pace, .. } = feeding;
         let label = role.label(id);
         let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
         // An open breaker outlives the consumer.
@@ -137,7 +140,7 @@ impl Service {
         stop: &CancellationToken,
     ) -> End {
         let (settings, definition) = (&*shared.settings, &generation.definition);
-        let Feeding { id, role, board, .. } = feeding;
+        let Feeding { id, role, board, bounds, .. } = feeding;
         let (label, model) = (role.label(id), &id.model);
         let window = generation.duplicate_window;
         let rules = match self.rules(settings, generation).await {
@@ -145,6 +148,11 @@ impl Service {
             Err(Fault::World { reason, .. }) => return End::World(reason),
             Err(other) => return End::Stop(other.to_string()),
         };
+        if *role == Role::Building
+            && let Err(error) = bounds::read(&self.pool, id, bounds).await
+        {
+            return End::World(format!("Postgres (postgres.url): {error}"));
+        }
         let proves = rules.iter().any(|rules| rules.told.is_some());
         let lanes = rules.into_iter().map(|rules| {
             let rules = (rules, definition.layouts.clone());
@@ -172,6 +180,7 @@ impl Service {
             max_bytes: settings.max_bytes,
             linger: settings.linger,
             in_time_order: *role == Role::Building,
+            bounds: bounds.clone(),
             lanes: lanes.len(),
         };
         let claims = Claims::new(

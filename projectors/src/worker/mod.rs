@@ -1,6 +1,7 @@
 //! A worker writes one lane of a model on this instance: it drops what is no longer its own, marks duplicates, writes, and
 //! says how it goes. Batches are written strictly one after another, and again until they are written or not its own.
 
+mod bounds;
 pub(crate) mod breaker;
 mod building;
 pub(crate) mod claims;
@@ -157,6 +158,7 @@ impl Worker {
             };
             self.drop_foreign(&mut batch);
             self.find_windows(&mut batch);
+            self.pass_over_skipped(&mut batch);
             self.mark_duplicates(&mut batch);
             if let Err(end) = self.write(&mut batch).await {
                 return end;
@@ -207,6 +209,14 @@ impl Worker {
         }
         self.fenced.extend(claims.iter().cloned());
         self.consumer.reclaim(claims);
+    }
+
+    /// What an operator has had skipped is as if it were not in the log.
+    fn pass_over_skipped(&self, batch: &mut EventBatch) {
+        batch.retain_records(|span, offset| {
+            let window = self.windows.get(&(span.topic.clone(), span.partition));
+            !window.is_some_and(|(_, window)| window.skips(offset))
+        });
     }
 
     fn mark_duplicates(&mut self, batch: &mut EventBatch) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use vitrina_ingest::{BrokerKind, delete_groups};
+use vitrina_ingest::{Bounds, BrokerKind, delete_groups};
 
 use crate::backoff::Backoff;
 use crate::board::{Orders, State};
@@ -19,6 +19,7 @@ use crate::generation::role::Role;
 use crate::generation::schema::inspect::inspect;
 use crate::generation::start::open;
 use crate::names::GenerationId;
+use crate::worker::bounds;
 use crate::worker::generation::Feeding;
 use crate::worker::pace::Pace;
 use crate::worker::service::{Proposal, Proposed, Service};
@@ -138,10 +139,18 @@ impl Service {
             Role::Live => proposal.settings.clone(),
             Role::Building => proposal.settings.building(),
         };
-        let feeding = Feeding { id, role, settings: &settings, board, stop, pace: Pace::default() };
+        let (pace, bounds) = (Pace::default(), Bounds::default());
+        let feeding = Feeding { id, role, settings: &settings, board, stop, pace, bounds };
         match role {
             Role::Live => self.feed(&feeding).await,
-            Role::Building => drop(tokio::join!(self.feed(&feeding), self.accompany(&feeding))),
+            Role::Building => {
+                let building =
+                    async { tokio::join!(self.feed(&feeding), self.accompany(&feeding)) };
+                tokio::select! {
+                    _ = building => {}
+                    () = bounds::keep(&self.pool, &feeding.id, &feeding.bounds) => {}
+                }
+            }
         }
     }
 

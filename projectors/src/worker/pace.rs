@@ -29,8 +29,8 @@ pub(crate) struct Pace(Arc<watch::Sender<Pacing>>);
 enum Pacing {
     #[default]
     Free,
-    /// Rests so many times as long as it works.
-    Yields(f64),
+    /// Rests so many times as long as it works, for a live generation is so many milliseconds behind.
+    Yields { times: f64, lag_ms: i64 },
     /// Why nothing is written.
     Stands(String),
 }
@@ -47,11 +47,15 @@ impl Pace {
         Ok(())
     }
 
-    /// Why nothing is to be written now.
-    pub(super) fn stands(&self) -> Option<String> {
+    /// Why nothing is written now, or less than could be.
+    pub(super) fn told(&self) -> Option<String> {
         match &*self.0.borrow() {
-            Pacing::Stands(why) => Some(format!("makes room for a live generation: {why}")),
-            _ => None,
+            Pacing::Free => None,
+            Pacing::Yields { times, lag_ms } => Some(format!(
+                "it rests {times:.0} times as long as it works, for a live generation is {:.0} s behind",
+                *lag_ms as f64 / 1000.0
+            )),
+            Pacing::Stands(why) => Some(format!("it makes room for a live generation: {why}")),
         }
     }
 
@@ -61,7 +65,7 @@ impl Pace {
         // Its sender is held here.
         let _ = pacing.wait_for(|pacing| !matches!(pacing, Pacing::Stands(_))).await;
         let times = match *pacing.borrow() {
-            Pacing::Yields(times) => times,
+            Pacing::Yields { times, .. } => times,
             _ => return,
         };
         tokio::time::sleep(worked.mul_f64(times).min(LONGEST)).await;
@@ -72,7 +76,7 @@ fn judge(lag_ms: i64, full: Option<String>) -> Pacing {
     match full {
         Some(why) => Pacing::Stands(why),
         None if lag_ms < LAG => Pacing::Free,
-        None => Pacing::Yields((lag_ms as f64 / 1000.0).clamp(1.0, MOST)),
+        None => Pacing::Yields { times: (lag_ms as f64 / 1000.0).clamp(1.0, MOST), lag_ms },
     }
 }
 
@@ -83,9 +87,9 @@ mod tests {
     #[test]
     fn room_is_made_by_lag_and_no_lag_stops_a_rebuild() {
         assert_eq!(judge(0, None), Pacing::Free);
-        assert_eq!(judge(600, None), Pacing::Yields(1.0));
-        assert_eq!(judge(2_000, None), Pacing::Yields(2.0));
-        assert_eq!(judge(i64::MAX, None), Pacing::Yields(MOST));
+        for (lag_ms, times) in [(600, 1.0), (2_000, 2.0), (i64::MAX, MOST)] {
+            assert_eq!(judge(lag_ms, None), Pacing::Yields { times, lag_ms });
+        }
         assert_eq!(judge(0, Some("full".into())), Pacing::Stands("full".into()));
     }
 }

@@ -13,9 +13,6 @@ const LOOK: Duration = Duration::from_millis(200);
 impl Worker {
     /// A generation that is built makes room for those that readers see.
     pub(super) async fn make_room(&mut self) {
-        if let Some(why) = self.shared.pace.stands() {
-            self.board.set(&self.model, State::Waiting, Some(why));
-        }
         self.shared.pace.rest(std::mem::take(&mut self.worked)).await;
     }
 

@@ -79,7 +79,9 @@ impl Poll {
         let partitions = joining::look_around(&consumer, &subscription)?;
         let keys = partitions.elements();
         let keys = keys.iter().map(|one| (Arc::from(one.topic()), one.partition()));
-        let timeline = subscription.in_time_order.then(|| Timeline::new(&consumer, keys));
+        let timeline = subscription
+            .in_time_order
+            .then(|| Timeline::new(&consumer, keys, subscription.bounds.clone()));
         let now = Instant::now();
         let poll = Self {
             consumer,
@@ -214,8 +216,9 @@ impl Poll {
             let ownership = &self.consumer.context().ownership;
             let Some(claim) = ownership.claim_of(&key) else { continue };
             let lane = self.lines.lane(&key, self.lanes.len(), |other| ownership.owns(other));
-            let held = self.timeline.as_ref().is_some_and(|line| line.holds(&key));
-            if held || !idle[lane] || position <= claim.next_offset {
+            let position =
+                self.timeline.as_ref().map_or(position, |line| line.reached(&key, claim, position));
+            if !idle[lane] || position <= claim.next_offset {
                 continue;
             }
             let (epoch, from) = (claim.epoch, claim.next_offset);

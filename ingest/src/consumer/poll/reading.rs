@@ -92,6 +92,10 @@ impl Poll {
                 break;
             }
         }
+        if timeline.held_back {
+            // There is more, which is not to be read yet.
+            self.watchdog.moved();
+        }
         Ok(())
     }
 

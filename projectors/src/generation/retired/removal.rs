@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Executor as _};
-use vitrina_ingest::delete_groups;
+use vitrina_ingest::{KafkaSettings, delete_groups};
 
 use crate::desk::Desk;
 use crate::generation::audit::audit;
@@ -23,14 +23,27 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 enum What {
     Generation(GenerationId),
-    Model { model: String, sure: bool },
+    Model { model: String, sure: bool, groups: Vec<String> },
 }
 
 impl What {
-    async fn drop(&self, connection: &mut PgConnection, by: &str) -> Result<(), Refusal> {
+    async fn drop(
+        &self,
+        connection: &mut PgConnection,
+        kafka: &KafkaSettings,
+        by: &str,
+    ) -> Result<(), Refusal> {
         match self {
             Self::Generation(id) => drop_generation(connection, id, by).await,
-            Self::Model { model, sure } => drop_model(connection, model, *sure, by).await,
+            Self::Model { model, sure, groups } => {
+                drop_model(connection, model, *sure, by).await?;
+                // Before the rest is gone, for afterwards nobody would know of them.
+                for why in delete_groups(kafka, groups).await {
+                    tracing::warn!(model, "{why}");
+                }
+                connection.execute("COMMIT").await?;
+                Ok(())
+            }
         }
     }
 }
@@ -66,14 +79,12 @@ impl Desk {
             sqlx::query_scalar("SELECT group_prefix FROM vitrina.deployment")
                 .fetch_optional(&self.pool)
                 .await?;
-        self.patiently(&What::Model { model: model.to_owned(), sure }, by).await?;
+        let groups = prefix
+            .iter()
+            .flat_map(|prefix| [Role::Live, Role::Building].map(|role| role.group(prefix, model)));
+        let (model, groups) = (model.to_owned(), groups.collect());
+        self.patiently(&What::Model { model: model.clone(), sure, groups }, by).await?;
         tracing::warn!(model, by, "dropped with all its data");
-        if let Some(prefix) = prefix {
-            let groups = [Role::Live, Role::Building].map(|role| role.group(&prefix, model));
-            for why in delete_groups(&self.kafka, &groups).await {
-                tracing::warn!(model, "{why}");
-            }
-        }
         Ok(())
     }
 
@@ -83,7 +94,7 @@ impl Desk {
         let mut last = String::new();
         let dropping = async {
             loop {
-                match what.drop(&mut connection, by).await {
+                match what.drop(&mut connection, &self.kafka, by).await {
                     Err(Refusal::World(why)) => {
                         last = why;
                         connection.execute("ROLLBACK").await?;
@@ -177,6 +188,7 @@ async fn refuse_others(connection: &mut PgConnection, schemas: &[&str]) -> Resul
     }
 }
 
+/// Drops a model in one transaction, which the caller commits.
 async fn drop_model(
     connection: &mut PgConnection,
     model: &str,
@@ -232,6 +244,5 @@ async fn drop_model(
         let gone = format!("DELETE FROM vitrina.{table} WHERE model = $1");
         sqlx::query(sqlx::AssertSqlSafe(gone)).bind(model).execute(&mut *connection).await?;
     }
-    connection.execute("COMMIT").await?;
     Ok(())
 }

@@ -9,7 +9,9 @@ use crate::generation::audit::audit;
 use crate::generation::build::queue::begin_queued;
 use crate::generation::lock::lock_model;
 use crate::generation::start::retention;
-use crate::generation::state::building;
+use crate::generation::state::{building, live};
+use crate::generation::stored::Generation;
+use crate::generation::swap::distance::is_near;
 use crate::names::GenerationId;
 use crate::parked::list::known;
 use crate::parked::refusal::Refusal;
@@ -90,13 +92,19 @@ async fn swap_on(connection: &mut PgConnection, model: &str, by: &str) -> Result
             "no generation of {model} is being built: there is nothing to swap to"
         )));
     };
+    let built = Generation::read(connection, &id).await?;
+    let near = match live(connection, model).await? {
+        Some(live) => is_near(connection, &live, &built).await?,
+        None => false,
+    };
     let decided = sqlx::query(
         "UPDATE vitrina.generation SET swap_by = $3
-         WHERE model = $1 AND generation = $2 AND comparison IS NOT NULL",
+         WHERE model = $1 AND generation = $2 AND state = 'building' AND $4",
     )
     .bind(model)
     .bind(id.number)
     .bind(by)
+    .bind(near)
     .execute(&mut *connection)
     .await?;
     if decided.rows_affected() == 0 {

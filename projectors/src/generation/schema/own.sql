@@ -11,7 +11,6 @@ CREATE TABLE "@generation" (
     cluster_id       text    NOT NULL,           -- the Kafka cluster whose log it counts; '' until it has read
     duplicate_window integer NOT NULL,           -- N, fixed when it began
     definition       jsonb   NOT NULL,           -- as in vitrina.generation, which a dump of this schema leaves behind
-    meaning          bytea   NOT NULL,
     used             text[]  NOT NULL,
     has_events       boolean NOT NULL DEFAULT false, -- whether any event has come that a rule wants
     swapped_at       timestamptz                 -- when readers first saw it
@@ -119,6 +118,15 @@ CREATE TABLE "@verdict" (
     inherited  boolean     NOT NULL DEFAULT false, -- a discard from before this generation came to the record, which it skips
     decided_by text        NOT NULL,
     decided_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- Ranges of offsets that an operator has had skipped, in this generation or one before: what lies there is never read.
+CREATE TABLE "@skipped" (
+    topic        text    NOT NULL,
+    partition    integer NOT NULL,
+    from_offset  bigint  NOT NULL,
+    until_offset bigint  NOT NULL,               -- the first one behind it
+    PRIMARY KEY (topic, partition, from_offset)
 );
 
 -- What each instance says of this generation while it is built; of a live one they speak in vitrina.worker.

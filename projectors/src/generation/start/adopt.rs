@@ -119,9 +119,9 @@ async fn register(connection: &mut PgConnection, id: &GenerationId) -> sqlx::Res
     .await?;
     let register = format!(
         r#"INSERT INTO vitrina.generation
-               (serial, model, generation, state, layout, definition, meaning, used, because, swapped_at)
+               (serial, model, generation, state, layout, definition, used, because, swapped_at)
            OVERRIDING SYSTEM VALUE
-           SELECT serial, model, generation, 'live', layout, definition, meaning, used, 'it was restored', swapped_at
+           SELECT serial, model, generation, 'live', layout, definition, used, 'it was restored', swapped_at
            FROM {}."@generation""#,
         quote(&id.schema())
     );

@@ -9,6 +9,7 @@ use vitrina_ingest::KafkaSettings;
 
 use crate::definition::Definition;
 use crate::fault::Fault;
+use crate::generation::known::Known;
 use crate::generation::lock::lock_model;
 use crate::generation::rights;
 use crate::generation::schema::follow::Shown;
@@ -46,40 +47,30 @@ async fn open_on(
     let model = &definition.model;
     // Instances start together; one of them makes the generation.
     lock_model(connection, &model.name).await?;
-    let mut live = live(connection, &model.name).await?;
-    if live.is_none() && adopt(connection, &model.name).await? {
-        live = self::live(connection, &model.name).await?;
+    let mut known = Known::all(connection, &model.name).await?;
+    if !known.iter().any(Known::is_live) && adopt(connection, &model.name).await? {
+        known = Known::all(connection, &model.name).await?;
     }
-    let note = match live {
+    let note = match known.iter().find(|one| one.is_live()) {
         None => {
             first(connection, definition, duplicate_window).await?;
             None
         }
-        Some((number, meaning, used)) if meaning == definition.meaning => {
-            if !used.contains(&definition.text_hash) {
-                let id = GenerationId::new(&model.name, number);
+        Some(live) if live.means(definition) => {
+            if !live.has_used(definition) {
+                let id = GenerationId::new(&model.name, live.generation);
                 stored::renew(connection, definition, &id, Shown::Stable).await?;
             }
             None
         }
-        Some((live, ..)) => propose(connection, definition, duplicate_window, live, kafka).await?,
+        Some(live) => {
+            let live = live.generation;
+            propose(connection, definition, duplicate_window, (live, &known), kafka).await?
+        }
     };
     rights::propose(connection, model).await?;
     connection.execute("COMMIT").await?;
     Ok(note)
-}
-
-/// Number, meaning and used texts of the live generation.
-async fn live(
-    connection: &mut PgConnection,
-    model: &str,
-) -> sqlx::Result<Option<(i32, Vec<u8>, Vec<String>)>> {
-    sqlx::query_as(
-        "SELECT generation, meaning, used FROM vitrina.generation WHERE model = $1 AND state = 'live'",
-    )
-    .bind(model)
-    .fetch_optional(connection)
-    .await
 }
 
 /// The file means something else than the live generation.
@@ -87,28 +78,21 @@ async fn propose(
     connection: &mut PgConnection,
     definition: &Definition,
     duplicate_window: u32,
-    live: i32,
+    (live, known): (i32, &[Known]),
     kafka: Option<&KafkaSettings>,
 ) -> Result<Option<String>, Fault> {
     let model = &definition.model;
-    let used: Option<(i32, String, Vec<String>)> = sqlx::query_as(
-        "SELECT generation, state, used FROM vitrina.generation WHERE model = $1 AND meaning = $2
-         ORDER BY generation DESC LIMIT 1",
-    )
-    .bind(&model.name)
-    .bind(&definition.meaning[..])
-    .fetch_optional(&mut *connection)
-    .await?;
-    match used {
-        Some((number, state, texts)) if ["queued", "building"].contains(&state.as_str()) => {
-            if !texts.contains(&definition.text_hash) {
-                let id = GenerationId::new(&model.name, number);
+    match known.iter().find(|one| one.means(definition)) {
+        Some(same) if same.is_built() => {
+            if !same.has_used(definition) {
+                let id = GenerationId::new(&model.name, same.generation);
                 stored::renew(connection, definition, &id, Shown::Nowhere).await?;
             }
             Ok(None)
         }
-        Some((number, state, _)) => Ok(Some(format!(
-            "{} is generation {number}'s, which is {state}, and {live} is live: `vitrina rebuild {}` builds the file's",
+        Some(Known { generation, state, .. }) => Ok(Some(format!(
+            "{} is generation {generation}'s, which is {state}, and {live} is live: `vitrina rebuild {}` builds the \
+             file's",
             model.file, model.name
         ))),
         None => {

@@ -8,6 +8,7 @@ use vitrina_sql::{MeaningPart, Model, Place};
 
 use crate::definition::Definition;
 use crate::fault::Fault;
+use crate::generation::known::Known;
 use crate::generation::start::retention::shortens_history;
 use crate::generation::stored::Generation;
 use crate::names::GenerationId;
@@ -47,18 +48,19 @@ impl Plan {
     /// [`Fault`].
     pub async fn of(connection: &mut PgConnection, definition: &Definition) -> Result<Self, Fault> {
         let file = &definition.model.file;
-        let (does, because) = match live(connection, &definition.model.name).await? {
+        let known = known(connection, &definition.model.name).await?;
+        let (does, because) = match known.iter().find(|one| one.is_live()) {
             None => (Does::Build, vec![Because::whole(file, "the model is new")]),
-            Some((number, _, texts)) if texts.contains(&definition.text_hash) => {
-                (Does::Nothing, vec![Because::whole(file, format!("it is generation {number}'s"))])
+            Some(live) if live.has_used(definition) => {
+                let what = format!("it is generation {}'s", live.generation);
+                (Does::Nothing, vec![Because::whole(file, what)])
             }
-            Some((number, meaning, _)) => {
-                let id = GenerationId::new(&definition.model.name, number);
-                let live = Generation::read(connection, &id).await?.definition;
-                if meaning == definition.meaning {
-                    followed(&live, definition)
-                } else {
-                    proposed(connection, &live, definition, number).await?
+            Some(live) => {
+                let id = GenerationId::new(&definition.model.name, live.generation);
+                let now = Generation::read(connection, &id).await?.definition;
+                match live.means(definition) {
+                    true => followed(&now, definition),
+                    false => proposed(&now, definition, (live.generation, &known)),
                 }
             }
         };
@@ -76,8 +78,9 @@ impl Plan {
         kafka: &KafkaSettings,
     ) -> Result<(), Fault> {
         let model = &definition.model;
-        let Some((live, ..)) = live(connection, &model.name).await? else { return Ok(()) };
-        let live = GenerationId::new(&model.name, live);
+        let known = known(connection, &model.name).await?;
+        let Some(live) = known.iter().find(|one| one.is_live()) else { return Ok(()) };
+        let live = GenerationId::new(&model.name, live.generation);
         if let Some(why) = shortens_history(connection, &live, definition, kafka).await? {
             (self.does, self.events) = (Does::Nothing, None);
             self.because = vec![Because::whole(&model.file, why)];
@@ -101,23 +104,12 @@ impl Because {
     }
 }
 
-/// Number, meaning and texts of the live generation; none where no Vitrina has run here, either.
-async fn live(
-    connection: &mut PgConnection,
-    model: &str,
-) -> sqlx::Result<Option<(i32, Vec<u8>, Vec<String>)>> {
+/// All generations of the model; none where no Vitrina has run here, either.
+async fn known(connection: &mut PgConnection, model: &str) -> sqlx::Result<Vec<Known>> {
     let exists: bool = sqlx::query_scalar("SELECT to_regclass('vitrina.generation') IS NOT NULL")
         .fetch_one(&mut *connection)
         .await?;
-    if !exists {
-        return Ok(None);
-    }
-    sqlx::query_as(
-        "SELECT generation, meaning, used FROM vitrina.generation WHERE model = $1 AND state = 'live'",
-    )
-    .bind(model)
-    .fetch_optional(connection)
-    .await
+    if exists { Known::all(connection, model).await } else { Ok(Vec::new()) }
 }
 
 /// The meaning is the live one's, and the text is another.
@@ -139,32 +131,25 @@ fn same_file(one: &str, other: &str) -> bool {
     name(one).iter().zip(name(other)).all(|(one, other)| *one == other)
 }
 
-async fn proposed(
-    connection: &mut PgConnection,
+fn proposed(
     live: &Definition,
     definition: &Definition,
-    number: i32,
-) -> Result<(Does, Vec<Because>), Fault> {
+    (number, known): (i32, &[Known]),
+) -> (Does, Vec<Because>) {
     let model = &definition.model;
-    let used: Option<(i32, String)> = sqlx::query_as(
-        "SELECT generation, state FROM vitrina.generation WHERE model = $1 AND meaning = $2
-         ORDER BY generation DESC LIMIT 1",
-    )
-    .bind(&model.name)
-    .bind(&definition.meaning[..])
-    .fetch_optional(connection)
-    .await?;
-    let Some((used, state)) = used else {
-        return Ok((Does::Build, difference(&live.parts, &definition.parts)));
+    let Some(same) = known.iter().find(|one| one.means(definition)) else {
+        return (Does::Build, difference(&live.parts, &definition.parts));
     };
-    let what = match state.as_str() {
-        "queued" | "building" => format!("generation {used} is being built of it"),
-        _ => format!(
-            "it is generation {used}'s, which is {state}, and {number} is live: `vitrina rebuild {}` builds the file's",
+    let Known { generation, state, .. } = same;
+    let what = match same.is_built() {
+        true => format!("generation {generation} is being built of it"),
+        false => format!(
+            "it is generation {generation}'s, which is {state}, and {number} is live: `vitrina rebuild {}` builds the \
+             file's",
             model.name
         ),
     };
-    Ok((Does::Nothing, vec![Because::whole(&model.file, what)]))
+    (Does::Nothing, vec![Because::whole(&model.file, what)])
 }
 
 /// What follows the file in place.

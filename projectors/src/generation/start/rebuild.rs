@@ -9,6 +9,7 @@ use sqlx::postgres::PgConnection;
 use crate::definition::Definition;
 use crate::desk::Desk;
 use crate::generation::audit::audit;
+use crate::generation::known::Known;
 use crate::generation::lock::lock_model;
 use crate::generation::rights;
 use crate::generation::schema::inspect::inspect;
@@ -136,21 +137,13 @@ async fn older(
     definition: &Definition,
 ) -> sqlx::Result<Option<String>> {
     let model = &definition.model;
-    let number: Option<i32> = sqlx::query_scalar(
-        "SELECT g.generation FROM vitrina.generation g JOIN vitrina.model m USING (model)
-         WHERE model = $1 AND g.meaning = $2 AND g.generation < m.live
-           AND NOT EXISTS (SELECT FROM vitrina.generation l WHERE l.model = m.model AND l.generation = m.live
-                           AND l.meaning = $2)
-         ORDER BY 1 DESC LIMIT 1",
-    )
-    .bind(&model.name)
-    .bind(&definition.meaning[..])
-    .fetch_optional(connection)
-    .await?;
-    Ok(number.map(|number| {
+    let known = Known::all(connection, &model.name).await?;
+    let until_live = known.iter().skip_while(|one| !one.is_live());
+    let same = until_live.into_iter().find(|one| one.means(definition));
+    Ok(same.filter(|one| !one.is_live()).map(|one| {
         format!(
-            "{} is older than the live generation: it is that of generation {number}",
-            model.file
+            "{} is older than the live generation: it is that of generation {}",
+            model.file, one.generation
         )
     }))
 }

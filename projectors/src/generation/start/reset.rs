@@ -2,7 +2,7 @@
 //! the offset, for after every crash the group is behind. It is decided once for all partitions of the group, by one
 //! instance, before any of them goes on; `vitrina.reset` remembers what was decided until our tag is back. A reset
 //! backwards asks for another generation, because a part of the log applied to live rows again would count twice, and gets
-//! none where the log has lost a part since; one forwards skips.
+//! none where the log has lost a part since, or one is built already; one forwards skips.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use crate::generation::start::retention::shortens_history;
 use crate::generation::state::{Outcome, building, give_up};
 use crate::generation::stored::{self, Beginning, Generation};
 use crate::names::{GenerationId, quote};
+use crate::parked::inherit::inherit_skipped;
 use crate::settings::Rewind;
 
 /// How many partitions are named in a sentence.
@@ -81,6 +82,49 @@ pub(crate) async fn note_tagged(
     Ok(())
 }
 
+/// A generation goes live for the first time, and has read the whole log: what resets of the group ask for that were made
+/// before has been done, and they are decided. The transaction of the swap holds the locks.
+///
+/// # Errors
+/// Postgres's.
+pub(crate) async fn answer(
+    connection: &mut PgConnection,
+    (from, to): (&GenerationId, &GenerationId),
+    offsets: &GroupOffsets,
+) -> Result<(), Fault> {
+    let comes_back: bool = sqlx::query_scalar(
+        "SELECT swapped_at IS NOT NULL FROM vitrina.generation WHERE model = $1 AND generation = $2",
+    )
+    .bind(&to.model)
+    .bind(to.number)
+    .fetch_one(&mut *connection)
+    .await?;
+    if comes_back {
+        return Ok(());
+    }
+    let known = decided(connection, &from.model, offsets.looked.elapsed()).await?;
+    let reached = reached(connection, from).await?;
+    let back: Vec<(&Reset, Offset)> = offsets
+        .resets
+        .iter()
+        .filter(|reset| known.get(&key(reset)) != Some(&reset.offset.0))
+        .filter_map(|reset| Some((reset, Offset(reached.get(&key(reset))?.next))))
+        .filter(|(reset, position)| reset.within_log() < *position)
+        .collect();
+    if back.is_empty() {
+        return Ok(());
+    }
+    let resets: Vec<&Reset> = back.iter().map(|(reset, _)| *reset).collect();
+    remember(connection, &from.model, &resets).await?;
+    let told = format!("{}, as generation {} has done", because(&back, Rewind::Rebuild), to.number);
+    tracing::warn!(model = %to.model, "nothing more is built: {told}");
+    Ok(audit(connection, to, "reset", &told, DECIDED_BY).await?)
+}
+
+fn key(reset: &Reset) -> (String, i32) {
+    (reset.topic.to_string(), reset.partition)
+}
+
 async fn decide_on(
     connection: &mut PgConnection,
     id: &GenerationId,
@@ -95,7 +139,6 @@ async fn decide_on(
         return Ok(Decided::Over);
     }
     let known = decided(connection, &id.model, offsets.looked.elapsed()).await?;
-    let key = |reset: &Reset| (reset.topic.to_string(), reset.partition);
     let new: Vec<&Reset> = offsets
         .resets
         .iter()
@@ -104,11 +147,11 @@ async fn decide_on(
     let mut note = None;
     if !new.is_empty() {
         remember(connection, &id.model, &new).await?;
-        let positions = positions(connection, id).await?;
+        let reached = reached(connection, id).await?;
         // A partition that was never read begins at the log's start, whatever the group says.
         let moved: Vec<(&Reset, Offset)> = new
             .into_iter()
-            .filter_map(|reset| Some((reset, Offset(*positions.get(&key(reset))?))))
+            .filter_map(|reset| Some((reset, Offset(reached.get(&key(reset))?.next))))
             .collect();
         tell_bounds(id, &moved);
         let back = moved.iter().any(|(reset, position)| reset.within_log() < *position);
@@ -119,6 +162,15 @@ async fn decide_on(
                 if reset.within_log() > *position {
                     skip(connection, id, reset, *position).await?;
                 }
+            }
+            if let Some(building) = building(connection, &id.model).await? {
+                lock_generation(connection, &building).await?;
+                inherit_skipped(connection, id, &building).await?;
+                let fence = format!(
+                    r#"UPDATE {}."@position" SET epoch = epoch + 1"#,
+                    quote(&building.schema())
+                );
+                connection.execute(AssertSqlSafe(fence)).await?;
             }
         }
     }
@@ -166,17 +218,26 @@ async fn remember(
     Ok(())
 }
 
-async fn positions(
+/// Where a generation began to read a partition, and what it reads next.
+#[derive(sqlx::FromRow)]
+struct Reached {
+    topic: String,
+    partition: i32,
+    first: i64,
+    next: i64,
+}
+
+/// Of each partition that it has claimed.
+async fn reached(
     connection: &mut PgConnection,
     id: &GenerationId,
-) -> sqlx::Result<BTreeMap<(String, i32), i64>> {
+) -> sqlx::Result<BTreeMap<(String, i32), Reached>> {
     let read = format!(
-        r#"SELECT topic, partition, next_offset FROM {}."@position" FOR UPDATE"#,
+        r#"SELECT topic, partition, first_offset AS first, next_offset AS next FROM {}."@position""#,
         quote(&id.schema())
     );
-    let rows: Vec<(String, i32, i64)> =
-        sqlx::query_as(AssertSqlSafe(read)).fetch_all(connection).await?;
-    Ok(rows.into_iter().map(|(topic, partition, next)| ((topic, partition), next)).collect())
+    let rows: Vec<Reached> = sqlx::query_as(AssertSqlSafe(read)).fetch_all(connection).await?;
+    Ok(rows.into_iter().map(|one| ((one.topic.clone(), one.partition), one)).collect())
 }
 
 /// Kafka's tool sets no offset outside of the log; whoever does is told what it counts as.
@@ -212,8 +273,11 @@ async fn rebuild(
     };
     if let Some(building) = building(connection, &id.model).await? {
         let number = building.number;
-        let of_building = first_offsets(connection, &building).await?;
-        if starts.iter().all(|(key, start)| of_building.get(key) == Some(start)) {
+        let of_building = reached(connection, &building).await?;
+        let begins_there = starts
+            .iter()
+            .all(|(key, start)| of_building.get(key).is_some_and(|one| one.first == *start));
+        if begins_there {
             tracing::warn!(
                 model = %id.model,
                 "the group's offsets were set back; generation {number} is being built already, so nothing more is begun"
@@ -237,20 +301,6 @@ async fn rebuild(
     audit(connection, &built, "reset", &because, DECIDED_BY).await?;
     tracing::warn!(model = %id.model, "generation {} is being built, because {because}", built.number);
     Ok(None)
-}
-
-/// Where a generation began to read, as far as it has claimed.
-async fn first_offsets(
-    connection: &mut PgConnection,
-    id: &GenerationId,
-) -> sqlx::Result<BTreeMap<(String, i32), i64>> {
-    let read = format!(
-        r#"SELECT topic, partition, first_offset FROM {}."@position""#,
-        quote(&id.schema())
-    );
-    let rows: Vec<(String, i32, i64)> =
-        sqlx::query_as(AssertSqlSafe(read)).fetch_all(connection).await?;
-    Ok(rows.into_iter().map(|(topic, partition, first)| ((topic, partition), first)).collect())
 }
 
 /// The generation reads these partitions from there; the others, as every generation, from the log's start.
@@ -306,17 +356,19 @@ async fn skip(
     reset: &Reset,
     from: Offset,
 ) -> sqlx::Result<()> {
-    let to = reset.within_log();
+    let (to, schema) = (reset.within_log(), quote(&id.schema()));
     let moving = format!(
         r#"WITH skipped AS (
-               UPDATE {}."@position" SET next_offset = $5, epoch = epoch + 1, updated_at = now()
+               UPDATE {schema}."@position" SET next_offset = $5, epoch = epoch + 1, updated_at = now()
                WHERE topic = $3 AND partition = $4 RETURNING topic
+           ), kept AS (
+               INSERT INTO {schema}."@skipped" (topic, partition, from_offset, until_offset)
+               SELECT topic, $4, $6, $5 FROM skipped
            )
            INSERT INTO vitrina.verdict
                (model, generation, serial, verdict, topic, partition, "offset", until_offset, decided_by)
            SELECT model, generation, serial, 'skipped', $3, $4, $6, $5, $7
-           FROM vitrina.generation, skipped WHERE model = $1 AND generation = $2"#,
-        quote(&id.schema())
+           FROM vitrina.generation, skipped WHERE model = $1 AND generation = $2"#
     );
     sqlx::query(AssertSqlSafe(moving))
         .bind(&id.model)

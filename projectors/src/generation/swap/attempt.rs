@@ -4,17 +4,20 @@
 
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
+use vitrina_ingest::GroupOffsets;
 
 use crate::fault::Fault;
 use crate::generation::audit::audit;
 use crate::generation::build::furnish::furnish;
 use crate::generation::lock::{lock_generation, lock_model};
 use crate::generation::schema::stable;
+use crate::generation::start::reset;
 use crate::generation::stored::Generation;
+use crate::generation::swap::comparison::standing::differs_now;
 use crate::generation::swap::distance::{HOLD, passes};
 use crate::generation::swap::losses::refused;
 use crate::names::{GenerationId, quote};
-use crate::parked::inherit::inherit_discards;
+use crate::parked::inherit::{inherit_discards, inherit_skipped, keep_discards};
 use crate::settings::Swap;
 
 /// What came of an attempt.
@@ -23,6 +26,8 @@ pub(crate) enum Attempt {
     Swapped,
     /// Not now, and why; to be tried again.
     NotYet(String),
+    /// The settings ask for equal rows, and they are not, or it could not be told; to be tried again, later each time.
+    NotEqual(String),
     /// There is nothing to swap to: it was done, or cancelled, meanwhile.
     Over,
 }
@@ -45,7 +50,8 @@ impl Leave {
     }
 }
 
-/// Tries to swap to the generation `building`.
+/// Tries to swap to the generation `building`. `resets`: the offsets of the model's group as they are now, where what they may
+/// ask for is what this generation has done.
 ///
 /// # Errors
 /// [`Fault`], and nothing is changed.
@@ -53,12 +59,13 @@ pub(crate) async fn attempt(
     pool: &PgPool,
     building: &Generation,
     leave: &Leave,
+    resets: Option<&GroupOffsets>,
 ) -> Result<Attempt, Fault> {
     if let Some(furnishing) = furnish(pool, &building.id).await? {
         return Ok(Attempt::NotYet(furnishing));
     }
     let mut connection = pool.acquire().await?.detach();
-    let attempted = attempt_on(&mut connection, building, leave).await;
+    let attempted = attempt_on(&mut connection, building, leave, resets).await;
     // Whatever is not committed ends with the connection.
     let _ = connection.close().await;
     attempted
@@ -68,6 +75,7 @@ async fn attempt_on(
     connection: &mut PgConnection,
     building: &Generation,
     leave: &Leave,
+    resets: Option<&GroupOffsets>,
 ) -> Result<Attempt, Fault> {
     let (to, model) = (&building.id, &building.definition.model);
     lock_model(connection, &to.model).await?;
@@ -96,6 +104,16 @@ async fn attempt_on(
     {
         return Ok(Attempt::NotYet(refused));
     }
+    if let Leave::Settings(Swap::WhenEqual) = leave
+        && let Some(why) = differs_now(connection, &from, to).await?
+    {
+        return Ok(Attempt::NotEqual(why));
+    }
+    if let Some(offsets) = resets {
+        reset::answer(connection, (&from, to), offsets).await?;
+    }
+    keep_discards(connection, &from, to).await?;
+    inherit_skipped(connection, &from, to).await?;
     move_state(connection, &from, to, &leave.by()).await?;
     stable::switch(connection, model, &switch, &from, to).await?;
     connection.execute("COMMIT").await?;

@@ -170,19 +170,23 @@ impl Claims {
             .fetch_one(&mut *transaction)
             .await?;
         let mut claims = Vec::with_capacity(found.len());
-        let mut windows = Vec::with_capacity(found.len());
         let mut beginnings = Vec::with_capacity(found.len());
         for found in found {
             let partition = (found.topic.clone(), found.partition);
             let (claim, beginning) = self.claim_one(&mut transaction, found).await?;
-            let window = self.window(&mut transaction, found, claim).await?;
-            windows.push((partition.clone(), ReadWindow { epoch: claim.epoch, window, verdict }));
             beginnings.push((partition, beginning));
             claims.push(claim);
         }
-        if let Some(live) = heir_of {
-            inherit::inherit_parked(&mut transaction, &live, &self.id, found).await?;
-            inherit::inherit_discards(&mut transaction, &live, &self.id).await?;
+        if let Some(live) = &heir_of {
+            inherit::inherit_parked(&mut transaction, live, &self.id, found).await?;
+            inherit::inherit_discards(&mut transaction, live, &self.id).await?;
+            inherit::inherit_skipped(&mut transaction, live, &self.id).await?;
+        }
+        let mut windows = Vec::with_capacity(found.len());
+        for (found, claim) in found.iter().zip(&claims) {
+            let partition = (found.topic.clone(), found.partition);
+            let window = self.window(&mut transaction, found, *claim).await?;
+            windows.push((partition, ReadWindow { epoch: claim.epoch, window, verdict }));
         }
         if let Some(Found { topic, partitions, .. }) = found.first().filter(|_| self.proves) {
             proof::store::begin(&mut transaction, topic, *partitions).await?;
@@ -321,6 +325,15 @@ impl Claims {
         .await?;
         let stored: Vec<Vec<u8>> = stored.into_iter().map(|(identities,)| identities).collect();
         window.restore(&stored.concat());
+        let skipped: Vec<(i64, i64)> = sqlx::query_as(
+            r#"SELECT from_offset, until_offset FROM "@skipped" WHERE topic = $1 AND partition = $2 AND until_offset > $3"#,
+        )
+        .bind(&*found.topic)
+        .bind(found.partition)
+        .bind(claim.next_offset.0)
+        .fetch_all(&mut **transaction)
+        .await?;
+        window.skip(skipped.into_iter().map(|(from, until)| Offset(from)..Offset(until)));
         Ok(window)
     }
 }

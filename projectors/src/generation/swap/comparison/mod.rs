@@ -4,6 +4,7 @@
 
 mod pair;
 mod rows;
+pub(crate) mod standing;
 
 use std::time::Duration;
 
@@ -37,7 +38,8 @@ pub struct TableComparison {
     pub failed: Option<String>,
 }
 
-/// A row that differs: its key, and the columns that do; null where there is no such row.
+/// A row that differs: its key, and some of the columns that do; null where there is no such row. Long values are cut: it
+/// says where to look, and is kept, shown and logged wherever generations are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
     pub key: Value,
@@ -83,13 +85,6 @@ pub(crate) async fn compare(
     let _ = connection.close().await;
     let far = || Compared::NotYet(format!("it and {old} do not come to the same positions"));
     Ok(compared.map_or_else(far, Compared::Tables))
-}
-
-/// What stands where nothing could be compared.
-pub(crate) fn failed(tables: impl Iterator<Item = String>, why: &str) -> Vec<TableComparison> {
-    let failed =
-        |table| TableComparison { table, failed: Some(why.to_owned()), ..Default::default() };
-    tables.map(failed).collect()
 }
 
 /// Whether readers lose nothing by the swap, and see nothing else where they see the same.

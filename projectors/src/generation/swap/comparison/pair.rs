@@ -3,18 +3,19 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use sqlx::postgres::PgConnection;
 
 use super::{Difference, TableComparison};
-use crate::names::quote;
+use crate::names::{GenerationId, quote};
 
 /// Rows that differ of which each is looked at again; of more, the number alone tells enough.
 pub(super) const CANDIDATES: i64 = 1000;
 
 /// A column: its table, its name, its place in the primary key, and whether its type can be hashed.
-pub(super) type Column = (String, String, Option<i32>, bool);
+type Column = (String, String, Option<i32>, bool);
 
 /// The columns of a schema's tables.
-pub(super) const COLUMNS: &str = "
+const COLUMNS: &str = "
     SELECT c.relname::text, a.attname::text, array_position(k.conkey, a.attnum),
         EXISTS (SELECT FROM pg_type t LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
                 WHERE t.oid = a.atttypid AND (
@@ -89,8 +90,24 @@ pub(super) fn literal(quoted: &str) -> String {
     format!("'{name}'")
 }
 
+/// The tables of two generations: those that both have, and those that one side has alone.
+///
+/// # Errors
+/// Postgres's.
+pub(super) async fn pairs(
+    connection: &mut PgConnection,
+    old: &GenerationId,
+    new: &GenerationId,
+) -> sqlx::Result<(Vec<Pair>, Vec<TableComparison>)> {
+    let columns = [
+        sqlx::query_as(COLUMNS).bind(old.schema()).fetch_all(&mut *connection).await?,
+        sqlx::query_as(COLUMNS).bind(new.schema()).fetch_all(connection).await?,
+    ];
+    Ok(pair(columns))
+}
+
 /// The tables that both have, and those that one side has alone: those bear a number on their side.
-pub(super) fn pair([old, new]: [Vec<Column>; 2]) -> (Vec<Pair>, Vec<TableComparison>) {
+fn pair([old, new]: [Vec<Column>; 2]) -> (Vec<Pair>, Vec<TableComparison>) {
     let names = |columns: &[Column]| -> BTreeSet<String> {
         columns.iter().map(|(table, ..)| table.clone()).collect()
     };

@@ -8,7 +8,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, Executor as _};
 
-use super::pair::{CANDIDATES, COLUMNS, Candidate, Pair, literal, pair};
+use super::pair::{CANDIDATES, Candidate, Pair, literal, pairs};
 use super::{Difference, TableComparison};
 use crate::names::{GenerationId, quote};
 
@@ -17,6 +17,9 @@ const MEETING: Duration = Duration::from_secs(10);
 /// How often it is looked again at rows that move.
 const ROUNDS: usize = 5;
 const SAMPLE: usize = 5;
+/// Columns of a row that is shown, and characters of a value.
+const COLUMNS_SHOWN: usize = 10;
+const VALUE_SHOWN: usize = 100;
 
 /// Hashes and rows of both sides.
 type Joined = (Option<i64>, Option<i64>, Json<Value>, Json<Value>);
@@ -37,11 +40,7 @@ impl Comparing {
         old: &GenerationId,
         new: &GenerationId,
     ) -> sqlx::Result<Option<Vec<TableComparison>>> {
-        let columns = [
-            sqlx::query_as(COLUMNS).bind(old.schema()).fetch_all(&mut *connection).await?,
-            sqlx::query_as(COLUMNS).bind(new.schema()).fetch_all(&mut *connection).await?,
-        ];
-        let (mut pairs, mut alone) = pair(columns);
+        let (mut pairs, mut alone) = pairs(connection, old, new).await?;
         let now = self.positions(connection).await?;
         if !self.meet(connection, &now).await? {
             return Ok(None);
@@ -242,18 +241,60 @@ impl Comparing {
 }
 
 fn difference(key: Value, old: Value, new: Value) -> Difference {
+    let key = shortened(key);
     let (Value::Object(mut before), Value::Object(mut after)) = (old.clone(), new.clone()) else {
-        return Difference { key, old, new };
+        return Difference { key, old: shortened(old), new: shortened(new) };
     };
-    let same: Vec<String> = before
-        .iter()
-        .filter(|(name, value)| after.get(*name).is_none_or(|other| other == *value))
-        .map(|(name, _)| name.clone())
-        .collect();
-    after.retain(|name, _| before.contains_key(name));
-    for name in same {
-        before.remove(&name);
-        after.remove(&name);
+    before.retain(|name, value| after.get(name).is_some_and(|other| other != value));
+    let names: Vec<String> = before.keys().take(COLUMNS_SHOWN).cloned().collect();
+    for side in [&mut before, &mut after] {
+        side.retain(|name, _| names.contains(name));
+        side.values_mut().for_each(shorten);
     }
     Difference { key, old: before.into(), new: after.into() }
+}
+
+/// A row or a key with the first of its columns, each cut where it is long.
+fn shortened(row: Value) -> Value {
+    let Value::Object(row) = row else { return row };
+    let first = row.into_iter().take(COLUMNS_SHOWN).map(|(name, mut value)| {
+        shorten(&mut value);
+        (name, value)
+    });
+    first.collect::<serde_json::Map<String, Value>>().into()
+}
+
+/// Cuts a value that is long as text.
+fn shorten(value: &mut Value) {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    if let Some((cut, _)) = text.char_indices().nth(VALUE_SHOWN) {
+        *value = format!("{}…", &text[..cut]).into();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_sample_is_short_whatever_the_rows_hold() {
+        let wide = |fill: &str| -> Value {
+            let column = |number| (format!("c{number:03}"), json!(fill.repeat(10_000)));
+            (0..100).map(column).collect::<serde_json::Map<String, Value>>().into()
+        };
+        let (old, new) = (wide("é"), wide("è"));
+        let told = difference(json!({"k": "a".repeat(10_000)}), old, new);
+        assert!(serde_json::to_string(&told).unwrap_or_default().len() < 8_000, "{told:?}");
+        assert_eq!(told.old.as_object().map(serde_json::Map::len), Some(COLUMNS_SHOWN));
+        let gone = difference(json!({"k": 1}), wide("x"), Value::Null);
+        assert_eq!(
+            (gone.old.as_object().map(|one| one.len()), gone.new),
+            (Some(COLUMNS_SHOWN), Value::Null)
+        );
+        let told =
+            difference(json!({"k": 1}), json!({"a": 1, "b": [2]}), json!({"a": 1, "b": [3]}));
+        assert_eq!((told.old, told.new), (json!({"b": [2]}), json!({"b": [3]})));
+    }
 }
