@@ -38,12 +38,8 @@ pub(crate) fn too_expensive(page: &Page<'_>) -> Problem {
 /// Statements for a table; of a SQL view, which has no indexes of its own, lists of columns.
 fn helpful(page: &Page<'_>) -> Vec<String> {
     let Page { view, conditions, order, .. } = page;
-    let alone = |condition: &'_ Condition<'_>| matches!(condition, Condition::One(_));
-    let filters: Vec<&Filter<'_>> = conditions
-        .iter()
-        .filter(|condition| alone(condition))
-        .flat_map(Condition::filters)
-        .collect();
+    let alone = conditions.iter().filter(|condition| matches!(condition, Condition::One(_)));
+    let filters: Vec<&Filter<'_>> = alone.flat_map(Condition::filters).collect();
     let mut first: Vec<&Operand<'_>> = filters
         .iter()
         .filter(|filter| filter.is_constant())

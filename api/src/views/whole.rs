@@ -44,33 +44,18 @@ pub(super) async fn answer(
     let begun = Instant::now();
     let mut snapshot = api.database().snapshot(api.reader_patience() * 2).await?;
     let freshness = Freshness::read_in(&mut snapshot, page.view).await?;
-    let refused = async |error| refusal::of_page(api.database(), page, error).await;
-    if !page.view.rows.is_all() {
-        match snapshot.first(page.trial()).await {
-            Ok(_) => {}
-            Err(error) => return Err(refused(error).await),
-        }
-    }
+    let Beginning { count, rows, first } = match begin(snapshot, page, request.count).await {
+        Ok(beginning) => beginning,
+        Err(error) => return Err(refusal::of_page(api.database(), page, error).await),
+    };
     let count = match request.count {
-        Count::Unsaid | Count::None => None,
-        Count::Exact => match exact(&mut snapshot, page).await {
-            Ok(count) => Some(count),
-            Err(error) => return Err(refused(error).await),
-        },
         Count::Estimated => Some(estimate(api, page).await?),
+        _ => count,
     };
-    let mut rows = match snapshot.rows(page.whole()).await {
-        Ok(rows) => rows,
-        Err(error) => return Err(refused(error).await),
-    };
-    let first = match rows.next().await {
-        Ok(first) => first,
-        Err(error) => return Err(refused(error).await),
-    };
-    let reading =
-        Reading { rows, format: request.format, patience: api.reader_patience(), _permit: permit };
-    let body = reading.begin(request.format.head(page.names()), first, begun + LIFETIME);
     let Request { format, headers, .. } = request;
+    let reading =
+        Reading { rows, format: *format, patience: api.reader_patience(), _permit: permit };
+    let body = reading.begin(format.head(page.names()), first, begun + LIFETIME);
     let mut response =
         answer::found(*format, body, page.view, &freshness, headers, &request.canonical());
     counted(&mut response, count);
@@ -78,10 +63,30 @@ pub(super) async fn answer(
     Ok(response)
 }
 
-async fn exact(snapshot: &mut Snapshot, page: &Page<'_>) -> Result<i64, DatabaseError> {
-    let row = snapshot.first(page.count()).await?;
-    let row = row.ok_or_else(|| DatabaseError::Other("a count without a row".to_owned()))?;
-    get(&row, "count")
+/// What is known before anything is said.
+struct Beginning {
+    /// How many rows there are, where they are counted.
+    count: Option<i64>,
+    first: Vec<String>,
+    rows: Rows,
+}
+
+async fn begin(
+    mut snapshot: Snapshot,
+    page: &Page<'_>,
+    count: Count,
+) -> Result<Beginning, DatabaseError> {
+    if !page.view.rows.is_all() {
+        snapshot.first(page.trial()).await?;
+    }
+    let count = match count {
+        Count::Exact => {
+            snapshot.first(page.count()).await?.map(|row| get(&row, "count")).transpose()?
+        }
+        _ => None,
+    };
+    let mut rows = snapshot.rows(page.whole()).await?;
+    Ok(Beginning { count, first: rows.next().await?, rows })
 }
 
 /// A list on its way to its reader.
