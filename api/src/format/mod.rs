@@ -107,12 +107,14 @@ fn range(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     fn accepted(lines: &[&'static str]) -> Option<Format> {
         let mut headers = HeaderMap::new();
         for line in lines {
-            headers.append(header::ACCEPT, line.parse().unwrap());
+            headers.append(header::ACCEPT, HeaderValue::from_static(line));
         }
         Format::accepted(&headers).ok()
     }
