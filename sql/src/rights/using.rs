@@ -25,9 +25,11 @@ pub(super) const TRUE: &str = "true";
 /// The function of the control tables that gives a text, or NULL where it does not read as the type of that name.
 const READABLE: &str = "vitrina.readable";
 
-/// A call of `claim` or `claims`.
-const CLAIMS: [(&str, fn(String) -> Piece); 2] =
-    [("claim", Piece::Claim), ("claims", Piece::Claims)];
+/// A piece for the claim of a name.
+type OfName = fn(String) -> Piece;
+
+/// The functions that give claims.
+const CLAIMS: [(&str, OfName); 2] = [("claim", Piece::Claim), ("claims", Piece::Claims)];
 
 const CAST: &str =
     "cast the claim itself, as in claim('level')::int: one that does not read so counts as missing";
@@ -146,7 +148,7 @@ fn names_claim(expr: &Expr) -> bool {
 }
 
 /// The name in a call of `claim` or `claims`, and which of them it is.
-fn claim(expr: &Expr) -> Option<(&Ident, fn(String) -> Piece)> {
+fn claim(expr: &Expr) -> Option<(&Ident, OfName)> {
     let Expr::Function(Function { name, .. }) = expr else { return None };
     let [name] = parts(name)[..] else { return None };
     let (_, piece) = CLAIMS.into_iter().find(|(known, _)| fold(name) == *known)?;
@@ -224,7 +226,7 @@ impl Using<'_, '_> {
     }
 
     /// `claim('name')`
-    fn claim(&mut self, name: &Ident, piece: fn(String) -> Piece) {
+    fn claim(&mut self, name: &Ident, piece: OfName) {
         let at = name.span.start;
         let found = self.condition.at(at).and_then(|begin| {
             let mut tokens = self
