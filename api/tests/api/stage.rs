@@ -117,7 +117,7 @@ impl Stage {
                 ON CONFLICT (model) DO UPDATE SET live = EXCLUDED.live, newest = EXCLUDED.newest;
             UPDATE vitrina.generation SET state = 'retired' WHERE model = '{model}';
             INSERT INTO vitrina.generation (model, generation, state, layout, definition, used, because)
-                VALUES ('{model}', {generation}, 'live', 1, '{{}}', '', '{{}}', 'a test wants it');
+                VALUES ('{model}', {generation}, 'live', 1, '{{}}', '{{}}', 'a test wants it');
             INSERT INTO "@generation" (layout, serial, model, generation, cluster_id, duplicate_window, definition, used)
                 SELECT layout, serial, model, generation, '', 0, definition, used
                 FROM vitrina.generation WHERE model = '{model}' AND state = 'live';
