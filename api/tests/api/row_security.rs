@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use crate::guarded::{Guarded, Known};
 use crate::postgres;
+use crate::stage::Answer;
 
 const TABLES: &str = "
 CREATE TABLE item (
@@ -409,6 +410,13 @@ const ASKED: [&str; 24] = [
     "limit=0",
 ];
 
+/// A whole answer.
+fn line(uri: &str, answer: &Answer) -> String {
+    let headers = answer.headers.iter().map(|(name, value)| format!("{name}: {value:?}"));
+    let headers: BTreeSet<String> = headers.collect();
+    format!("{uri}: {} {headers:?} {}", answer.status, answer.text)
+}
+
 /// All that the reader is told: statuses, headers and bodies, page by page.
 async fn told(guarded: &Guarded, reader: &str) -> Vec<String> {
     let lists = ASKED
@@ -427,9 +435,19 @@ async fn told(guarded: &Guarded, reader: &str) -> Vec<String> {
         while let Some(uri) = next {
             let answer = guarded.ask(reader, &uri).await;
             next = answer.json_or_null()["page"]["next"].as_str().map(str::to_owned);
-            let headers: BTreeSet<String> =
-                answer.headers.iter().map(|(name, value)| format!("{name}: {value:?}")).collect();
-            told.push(format!("{uri}: {} {headers:?} {}", answer.status, answer.text));
+            told.push(line(&uri, &answer));
+        }
+    }
+    for asked in ["", "tenant=eq.red", "level=gt.1", "at=eq.nonsense", "level=eq.9&level=gt.x"] {
+        for (limit, accept, prefer) in [
+            ("2", "application/json", "count=exact"),
+            ("2", "application/json", "count=estimated"),
+            ("all", "application/x-ndjson", "count=estimated"),
+            ("all", "text/csv", "count=exact"),
+        ] {
+            let uri = format!("/v1/views/item?limit={limit}&{asked}");
+            let headers = [("accept", accept), ("prefer", prefer)];
+            told.push(line(&uri, &guarded.ask_with(reader, &uri, &headers).await));
         }
     }
     told
