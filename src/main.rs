@@ -10,6 +10,7 @@ mod demo;
 mod desk;
 mod failure;
 mod generations;
+mod handbook;
 mod output;
 mod parked;
 mod pause;
@@ -25,7 +26,7 @@ mod webhook;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use failure::Failure;
 
@@ -71,6 +72,10 @@ enum Verb {
     Pause(pause::Arguments),
     /// Lets a model go on that pauses, has stopped, or whose breaker is open.
     Resume(pause::Arguments),
+    /// Prints what a shell needs to complete verbs and options.
+    Completions(handbook::Completions),
+    /// Writes the pages that `man` shows to a folder.
+    Man(handbook::Pages),
 }
 
 fn main() -> ExitCode {
@@ -108,6 +113,8 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Swap(arguments) => generations::swap(arguments, config()?).await,
         Verb::Rollback(arguments) => generations::rollback(arguments, config()?).await,
         Verb::Drop(arguments) => generations::drop(arguments, config()?).await,
+        Verb::Completions(arguments) => handbook::completions(&arguments, Cli::command()),
+        Verb::Man(arguments) => handbook::pages(&arguments, Cli::command()),
     }
 }
 
