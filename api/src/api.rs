@@ -8,12 +8,15 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tower_http::cors::CorsLayer;
 use vitrina_projectors::Board;
 
 use crate::access::{Authority, Caller, Unreadable};
 use crate::answer::After;
 use crate::catalogue::{Directory, Failure, View};
 use crate::database::Database;
+use crate::edge::origin;
+use crate::edge::rate::Rates;
 use crate::problem::{Kind, Problem};
 use crate::settings::{ApiSettings, Thresholds};
 use crate::sight;
@@ -50,6 +53,8 @@ struct State {
     authority: Option<Arc<Authority>>,
     definitions_loaded: Arc<AtomicBool>,
     thresholds: Thresholds,
+    cors: Option<CorsLayer>,
+    rates: Option<Arc<Rates>>,
 }
 
 impl Api {
@@ -76,6 +81,8 @@ impl Api {
             authority: settings.auth.map(Authority::new).transpose()?.map(Arc::new),
             definitions_loaded: settings.definitions_loaded,
             thresholds: settings.thresholds,
+            cors: origin::cors(&settings.cors_origins),
+            rates: settings.rate.map(|rate| Arc::new(Rates::new(rate))),
         })))
     }
 
@@ -109,6 +116,14 @@ impl Api {
 
     pub(crate) fn definitions_loaded(&self) -> bool {
         self.0.definitions_loaded.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn cors(&self) -> Option<CorsLayer> {
+        self.0.cors.clone()
+    }
+
+    pub(crate) fn rates(&self) -> Option<Arc<Rates>> {
+        self.0.rates.clone()
     }
 
     pub(crate) fn thresholds(&self) -> &Thresholds {

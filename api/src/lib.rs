@@ -8,10 +8,12 @@ mod answer;
 mod api;
 mod catalogue;
 mod database;
+mod docs;
 mod edge;
 mod format;
 mod health;
 mod json;
+mod openapi;
 mod prefer;
 mod problem;
 mod query;
@@ -26,6 +28,8 @@ pub use edge::measure::{
     AUTHENTICATION_FAILURES_TOTAL, CERTIFICATE_UNTIL_SECONDS, DURATION_SECONDS, KEY_FETCHES_TOTAL,
     REQUESTS_TOTAL, describe_metrics,
 };
+pub use edge::origin::{Origin, OriginError};
+pub use edge::rate::Rate;
 pub use edge::server::serve;
 pub use edge::tls::{Tls, TlsError};
 pub use jsonwebtoken::Algorithm;

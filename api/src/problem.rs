@@ -5,9 +5,6 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-/// Seconds after which trying again makes sense.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
-
 /// The kinds of problem: the end of the `type` URL, the status and the title of each are fixed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -31,6 +28,7 @@ pub(crate) enum Kind {
     Unavailable,
     Overloaded,
     ProjectionBehind,
+    TooManyRequests,
     NotReady,
     Unwell,
     AdminOff,
@@ -99,6 +97,9 @@ impl Kind {
             Self::ProjectionBehind => {
                 (S::SERVICE_UNAVAILABLE, "projection-behind", "The view has not come so far yet")
             }
+            Self::TooManyRequests => {
+                (S::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests of one caller")
+            }
             Self::NotReady => {
                 (S::SERVICE_UNAVAILABLE, "not-ready", "This instance cannot do its job yet")
             }
@@ -128,6 +129,46 @@ impl Kind {
             _ => None,
         }
     }
+
+    /// What may go wrong for who reads.
+    pub(crate) const OF_READING: [Self; 23] = [
+        Self::BadEncoding,
+        Self::UnknownParameter,
+        Self::RepeatedParameter,
+        Self::BadValue,
+        Self::OrderNeedsIndex,
+        Self::CursorMismatch,
+        Self::TooExpensive,
+        Self::Unauthorized,
+        Self::InvalidCredential,
+        Self::UnknownRoute,
+        Self::UnknownView,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::NotAcceptable,
+        Self::GenerationChanged,
+        Self::UriTooLong,
+        Self::TooManyRequests,
+        Self::HeadersTooLarge,
+        Self::Internal,
+        Self::Unavailable,
+        Self::Overloaded,
+        Self::ProjectionBehind,
+        Self::Unjudged,
+    ];
+
+    pub(crate) fn status(self) -> StatusCode {
+        self.facts().0
+    }
+
+    /// The end of its `type`.
+    pub(crate) fn slug(self) -> &'static str {
+        self.facts().1
+    }
+
+    pub(crate) fn title(self) -> &'static str {
+        self.facts().2
+    }
 }
 
 /// One parameter that is in the way.
@@ -144,6 +185,8 @@ pub(crate) struct Problem {
     kind: Kind,
     detail: String,
     errors: Vec<ParameterError>,
+    /// Seconds after which trying again makes sense.
+    retry_after: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -157,7 +200,14 @@ struct Body<'a> {
 
 impl Problem {
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new() }
+        let is_passing = kind.status() == StatusCode::SERVICE_UNAVAILABLE;
+        let retry_after = is_passing.then_some(1);
+        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after }
+    }
+
+    /// The same, with the seconds after which trying again makes sense.
+    pub(crate) fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
     }
 
     /// A problem with one parameter; `allowed` is what may stand there instead, empty where no list says it.
@@ -171,7 +221,7 @@ impl Problem {
         let allowed = allowed.into_iter().map(Into::into).collect();
         let error =
             ParameterError { parameter: parameter.to_owned(), detail: detail.clone(), allowed };
-        Self { kind, detail, errors: vec![error] }
+        Self { errors: vec![error], ..Self::new(kind, detail) }
     }
 
     /// A problem with several things, each by its name and what is wrong with it; `way` ends the sentence over all.
@@ -184,7 +234,8 @@ impl Problem {
             allowed: Vec::new(),
         };
         let detail = format!("{}. {way}", lines.join("; "));
-        Self { kind, detail, errors: found.into_iter().map(error).collect() }
+        let errors = found.into_iter().map(error).collect();
+        Self { errors, ..Self::new(kind, detail) }
     }
 }
 
@@ -204,8 +255,8 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if let Some(challenge) = self.kind.challenge() {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));

@@ -2,7 +2,7 @@
 //! it is not a success.
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -10,14 +10,16 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::access::name_caller;
 use crate::admin::{self, Operators};
 use crate::api::Api;
-use crate::edge::{guard, measure};
+use crate::edge::{coding, guard, measure, origin, rate};
 use crate::health;
-use crate::views::{index, list, row, schema};
+use crate::views::{docs, index, list, row, schema};
 
 impl Api {
-    /// What frontends see: `/v1/…`, `/livez`, `/readyz`, `/healthz`.
+    /// What frontends see: `/v1/…`, `/openapi.json`, `/docs`, `/livez`, `/readyz`, `/healthz`.
     pub fn router(&self) -> Router {
-        self.furnish(self.queries().merge(health::routes()).fallback(guard::unknown_route))
+        self.open(
+            self.furnish(self.queries().merge(health::routes()).fallback(guard::unknown_route)),
+        )
     }
 
     /// What operators see: `/admin/v1/…`, `/metrics`, `/livez`, `/readyz`, `/healthz`.
@@ -30,7 +32,8 @@ impl Api {
     /// Both on one listener.
     pub fn joint_router(&self, metrics: PrometheusHandle, operators: Operators) -> Router {
         let routes = self.queries().merge(health::routes()).merge(measure::routes(metrics));
-        self.furnish(routes.merge(admin::routes(operators)).fallback(guard::unknown_route))
+        let routes = routes.merge(admin::routes(operators)).fallback(guard::unknown_route);
+        self.open(self.furnish(routes))
     }
 
     fn queries(&self) -> Router<Self> {
@@ -40,13 +43,22 @@ impl Api {
             .route("/v1/views/{view}/", get(row::row))
             .route("/v1/views/{view}/{*key}", get(row::row))
             .route("/v1/schemas/{view}", get(schema::schema))
+            .route("/openapi.json", get(schema::openapi))
+            .route("/docs", get(docs::page))
+            .route("/docs/style.css", get(docs::style))
+            .route("/problems/{slug}", get(docs::problem))
+            .layer(from_fn_with_state(self.rates(), rate::bound))
             .layer(from_fn_with_state(self.admission(), guard::admit))
             // Outside: who waits for an issuer keeps nobody else waiting.
             .layer(from_fn_with_state(self.authority(), name_caller))
+            .layer(from_fn_with_state(self.rates(), rate::bound_failures))
     }
 
     fn furnish(&self, routes: Router<Self>) -> Router {
         let routes = routes
+            .layer(map_response(coding::note_status))
+            .layer(coding::layer())
+            .layer(map_response(coding::keep_status))
             .layer(from_fn(guard::bounds))
             .layer(CatchPanicLayer::custom(guard::panicked))
             .layer(from_fn(guard::traced))
@@ -54,5 +66,10 @@ impl Api {
             .with_state(self.clone());
         // Only from outside of the routes can be seen which methods they have.
         Router::new().fallback_service(routes).layer(from_fn(guard::methods))
+    }
+
+    /// Outermost, so that pages of other origins can read whatever is answered.
+    fn open(&self, router: Router) -> Router {
+        router.layer(from_fn_with_state(self.cors(), origin::open))
     }
 }

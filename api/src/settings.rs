@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use crate::access::AuthSettings;
 use vitrina_projectors::Board;
+
+use crate::access::AuthSettings;
+use crate::edge::origin::Origin;
+use crate::edge::rate::Rate;
 
 /// What the API needs to know. Not `Debug`: the URL may hold a password.
 #[derive(Clone)]
@@ -26,6 +29,10 @@ pub struct ApiSettings {
     pub definitions_loaded: Arc<AtomicBool>,
     /// Of this process's own workers, if it has any: whoever waits for what they commit is woken by it.
     pub board: Option<Board>,
+    /// Whose pages may read views.
+    pub cors_origins: Vec<Origin>,
+    /// How often one caller may read; none: as often as it likes.
+    pub rate: Option<Rate>,
     /// When `/healthz` calls a model unwell.
     pub thresholds: Thresholds,
     /// None: whoever reaches the listener may read all.
@@ -34,7 +41,7 @@ pub struct ApiSettings {
 
 impl ApiSettings {
     /// Settings that fit a small machine: 4 connections, 3 s a statement, 4 whole lists and 256 requests at a time, definitions
-    /// loaded, no `[auth]`.
+    /// loaded, no `[auth]`, no page of another origin, no bound on how often a caller asks.
     pub fn new(postgres_url: impl Into<String>) -> Self {
         Self {
             postgres_url: postgres_url.into(),
@@ -45,6 +52,8 @@ impl ApiSettings {
             max_concurrent: 256,
             definitions_loaded: Arc::new(AtomicBool::new(true)),
             board: None,
+            cors_origins: Vec::new(),
+            rate: None,
             thresholds: Thresholds::default(),
             auth: None,
         }

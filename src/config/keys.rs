@@ -22,7 +22,19 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ("registry", &["url", "username", "password", "token", "tls_ca"]),
     ("postgres", &["url"]),
     ("definitions", &["contracts", "models"]),
-    ("http", &["listen", "admin_listen", "admin_token", "tls_cert", "tls_key"]),
+    (
+        "http",
+        &[
+            "listen",
+            "admin_listen",
+            "admin_token",
+            "tls_cert",
+            "tls_key",
+            "cors_origins",
+            "rate",
+            "burst",
+        ],
+    ),
     ("health", &["max_lag", "max_parked", "max_error_share"]),
     ("webhook", &["url", "timeout"]),
     ("webhook.headers", &[]),
@@ -53,8 +65,9 @@ const SECTIONS: &[(&str, &[&str])] = &[
 const FREE: &[&str] = &["models", "kafka.properties", "webhook.headers"];
 
 /// Keys that hold a list of texts.
-const LISTS: &[&str] = &["auth.algorithms"];
+const LISTS: &[&str] = &["http.cors_origins", "auth.algorithms"];
 
+/// Whether a list may stand at this key.
 pub(super) fn is_list(path: &str) -> bool {
     LISTS.contains(&path)
 }

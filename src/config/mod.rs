@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use vitrina_api::{AuthSettings, Thresholds};
+use vitrina_api::{AuthSettings, Origin, Rate, Thresholds};
 use vitrina_avro::RegistrySettings;
 use vitrina_ingest::{KafkaSettings, PropertyError, owned_property};
 use vitrina_projectors::ModelSettings;
@@ -40,6 +40,10 @@ pub(crate) struct Config {
     pub(crate) auth: Option<AuthSettings>,
     /// The listeners' certificate and its key; none where they speak plain HTTP.
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
+    /// Whose pages may read views.
+    pub(crate) cors_origins: Vec<Origin>,
+    /// How often one caller may ask; none: as often as it likes.
+    pub(crate) rate: Option<Rate>,
     pub(crate) health: Thresholds,
     pub(crate) webhook: Option<WebhookSettings>,
     defaults: ModelSettings,
@@ -98,6 +102,8 @@ impl Config {
             admin_token: operations::admin_token(source),
             auth: auth::auth(source),
             tls: files::tls(source),
+            cors_origins: operations::cors_origins(source),
+            rate: operations::rate(source),
             health: operations::health(source),
             webhook: operations::webhook(source),
             by_model: names.into_iter().map(|name| by_name(source, name, &defaults)).collect(),
@@ -215,6 +221,7 @@ mod tests {
         assert!(
             example.webhook.is_none() && example.admin_token.is_none() && example.tls.is_none()
         );
+        assert!(example.cors_origins.is_empty() && example.rate.is_none());
     }
 
     #[test]
@@ -256,6 +263,54 @@ mod tests {
             (config.admin_token.unwrap(), config.health.lag),
             ("t".to_owned(), Duration::from_secs(9))
         );
+    }
+
+    #[test]
+    fn strangers_are_told_by_origin_and_bounded_by_rate() {
+        let file = "[http]\ncors_origins = [\n  \"https://shop.example.org\",\n  \"http://localhost:5173\",\n]\n\
+                    rate = \"600/m\"\nburst = 20\n";
+        let config = load(file, &[]).unwrap();
+        let origins = |texts: &[&str]| -> Vec<Origin> {
+            texts.iter().map(|text| text.parse().unwrap()).collect()
+        };
+        assert_eq!(
+            config.cors_origins,
+            origins(&["https://shop.example.org", "http://localhost:5173"])
+        );
+        let rate = config.rate.unwrap();
+        assert_eq!((rate.count.get(), rate.per.as_secs(), rate.burst.get()), (600, 60, 20));
+        assert_eq!(load("[http]\nrate = \"7/s\"\n", &[]).unwrap().rate.unwrap().burst.get(), 7);
+        // The environment beats the file, whole.
+        let variable = [("VITRINA_HTTP__CORS_ORIGINS", "https://a.example, https://b.example")];
+        let config = load(file, &variable).unwrap();
+        assert_eq!(config.cors_origins, origins(&["https://a.example", "https://b.example"]));
+        assert_eq!(
+            load("[http]\ncors_origins = \"*\"\n", &[]).unwrap().cors_origins,
+            [Origin::Any]
+        );
+        assert!(load("[http]\ncors_origins = []\n", &[]).unwrap().cors_origins.is_empty());
+    }
+
+    #[test]
+    fn what_no_browser_sends_and_what_bounds_nothing_is_refused_with_its_line() {
+        let file = "[http]\ncors_origins = [\"https://shop.example.org/\", \"*\", \"https://a.example\"]\n\
+                    rate = \"0/s\"\nburst = 0\n";
+        let found = load(file, &[]).err().unwrap();
+        let all = found.join("\n");
+        for expected in [
+            "vitrina.toml:2: http.cors_origins holds `https://shop.example.org/`, which no browser sends",
+            "vitrina.toml:2: http.cors_origins holds `*`, which stands for all",
+            "vitrina.toml:3: http.rate is `0/s`; a number of requests",
+            "vitrina.toml:4: http.burst is `0`; a whole number from 1 on",
+        ] {
+            assert!(all.contains(expected), "{expected} is not in\n{all}");
+        }
+        assert_eq!(found.len(), 4, "{all}");
+        for wrong in ["5", "5/", "5/d", "/s", "-1/s", "1.5/s"] {
+            assert!(load(&format!("[http]\nrate = \"{wrong}\"\n"), &[]).is_err(), "{wrong}");
+        }
+        let found = load("[http]\nburst = 5\n", &[]).err().unwrap().join("\n");
+        assert!(found.contains("vitrina.toml:2: http.burst bounds nothing"), "{found}");
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Texts of settings to values. Each reader says what it wants in a few words that complete "… is wanted".
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
+use vitrina_api::Rate;
 use vitrina_projectors::{Rewind, Strategy, Swap};
 
 type Read<T> = Result<T, &'static str>;
@@ -102,4 +104,26 @@ pub(super) fn pause(value: &str) -> Read<Duration> {
         .ok()
         .filter(|pause| !pause.is_zero())
         .ok_or("a duration above 0, as in \"500ms\" or \"30s\",")
+}
+
+/// `100/s`, `600/m`, `5000/h`.
+pub(super) fn rate(value: &str) -> Read<Rate> {
+    let read = || {
+        let (count, unit) = value.split_once('/')?;
+        let per = match unit.trim() {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            _ => return None,
+        };
+        let count: NonZeroU32 = count.trim().parse().ok()?;
+        Some(Rate { count, per: Duration::from_secs(per), burst: count })
+    };
+    read().ok_or(
+        "a number of requests from 1 on and a time, as in \"100/s\", \"600/m\" or \"5000/h\",",
+    )
+}
+
+pub(super) fn burst(value: &str) -> Read<NonZeroU32> {
+    value.parse().map_err(|_| "a whole number from 1 on")
 }

@@ -27,6 +27,9 @@ pub(crate) use listeners::Listeners;
 /// How long a shutdown may take, short of the 30 seconds after which orchestrators kill.
 const SHUTDOWN: Duration = Duration::from_secs(25);
 
+/// The connections of two listeners, and as many files as anything else may need.
+const DESCRIPTORS: u64 = 10_000;
+
 const NONE_LOADS: &str = "no model loads; `vitrina check` lists why";
 
 #[derive(clap::Args)]
@@ -51,6 +54,7 @@ pub(crate) async fn run(
     format: Option<telemetry::Format>,
 ) -> Result<(), Failure> {
     telemetry::start("info", format);
+    enough_descriptors();
     let definitions = match arguments.only {
         Some(Role::Query) => None,
         _ => Some(load(&config)?),
@@ -60,6 +64,17 @@ pub(crate) async fn run(
     let listeners = Listeners::bind(&config, arguments.only != Some(Role::Project)).await?;
     let (broker, watch) = (BrokerKind::Kafka, arguments.watch);
     Instance { config, broker, watch, tls, shutdown }.run(definitions, listeners).await
+}
+
+/// Takes as many file descriptors as the system allows: callers' connections must leave some for Postgres and Kafka.
+fn enough_descriptors() {
+    match rlimit::increase_nofile_limit(DESCRIPTORS) {
+        Ok(limit) if limit >= DESCRIPTORS => {}
+        Ok(limit) => tracing::warn!(
+            "the system allows {limit} open files, and all connections that are accepted may take {DESCRIPTORS}: raise `ulimit -n`"
+        ),
+        Err(error) => tracing::warn!(%error, "the number of open files cannot be raised"),
+    }
 }
 
 /// Reads the definitions; each finding is logged, and nothing that could run is an error.
@@ -176,6 +191,8 @@ impl Instance {
             board: Some(board.clone()),
             thresholds,
             auth: self.config.auth.clone().filter(|_| asks),
+            cors_origins: self.config.cors_origins.clone(),
+            rate: self.config.rate,
             ..ApiSettings::new(&self.config.postgres_url)
         };
         let api = Api::new(settings).map_err(|error| self.unusable(&error))?;

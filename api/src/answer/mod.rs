@@ -17,8 +17,6 @@ use crate::format::Format;
 
 pub(crate) use after::After;
 
-/// What an answer depends on, of what is not in its address.
-const VARY: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding, Origin");
 const POSITION: HeaderName = HeaderName::from_static("projection-position");
 /// As old as a 304 may be; a little under a second, for the rest of its way.
 const MAX_AGE: Duration = Duration::from_millis(900);
@@ -91,7 +89,6 @@ fn tag(view: &View, reached: &Reached, query: &[&str]) -> Option<String> {
 fn with_headers(mut response: Response, reached: &Reached, tag: Option<String>) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    headers.insert(header::VARY, VARY);
     if let Some(tag) = tag.and_then(|tag| HeaderValue::from_str(&tag).ok()) {
         headers.insert(header::ETAG, tag);
     }

@@ -7,8 +7,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::extract::ConnectInfo;
 use axum::http::{HeaderValue, Request, header};
+use axum::{Extension, Router};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service as _, service_fn};
@@ -19,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
+use tower::Layer as _;
 
 use super::guard;
 use super::pulse::{Answering, Beating, Pulse};
@@ -54,10 +56,10 @@ pub(super) async fn serve(
     shutdown: &CancellationToken,
     watcher: Watcher,
 ) -> Ended {
-    let pulse = Pulse::new();
+    let (pulse, peer) = (Pulse::new(), socket.peer_addr()?);
     let opening = tokio::time::timeout(HANDSHAKE_TIMEOUT, open(socket, acceptor, &pulse));
     let Some(opened) = shutdown.run_until_cancelled(opening).await else { return Ok(()) };
-    let (opened, inner, beating) = (opened??, TowerToHyperService::new(router), pulse.clone());
+    let (opened, inner, beating) = (opened??, TowerToHyperService::new(Extension(ConnectInfo(peer)).layer(router)), pulse.clone());
     let service = service_fn(move |request: Request<Incoming>| {
         let (pulse, work) = (beating.clone(), beating.work());
         let answer = inner.call(named(request));

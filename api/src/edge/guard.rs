@@ -56,7 +56,7 @@ pub(crate) async fn bounds(request: Request, next: Next) -> Result<Response, Pro
 }
 
 /// What HTTP itself knows.
-const METHODS: [Method; 9] = [
+const METHODS: [Method; 10] = [
     Method::GET,
     Method::HEAD,
     Method::POST,
@@ -66,6 +66,7 @@ const METHODS: [Method; 9] = [
     Method::OPTIONS,
     Method::TRACE,
     Method::CONNECT,
+    Method::QUERY,
 ];
 
 /// Names the methods that an address has, to who asks for them and to who tried another one.
@@ -128,7 +129,7 @@ pub(crate) async fn unknown_admin_route(uri: Uri) -> Problem {
 }
 
 /// Routes of later versions, and what is below those that end in a slash.
-const LATER: [&str; 3] = ["/openapi.json", "/docs", "/v1/changes/"];
+const LATER: [&str; 1] = ["/v1/changes/"];
 
 fn unknown(uri: &Uri, way: &str) -> Problem {
     let path = uri.path();

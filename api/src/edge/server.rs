@@ -15,7 +15,8 @@ use super::tls::Tls;
 
 /// How long requests under way may go on after the shutdown began.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
-const MAX_CONNECTIONS: usize = 1024;
+/// What comes on top waits, and so does everybody behind it: room for some thousands who say nothing. Each is some 15 kB.
+const MAX_CONNECTIONS: usize = 4096;
 /// A pause after a failed accept, as when the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// As many failures in a row mean that the listener is gone.

@@ -28,6 +28,12 @@ const NULL: &str = "compares with the text `null`, which a missing value is not:
 /// Words that Postgres takes for a time by its clock.
 const CLOCK: [&str; 4] = ["now", "today", "tomorrow", "yesterday"];
 
+/// The operators that fit a column's type.
+pub(crate) fn operators(column: &Column) -> impl Iterator<Item = &'static str> {
+    let fits = |operator: &&str| column.textual || !operator.ends_with("like");
+    OPERATORS.into_iter().filter(fits)
+}
+
 /// Where a condition stands, which says where its value ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {

@@ -136,7 +136,7 @@ fn repeated(name: &str) -> Problem {
 }
 
 /// The name under which a column is filtered.
-fn as_parameter(column: &str) -> String {
+pub(crate) fn as_parameter(column: &str) -> String {
     if RESERVED.contains(&column) || GROUPS.contains(&column) || column.starts_with('"') {
         name::quoted(column)
     } else {

@@ -14,3 +14,17 @@ pub(crate) fn segments(uri: &Uri) -> Result<Vec<String>, Problem> {
 pub(crate) fn view(uri: &Uri) -> Result<String, Problem> {
     Ok(segments(uri)?.into_iter().next().unwrap_or_default())
 }
+
+/// A segment as an address has it.
+pub(crate) fn encode(segment: &str) -> String {
+    let mut encoded = String::with_capacity(segment.len());
+    for byte in segment.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                encoded.push(char::from(byte));
+            }
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}

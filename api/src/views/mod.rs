@@ -1,5 +1,6 @@
 //! What frontends ask of views, one route each. Invariant: rows pass through as the text that Postgres made of them.
 
+pub(crate) mod docs;
 pub(crate) mod index;
 pub(crate) mod list;
 pub(crate) mod row;
