@@ -59,7 +59,11 @@ pub(super) async fn serve(
     let (pulse, peer) = (Pulse::new(), socket.peer_addr()?);
     let opening = tokio::time::timeout(HANDSHAKE_TIMEOUT, open(socket, acceptor, &pulse));
     let Some(opened) = shutdown.run_until_cancelled(opening).await else { return Ok(()) };
-    let (opened, inner, beating) = (opened??, TowerToHyperService::new(Extension(ConnectInfo(peer)).layer(router)), pulse.clone());
+    let (opened, inner, beating) = (
+        opened??,
+        TowerToHyperService::new(Extension(ConnectInfo(peer)).layer(router)),
+        pulse.clone(),
+    );
     let service = service_fn(move |request: Request<Incoming>| {
         let (pulse, work) = (beating.clone(), beating.work());
         let answer = inner.call(named(request));

@@ -8,6 +8,7 @@ mod catalogue;
 #[allow(dead_code, unreachable_pub)] // shared with tests that use more of it
 #[path = "../../../tests/support/certificates.rs"]
 mod certificates;
+mod fire;
 mod formats;
 mod frames;
 mod freshness;
@@ -17,6 +18,7 @@ mod hostile;
 mod issuer;
 mod lists;
 mod oracle;
+mod origins;
 mod paging;
 mod postgres;
 mod probes;
@@ -24,7 +26,9 @@ mod rights;
 mod row_security;
 mod rows;
 mod selects;
+mod self_description;
 mod server;
 mod stage;
+mod strangers;
 mod tls;
 mod whole;
