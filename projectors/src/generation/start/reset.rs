@@ -104,18 +104,23 @@ pub(crate) async fn answer(
     }
     let known = decided(connection, &from.model, offsets.looked.elapsed()).await?;
     let reached = reached(connection, from).await?;
-    let back: Vec<(&Reset, Offset)> = offsets
-        .resets
-        .iter()
-        .filter(|reset| known.get(&key(reset)) != Some(&reset.offset.0))
-        .filter_map(|reset| Some((reset, Offset(reached.get(&key(reset))?.next))))
-        .filter(|(reset, position)| reset.within_log() < *position)
-        .collect();
+    let new = offsets.resets.iter().filter(|reset| known.get(&key(reset)) != Some(&reset.offset.0));
+    // Also what was no step back for the generation before: the new one, which reads on, would take it for one.
+    let (mut answered, mut back) = (Vec::new(), Vec::new());
+    for reset in new {
+        let position = reached.get(&key(reset)).map(|reached| Offset(reached.next));
+        if position.is_none_or(|position| reset.within_log() <= position) {
+            answered.push(reset);
+        }
+        back.extend(position.filter(|at| reset.within_log() < *at).map(|at| (reset, at)));
+    }
+    if answered.is_empty() {
+        return Ok(());
+    }
+    remember(connection, &from.model, &answered).await?;
     if back.is_empty() {
         return Ok(());
     }
-    let resets: Vec<&Reset> = back.iter().map(|(reset, _)| *reset).collect();
-    remember(connection, &from.model, &resets).await?;
     let told = format!("{}, as generation {} has done", because(&back, Rewind::Rebuild), to.number);
     tracing::warn!(model = %to.model, "nothing more is built: {told}");
     Ok(audit(connection, to, "reset", &told, DECIDED_BY).await?)
