@@ -20,6 +20,9 @@ use crate::names::{GenerationId, quote};
 use crate::parked::repeat::repeat_retries;
 use crate::settings::Swap;
 
+/// What a comparison came to, as it is kept.
+type Kept = Json<Vec<TableComparison>>;
+
 /// How soon a comparison that has failed is made again, and how late at most: it costs what one costs that has not.
 const AGAIN: Duration = Duration::from_secs(2);
 const AGAIN_AT_MOST: Duration = Duration::from_secs(60);
@@ -70,7 +73,7 @@ impl Candidate {
         if let Some(why) = broken(&mut connection, id).await? {
             return Ok(Readiness::NotYet(format!("its breaker is open: {why}")));
         }
-        let row: Option<(Option<Json<Vec<TableComparison>>>, Option<String>)> = sqlx::query_as(
+        let row: Option<(Option<Kept>, Option<String>)> = sqlx::query_as(
             "SELECT comparison, swap_by FROM vitrina.generation WHERE model = $1 AND generation = $2 AND state = 'building'",
         )
         .bind(&id.model)
