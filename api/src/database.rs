@@ -4,6 +4,7 @@
 
 mod gather;
 mod snapshot;
+mod texts;
 
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::problem::{Kind, Problem};
 
 pub(crate) use gather::Gather;
 pub(crate) use snapshot::{Rows, Snapshot};
+pub(crate) use texts::Texts;
 
 /// How long a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);

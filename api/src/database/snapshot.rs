@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use vitrina_projectors::session;
 
-use super::{ACQUIRE_TIMEOUT, Binds, Database, DatabaseError, GRACE, Statement};
+use super::{ACQUIRE_TIMEOUT, Binds, Database, DatabaseError, GRACE, Statement, Texts};
 
 /// What a batch is to come to, and how many rows it has at most.
 const BATCH_BYTES: usize = 256 * 1024;
@@ -24,7 +24,7 @@ pub(crate) struct Snapshot {
     patience: Duration,
 }
 
-/// The rows of a statement, each of them one text.
+/// The rows of a statement, each of them an array of texts, `data`.
 pub(crate) struct Rows {
     snapshot: Snapshot,
     batch: usize,
@@ -74,11 +74,13 @@ impl Snapshot {
 
 impl Rows {
     /// The next ones, at least one unless there are no more.
-    pub(crate) async fn next(&mut self) -> Result<Vec<String>, DatabaseError> {
+    pub(crate) async fn next(&mut self) -> Result<Vec<PgRow>, DatabaseError> {
         let fetch = format!("FETCH {} FROM list", self.batch);
         let rows = self.snapshot.all(Statement::free(fetch, Binds::default())).await?;
-        let rows = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<String>, _>>()?;
-        let bytes: usize = rows.iter().map(String::len).sum();
+        let mut bytes = 0;
+        for row in &rows {
+            bytes += Texts::get(row, "data")?.bytes();
+        }
         self.batch = (BATCH_BYTES * rows.len() / bytes.max(1)).clamp(1, BATCH_ROWS);
         Ok(rows)
     }

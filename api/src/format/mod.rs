@@ -2,6 +2,7 @@
 //! `Accept` decides, and nothing else.
 
 mod csv;
+mod shape;
 
 use axum::http::{HeaderMap, header};
 use headers_accept::Accept;
@@ -9,6 +10,8 @@ use mediatype::names::{APPLICATION, CSV, JSON, TEXT};
 use mediatype::{MediaType, Name};
 
 use crate::problem::{Kind, Problem};
+
+pub(crate) use shape::{Form, Shape};
 
 static OFFERED: [(MediaType<'static>, Format); 3] = [
     (MediaType::new(APPLICATION, JSON), Format::Json),
@@ -76,19 +79,18 @@ impl Format {
         }
     }
 
-    /// Adds a row to those that are written one after the other: its text as Postgres made it for this form.
-    pub(crate) fn add(self, row: &str, body: &mut String) -> Result<(), serde_json::Error> {
+    /// Adds a row to those that are written one after the other.
+    pub(crate) fn add(self, shape: &Shape, values: &[Option<&str>], body: &mut String) {
         match self {
             Self::Json | Self::Lines => {
-                body.push_str(row);
+                shape.object(values, body);
                 body.push('\n');
             }
             Self::Csv => {
-                let values: Vec<Option<String>> = serde_json::from_str(row)?;
-                body.push_str(&csv::line(values.iter().map(Option::as_deref)));
+                let texts: Vec<_> = shape.texts(values).collect();
+                body.push_str(&csv::line(texts.iter().map(Option::as_deref)));
             }
         }
-        Ok(())
     }
 }
 

@@ -25,4 +25,4 @@ pub(crate) use name::quoted;
 pub(crate) use order::spelled;
 pub(crate) use page::Page;
 pub(crate) use parameter::{Parameters, as_parameter};
-pub(crate) use select::{Selected, row_json, selected};
+pub(crate) use select::{Selected, row_texts, selected, shape};

@@ -3,7 +3,7 @@
 
 use crate::catalogue::{Column, Freshness, View};
 use crate::database::{Binds, Statement};
-use crate::format::Format;
+use crate::format::{Format, Shape};
 use crate::problem::{Kind, Problem};
 
 use super::count::Count;
@@ -12,7 +12,7 @@ use super::filter::Filter;
 use super::group::Condition;
 use super::order::{self, Term};
 use super::parameter::Parameters;
-use super::select::{Selected, row_json, row_texts, selected};
+use super::select::{Selected, row_texts, selected, shape};
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 500;
@@ -77,6 +77,11 @@ impl<'v> Page<'v> {
         self.select.iter().map(|value| value.name.as_str())
     }
 
+    /// What the texts of its rows are of.
+    pub(crate) fn shape(&self) -> Result<Shape, Problem> {
+        shape(&self.select)
+    }
+
     /// The cursor after a row of the page: `last`, the order's values of its last row, and how many of the page's rows
     /// are the same as that one, where the next page begins with another.
     pub(crate) fn cursor(&self, last: Vec<Option<String>>, same: u64) -> Cursor {
@@ -137,7 +142,7 @@ impl<'v> Page<'v> {
         let conditions = self.filtered(&mut binds);
         let (data, end) = (self.data(&mut binds), self.order_by());
         let ranges = self.ranges(&conditions, &end, &mut binds);
-        Statement::free(format!("SELECT {data} FROM ({ranges}) t{end}"), binds)
+        Statement::free(format!("SELECT {data} AS data FROM ({ranges}) t{end}"), binds)
     }
 
     /// Fails where a value of the conditions does not fit, whatever rows there are.
@@ -171,12 +176,9 @@ impl<'v> Page<'v> {
         format!("SELECT count(*) FROM {}", self.view.only(conditions, binds))
     }
 
-    /// An expression for the text of a row of `t`, from which its form is written.
+    /// An expression for the texts of a row of `t`.
     fn data(&self, binds: &mut Binds) -> String {
-        match self.format {
-            Format::Json | Format::Lines => row_json(&self.select, binds),
-            Format::Csv => row_texts(&self.select, binds),
-        }
+        row_texts(&self.select, self.format, binds)
     }
 
     fn order_by(&self) -> String {

@@ -2,6 +2,7 @@
 
 use crate::catalogue::{Column, View};
 use crate::database::Binds;
+use crate::format::{Form, Format, Shape};
 use crate::problem::{Kind, Problem};
 
 use super::name;
@@ -12,24 +13,23 @@ const ENDS: [char; 3] = [',', '.', ':'];
 /// Bytes of a name, as Postgres has it.
 const MAX_NAME: usize = 63;
 const CAST: &str = "::";
-/// Types of which `row_to_json` makes the same text by itself as `to_jsonb` does on its way.
-const PLAIN: [&str; 16] = [
-    "boolean",
-    "smallint",
-    "integer",
-    "bigint",
-    "numeric",
-    "text",
-    "character varying",
-    "bpchar",
-    "uuid",
-    "bytea",
-    "date",
-    "time without time zone",
-    "timestamp without time zone",
-    "timestamp with time zone",
-    "interval",
-    "jsonb",
+/// Types whose texts in Postgres need no detour by `to_jsonb`, which costs as much as all the rest of reading a row.
+const PLAIN: [(&str, Form); 15] = [
+    ("boolean", Form::Raw),
+    ("smallint", Form::Raw),
+    ("integer", Form::Raw),
+    ("bigint", Form::Raw),
+    ("jsonb", Form::Raw),
+    ("numeric", Form::Number),
+    ("text", Form::Text),
+    ("character varying", Form::Text),
+    ("uuid", Form::Text),
+    ("bytea", Form::Text),
+    ("date", Form::Text),
+    ("time without time zone", Form::Text),
+    ("interval", Form::Text),
+    ("timestamp without time zone", Form::Moment),
+    ("timestamp with time zone", Form::Moment),
 ];
 
 /// A value of each row.
@@ -83,13 +83,30 @@ impl<'v> Selected<'v> {
         Ok((Self { name, operand, as_text }, rest))
     }
 
-    fn value(&self, binds: &mut Binds) -> String {
-        let value = self.operand.sql(binds);
-        if self.as_text { format!("{value}::text") } else { value }
+    /// How JSON writes its text.
+    pub(crate) fn form(&self) -> Form {
+        if self.as_text { Form::Text } else { self.plain().unwrap_or(Form::Raw) }
     }
 
-    fn is_plain(&self) -> bool {
-        self.as_text || PLAIN.contains(&self.operand.cast())
+    fn is_jsonb(&self) -> bool {
+        !self.as_text && self.operand.cast() == "jsonb"
+    }
+
+    fn plain(&self) -> Option<Form> {
+        let cast = self.operand.cast();
+        PLAIN.iter().find(|(plain, _)| *plain == cast).map(|(_, form)| *form)
+    }
+
+    /// Its text: as Postgres writes the value, or where that is not what JSON says, as JSON does, a text without quotes in CSV.
+    fn text(&self, format: Format, binds: &mut Binds) -> String {
+        let value = self.operand.sql(binds);
+        let is_plain = self.as_text || self.plain().is_some();
+        match format {
+            // A text within jsonb, too, loses its quotes.
+            Format::Csv if !is_plain || self.is_jsonb() => format!("to_jsonb({value}) #>> '{{}}'"),
+            Format::Json | Format::Lines if !is_plain => format!("to_jsonb({value})::text"),
+            _ => format!("{value}::text"),
+        }
     }
 }
 
@@ -128,25 +145,17 @@ fn refuse(view: &View, detail: String) -> Problem {
     Problem::of(Kind::BadValue, "select", detail, view.column_names())
 }
 
-/// An expression that makes the JSON text of a row of `t`: an object of the values, each as `to_jsonb` writes it.
-pub(crate) fn row_json(values: &[Selected<'_>], binds: &mut Binds) -> String {
-    let value = |value: &Selected<'_>| {
-        let (sql, name) = (value.value(binds), name::quoted(&value.name));
-        if value.is_plain() {
-            format!("{sql} AS {name}")
-        } else {
-            format!("to_jsonb({sql}) AS {name}")
-        }
-    };
-    let values: Vec<_> = values.iter().map(value).collect();
-    // `d.*`, not `d`: a column may be named d.
-    format!("(SELECT row_to_json(d.*)::text FROM (SELECT {}) d)", values.join(", "))
+/// An expression for the texts of a row of `t`, from which it is written in the format.
+pub(crate) fn row_texts(values: &[Selected<'_>], format: Format, binds: &mut Binds) -> String {
+    let mut texts: Vec<_> = values.iter().map(|value| value.text(format, binds)).collect();
+    // Postgres gathers no empty arrays.
+    if texts.is_empty() {
+        texts.push("NULL".to_owned());
+    }
+    format!("ARRAY[{}]::text[]", texts.join(", "))
 }
 
-/// An expression that makes the JSON text of a row of `t`: an array of the values' texts as JSON would have them, a text
-/// itself without its quotes.
-pub(crate) fn row_texts(values: &[Selected<'_>], binds: &mut Binds) -> String {
-    let text = |value: &Selected<'_>| format!("to_jsonb({}) #>> '{{}}'", value.value(binds));
-    let texts: Vec<_> = values.iter().map(text).collect();
-    format!("to_json(ARRAY[{}]::text[])::text", texts.join(", "))
+/// What those texts are of.
+pub(crate) fn shape(values: &[Selected<'_>]) -> Result<Shape, Problem> {
+    Shape::new(values.iter().map(|value| (value.name.as_str(), value.form())))
 }

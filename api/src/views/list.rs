@@ -14,7 +14,7 @@ use crate::answer;
 use crate::answer::refusal;
 use crate::api::Api;
 use crate::catalogue::{Failure, Freshness, View};
-use crate::database::{DatabaseError, get};
+use crate::database::{DatabaseError, Texts, get};
 use crate::format::Format;
 use crate::json::json;
 use crate::prefer::{self, Preferences};
@@ -89,7 +89,7 @@ async fn of_page(
         Err(error) => return Err(refusal::of_page(api.database(), page, error).await),
     };
     let freshness = Freshness::of(Some(&row), page.view)?;
-    let rows = get::<Option<Vec<String>>>(&row, "rows")?.unwrap_or_default();
+    let (rows, shape) = (Texts::get(&row, "rows")?, page.shape()?);
     let held = rows.len().min(limit as usize);
     let next = match rows.len() > held {
         true => Some(request.next(page, get(&row, "last")?, get(&row, "same")?)?),
@@ -102,7 +102,7 @@ async fn of_page(
         Count::Estimated if next.is_none() && !page.has_cursor() => i64::try_from(held).ok(),
         Count::Estimated => Some(estimate(api, page).await?),
     };
-    let rows = &rows[..held];
+    let rows = rows.rows().take(held);
     let answered = |body| {
         let Request { format, headers, .. } = request;
         answer::found(*format, body, page.view, &freshness, headers, &request.canonical())
@@ -110,9 +110,17 @@ async fn of_page(
     let mut response = if request.format == Format::Json {
         let told = Told { limit, next, count, note: page.note.as_deref() };
         let (told, meta) = (json(&told)?, json(&freshness)?);
-        answered(format!(r#"{{"data":[{}],"page":{told},"meta":{meta}}}"#, rows.join(",")))
+        let mut body = String::from(r#"{"data":["#);
+        for (index, row) in rows.enumerate() {
+            body.push_str(if index > 0 { "," } else { "" });
+            shape.object(&row, &mut body);
+        }
+        body.push_str(&format!(r#"],"page":{told},"meta":{meta}}}"#));
+        answered(body)
     } else {
-        let mut response = answered(lines(page, request.format, rows)?);
+        let mut body = request.format.head(page.names());
+        rows.for_each(|row| request.format.add(&shape, &row, &mut body));
+        let mut response = answered(body);
         if let Some(next) = next {
             response.headers_mut().insert(header::LINK, link(&next)?);
         }
@@ -121,14 +129,6 @@ async fn of_page(
     };
     request.say_applied(&mut response);
     Ok(response)
-}
-
-fn lines(page: &Page<'_>, format: Format, rows: &[String]) -> Result<String, DatabaseError> {
-    let mut body = format.head(page.names());
-    for row in rows {
-        format.add(row, &mut body).map_err(|error| DatabaseError::Other(error.to_string()))?;
-    }
-    Ok(body)
 }
 
 /// The address as a header has it: of a text in it that is no ASCII, its bytes as addresses write them.

@@ -11,12 +11,12 @@ use crate::answer;
 use crate::answer::refusal;
 use crate::api::Api;
 use crate::catalogue::{Failure, Found, Freshness, View};
-use crate::database::{Binds, Database, DatabaseError, Statement, get};
+use crate::database::{Binds, Database, DatabaseError, Statement, Texts, get};
 use crate::format::Format;
 use crate::json::json;
 use crate::problem::{Kind, Problem};
 use crate::query::path;
-use crate::query::{Filter, Parameters, Selected, row_json, selected};
+use crate::query::{Filter, Parameters, Selected, row_texts, selected, shape};
 
 pub(crate) async fn row(
     State(api): State<Api>,
@@ -139,21 +139,33 @@ async fn look_up(
         names.push(format!("k{index}"));
         conditions.push(format!("t.{} = k.k{index}", column.quoted));
     }
-    let data = format!(
-        ", ARRAY(SELECT (SELECT {} FROM {}) FROM unnest({}) WITH ORDINALITY AS k({}, n) ORDER BY k.n) AS rows",
-        row_json(columns, &mut binds),
-        view.only(&conditions, &mut binds),
+    // LIMIT keeps the planner from joining in any other way than key by key.
+    let found = format!(
+        " CROSS JOIN (SELECT array_agg(k.n) AS places, array_agg(r.texts) AS rows FROM unnest({}) WITH ORDINALITY AS k({}, n)
+            CROSS JOIN LATERAL (SELECT {} AS texts FROM {} LIMIT 1) r) r",
         values.join(", "),
         names.join(", "),
+        row_texts(columns, Format::Json, &mut binds),
+        view.only(&conditions, &mut binds),
     );
-    let text = Freshness::select(view, &data, "", &mut binds);
+    let text = Freshness::select(view, ", r.places, r.rows", &found, &mut binds);
     let statement = match view.rows.is_all() {
         true => Statement::walk(text, binds),
         false => Statement::free(text, binds),
     };
     let row = database.first(statement).await?;
     let freshness = Freshness::of(row.as_ref(), view)?;
-    let rows = row.map_or(Ok(Vec::new()), |row| get(&row, "rows"))?;
+    let mut rows = vec![None; keys.len()];
+    if let Some(row) = &row {
+        let shape = shape(columns).map_err(|_| DatabaseError::Other("a nameless column".into()))?;
+        let places = get::<Option<Vec<i64>>>(row, "places")?.unwrap_or_default();
+        for (place, values) in places.into_iter().zip(Texts::get(row, "rows")?.rows()) {
+            let place = usize::try_from(place - 1).ok();
+            if let Some(found) = place.and_then(|place| rows.get_mut(place)) {
+                shape.object(&values, found.insert(String::new()));
+            }
+        }
+    }
     Ok((Arc::new(freshness), rows))
 }
 

@@ -7,6 +7,7 @@ use axum::body::{Body, Bytes};
 use axum::http::Version;
 use axum::response::Response;
 use futures_util::stream;
+use sqlx::postgres::PgRow;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument as _;
@@ -16,8 +17,8 @@ use crate::answer;
 use crate::answer::refusal;
 use crate::api::Api;
 use crate::catalogue::{Failure, Freshness};
-use crate::database::{DatabaseError, Rows, Snapshot, get};
-use crate::format::Format;
+use crate::database::{DatabaseError, Rows, Snapshot, Texts, get};
+use crate::format::{Format, Shape};
 use crate::problem::{Kind, Problem};
 use crate::query::{Count, Page};
 
@@ -53,11 +54,11 @@ pub(super) async fn answer(
         _ => count,
     };
     let Request { format, headers, .. } = request;
-    let reading =
-        Reading { rows, format: *format, patience: api.reader_patience(), _permit: permit };
+    let (format, shape, patience) = (*format, page.shape()?, api.reader_patience());
+    let reading = Reading { rows, format, shape, patience, _permit: permit };
     let body = reading.begin(format.head(page.names()), first, begun + LIFETIME);
     let mut response =
-        answer::found(*format, body, page.view, &freshness, headers, &request.canonical());
+        answer::found(format, body, page.view, &freshness, headers, &request.canonical());
     counted(&mut response, count);
     request.say_applied(&mut response);
     Ok(response)
@@ -67,7 +68,7 @@ pub(super) async fn answer(
 struct Beginning {
     /// How many rows there are, where they are counted.
     count: Option<i64>,
-    first: Vec<String>,
+    first: Vec<PgRow>,
     rows: Rows,
 }
 
@@ -93,6 +94,7 @@ async fn begin(
 struct Reading {
     rows: Rows,
     format: Format,
+    shape: Shape,
     patience: Duration,
     _permit: OwnedSemaphorePermit,
 }
@@ -106,15 +108,13 @@ enum BrokenOff {
     Stalled(Duration),
     #[error("it was not read to its end within {LIFETIME:?}")]
     TooLong,
-    #[error("a row cannot be written: {0}")]
-    Row(#[from] serde_json::Error),
     #[error("{0}")]
     Database(#[from] DatabaseError),
 }
 
 impl Reading {
     /// The body. It is written by a task of its own, for a reader who stops reading asks for nothing, not even for the time.
-    fn begin(self, head: String, first: Vec<String>, deadline: Instant) -> Body {
+    fn begin(self, head: String, first: Vec<PgRow>, deadline: Instant) -> Body {
         let (sender, receiver) = mpsc::channel(1);
         let write = async move {
             let written = timeout_at(deadline, self.write(head, first, &sender)).await;
@@ -131,13 +131,15 @@ impl Reading {
     async fn write(
         mut self,
         mut text: String,
-        mut rows: Vec<String>,
+        mut rows: Vec<PgRow>,
         sender: &mpsc::Sender<Piece>,
     ) -> Result<(), BrokenOff> {
         self.rows.take_time().await?;
         loop {
             for row in &rows {
-                self.format.add(row, &mut text)?;
+                for values in Texts::get(row, "data")?.rows() {
+                    self.format.add(&self.shape, &values, &mut text);
+                }
             }
             let is_last = rows.is_empty();
             self.send(Some(Bytes::from(std::mem::take(&mut text))), sender).await?;
