@@ -1,6 +1,8 @@
 //! What operators decide of generations that are there: what was built goes live as it is; the one before comes back. It is
 //! brought up to date beside the live one first, as one that is built, so no row goes back in time.
 
+use std::time::{Duration, Instant};
+
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Executor as _};
 
@@ -16,6 +18,10 @@ use crate::names::GenerationId;
 use crate::parked::list::known;
 use crate::parked::refusal::Refusal;
 
+/// What is built reads no further than the live generation has come, and learns a moment later how far that is: where
+/// events have just come, that moment is waited for.
+const FOLLOWS: Duration = Duration::from_secs(4);
+
 impl Desk {
     /// Lets the generation that was built go live, whatever it refuses and however it compares; which one it is.
     ///
@@ -23,11 +29,25 @@ impl Desk {
     /// [`Refusal`]; there is none, or it has not come as far as the live one yet.
     pub async fn swap(&self, model: &str, by: &str) -> Result<i32, Refusal> {
         known(&self.pool, model).await?;
-        let mut connection = self.pool.acquire().await?.detach();
-        let decided = swap_on(&mut connection, model, by).await;
-        // What was not committed ends with the connection.
-        let _ = connection.close().await;
-        decided
+        let begun = Instant::now();
+        loop {
+            let mut connection = self.pool.acquire().await?.detach();
+            let decided = swap_on(&mut connection, model, by).await;
+            // What was not committed ends with the connection.
+            let _ = connection.close().await;
+            match decided {
+                Ok(Decided::Swaps(number)) => return Ok(number),
+                Ok(Decided::TooEarly(_)) if begun.elapsed() < FOLLOWS => {
+                    tokio::time::sleep(FOLLOWS / 20).await;
+                }
+                Ok(Decided::TooEarly(id)) => {
+                    return Err(Refusal::Wrong(format!(
+                        "{id} has not come as far as the live generation yet: `vitrina status` says how far it is"
+                    )));
+                }
+                Err(refusal) => return Err(refusal),
+            }
+        }
     }
 
     /// Lets the generation that was retired last come back; which one it is.
@@ -85,7 +105,14 @@ impl Desk {
     }
 }
 
-async fn swap_on(connection: &mut PgConnection, model: &str, by: &str) -> Result<i32, Refusal> {
+/// What came of an operator's word.
+enum Decided {
+    Swaps(i32),
+    /// The generation that is built is too far behind.
+    TooEarly(GenerationId),
+}
+
+async fn swap_on(connection: &mut PgConnection, model: &str, by: &str) -> Result<Decided, Refusal> {
     lock_model(connection, model).await?;
     let Some(id) = building(connection, model).await? else {
         return Err(Refusal::Wrong(format!(
@@ -108,10 +135,8 @@ async fn swap_on(connection: &mut PgConnection, model: &str, by: &str) -> Result
     .execute(&mut *connection)
     .await?;
     if decided.rows_affected() == 0 {
-        return Err(Refusal::Wrong(format!(
-            "{id} has not come as far as the live generation yet: `vitrina status` says how far it is"
-        )));
+        return Ok(Decided::TooEarly(id));
     }
     connection.execute("COMMIT").await?;
-    Ok(id.number)
+    Ok(Decided::Swaps(id.number))
 }
