@@ -1,4 +1,4 @@
-//! `GET /v1/views/{view}`. Invariant: rows pass through as the text that Postgres made of them.
+//! `GET /v1/views/{view}`. Invariant: rows, cursor and position of an answer come from one statement.
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! What was decided once holds for every generation: a record that was discarded, or lies in a range that was skipped, is
-//! skipped where another generation comes to it, and one that is parked and that the log no longer holds is parked there, too. Only of the same log: a topic that
-//! was created anew counts its own offsets. Both generations' locks are held.
+//! skipped where another generation comes to it, and one that is parked and that the log no longer holds is parked there,
+//! too. Only of the same log: a topic that was created anew counts its own offsets. Both generations' locks are held.
 
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
