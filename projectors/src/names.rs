@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+pub use vitrina_sql::quoted as quote;
+
 /// One generation of a model.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct GenerationId {
@@ -29,9 +31,4 @@ impl fmt::Display for GenerationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{}", self.model, self.number)
     }
-}
-
-/// An identifier as SQL quotes it.
-pub fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

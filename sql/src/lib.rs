@@ -19,6 +19,7 @@ pub use finding::{Finding, Severity};
 pub use meaning::MeaningPart;
 pub use model::{LiteralStatement, Model, SuspiciousLiteral};
 pub use names::functions;
+pub use names::name::{quote_literal, quoted};
 pub use names::nearest::nearest;
 pub use objects::index::{Comment, Index, View};
 pub use objects::scope::Relations;

@@ -3,6 +3,8 @@
 
 use std::fmt::{self, Display, Write as _};
 
+use vitrina_sql::quote_literal;
+
 use crate::catalogue::{Column, View};
 use crate::database::Binds;
 use crate::problem::{Kind, Problem};
@@ -125,7 +127,7 @@ impl<'v> Operand<'v> {
 
     /// As `CREATE INDEX` writes it.
     pub(crate) fn indexed(&self) -> String {
-        self.of_relation("", |key| format!("'{}'", key.replace('\'', "''")))
+        self.of_relation("", quote_literal)
     }
 
     /// What it is, for fingerprints.

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use crate::contract::literal::{self, quote};
+use vitrina_sql::quote_literal;
+
+use crate::contract::literal;
 use crate::schema::Schema;
 use crate::schema::canonical::{self, Detail};
 use crate::schema::node::{Enumeration, Field, Node, NodeId, RecordType};
@@ -131,22 +133,26 @@ impl Carry<'_> {
         for field in &new.fields {
             match pairing::source(old, new, field).map(|place| &old.fields[place]) {
                 Some(from) => {
-                    let part = format!("({sql} -> {})", quote(&from.name));
+                    let part = format!("({sql} -> {})", quote_literal(&from.name));
                     let carried = self.json(from.node, field.node, &part, depth + 1)?;
                     if from.name == field.name {
                         gone.retain(|name| *name != field.name);
                     }
                     if carried != part || from.name != field.name {
-                        put.push(format!("{}, {carried}", quote(&field.name)));
+                        put.push(format!("{}, {carried}", quote_literal(&field.name)));
                     }
                 }
                 None => {
                     let default = literal::json_default(self.new, field).ok()?;
-                    put.push(format!("{}, {}::jsonb", quote(&field.name), quote(&default)));
+                    put.push(format!(
+                        "{}, {}::jsonb",
+                        quote_literal(&field.name),
+                        quote_literal(&default)
+                    ));
                 }
             }
         }
-        let names: Vec<String> = gone.iter().map(|name| quote(name)).collect();
+        let names: Vec<String> = gone.iter().map(|name| quote_literal(name)).collect();
         let kept = if names.is_empty() {
             sql.to_owned()
         } else {
@@ -163,8 +169,8 @@ fn symbols(old: &Enumeration, new: &Enumeration, sql: &str) -> Option<String> {
     if old.symbols.iter().all(|symbol| new.symbols.contains(symbol)) {
         return Some(sql.to_owned());
     }
-    let default = quote(new.default.as_ref()?);
-    let known: Vec<String> = new.symbols.iter().map(|symbol| quote(symbol)).collect();
+    let default = quote_literal(new.default.as_ref()?);
+    let known: Vec<String> = new.symbols.iter().map(|symbol| quote_literal(symbol)).collect();
     Some(format!(
         "CASE WHEN {sql} IS NULL OR {sql} IN ({}) THEN {sql} ELSE {default} END",
         known.join(", ")

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use vitrina_sql::quote_literal;
+
 use crate::schema::Schema;
 use crate::schema::node::{Field, NodeId};
 use crate::value::Value;
@@ -28,7 +30,7 @@ pub(crate) fn sql(schema: &Arc<Schema>, field: &Field) -> Result<String, String>
     } else {
         text(schema, field.node, &datum)?
     };
-    Ok(format!("{}::{}", text.map_or("NULL".into(), |text| quote(&text)), column.ty.sql()))
+    Ok(format!("{}::{}", text.map_or("NULL".into(), |text| quote_literal(&text)), column.ty.sql()))
 }
 
 /// A nested field's default as JSON text.
@@ -73,11 +75,6 @@ pub(crate) fn text(
     let mut out = Vec::new();
     value.write_text(&mut out);
     Ok((value != Value::Null).then(|| String::from_utf8_lossy(&out).into_owned()))
-}
-
-/// `'text'`, safe in any statement.
-pub(crate) fn quote(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }
 
 fn default(schema: &Schema, field: &Field) -> Result<Vec<u8>, String> {

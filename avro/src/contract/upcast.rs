@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use vitrina_sql::{Finding, Place, Upcast, UpcastItem};
+use vitrina_sql::{Finding, Place, Upcast, UpcastItem, quote_literal};
 
 use crate::contract::carry::Carry;
-use crate::contract::literal::{self, quote};
+use crate::contract::literal;
 use crate::contract::{ColumnSource, METADATA, Version};
 use crate::hint::hint;
 use crate::schema::node::Field;
@@ -105,7 +105,8 @@ impl VersionStep<'_> {
     fn written(&self, column: &Column, item: &UpcastItem) -> ColumnSource {
         let ty = column.ty.sql();
         let cast = format!("({})::{ty}", item.expr);
-        let place = quote(&format!("{} v{}.{}", self.relation, self.newer.number, column.name));
+        let place =
+            quote_literal(&format!("{} v{}.{}", self.relation, self.newer.number, column.name));
         let sql = if column.nullable {
             cast
         } else {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use vitrina_avro::{Layout, Rows};
+use vitrina_sql::quote_literal;
 
 use crate::batch::{EventBatch, Part, Row};
 use crate::commit::ignored;
@@ -132,8 +133,7 @@ impl Writer {
         let timeout = self.timeout;
         self.connect().await?;
         let Self { id, rules, connection, .. } = self;
-        let connection =
-            connection.as_mut().ok_or_else(|| Fault::world("Postgres: no connection"))?;
+        let connection = connected(connection)?;
         // Alone: the event may be one that proves nothing.
         let begin = session::begin(id, false, timeout);
         let tried = async {
@@ -216,8 +216,7 @@ impl Writer {
     }
 
     fn running(&mut self) -> Result<(Bounded<'_>, &mut Rules, &[Layout]), Fault> {
-        let connection =
-            self.connection.as_mut().ok_or_else(|| Fault::world("Postgres: no connection"))?;
+        let connection = connected(&mut self.connection)?;
         let running = Bounded { connection, timeout: self.timeout };
         Ok((running, &mut self.rules, &self.layouts))
     }
@@ -228,8 +227,7 @@ impl Writer {
         self.connect().await?;
         let step = self.step(batch, part);
         let Self { id, role, rules, queues, proof, connection, .. } = self;
-        let connection =
-            connection.as_mut().ok_or_else(|| Fault::world("Postgres: no connection"))?;
+        let connection = connected(connection)?;
         // Whoever changes what all know is alone; writers whose events are proven never to meet need not be.
         let proven = matches!(proof, Some(Proof::Holds { .. })) && step.is_none();
         let mut begin = session::begin(id, proven && !parks, timeout);
@@ -259,8 +257,7 @@ impl Writer {
     async fn end(&mut self, batch: &EventBatch, part: &Part, open: Open) -> Result<(), Fault> {
         let patience = patience(self.timeout);
         let Self { layouts, has_events, connection, .. } = self;
-        let connection =
-            connection.as_mut().ok_or_else(|| Fault::world("Postgres: no connection"))?;
+        let connection = connected(connection)?;
         let change = match part.park.is_empty() {
             true => None,
             false => Some(within(patience, parked::park(connection, layouts, batch, part)).await?),
@@ -362,8 +359,7 @@ impl Writer {
     async fn resolve(&mut self, part: &Part) -> Result<bool, Fault> {
         let patience = patience(self.timeout);
         self.connect().await?;
-        let connection =
-            self.connection.as_mut().ok_or_else(|| Fault::world("Postgres: no connection"))?;
+        let connection = connected(&mut self.connection)?;
         let committed = bounded(patience, positions::committed(connection, &part.spans)).await;
         self.doubtful = matches!(committed, Err(Fault::World { .. }));
         if self.doubtful {
@@ -393,10 +389,14 @@ impl Writer {
 /// positions roll back with its rows, and what a crash takes is read again. Once readers see it, nothing of it may go.
 fn hurried(id: &GenerationId) -> String {
     format!(
-        "; SELECT pg_catalog.set_config('synchronous_commit', 'off', true) FROM vitrina.model WHERE model = '{}' AND live <> {}",
-        id.model.replace('\'', "''"),
+        "; SELECT pg_catalog.set_config('synchronous_commit', 'off', true) FROM vitrina.model WHERE model = {} AND live <> {}",
+        quote_literal(&id.model),
         id.number
     )
+}
+
+fn connected(connection: &mut Option<PgConnection>) -> Result<&mut PgConnection, Fault> {
+    connection.as_mut().ok_or_else(|| Fault::world("Postgres: no connection"))
 }
 
 async fn bounded<T>(

@@ -3,6 +3,7 @@
 
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, FromRow, PgConnection};
+use vitrina_sql::quote_literal;
 
 use crate::generation::role::Role;
 use crate::names::{GenerationId, quote};
@@ -32,7 +33,7 @@ impl Live {
     /// and is to be made anew.
     pub fn union(live: &[Self], select: impl Fn(&str, &str) -> String) -> Option<String> {
         let select = |live: &Self| {
-            let model = format!("'{}'::text", live.model.replace('\'', "''"));
+            let model = format!("{}::text", quote_literal(&live.model));
             select(&model, &quote(&GenerationId::new(&live.model, live.generation).schema()))
         };
         let selects: Vec<String> = live.iter().map(select).collect();

@@ -25,8 +25,13 @@ pub(crate) fn single(name: &ObjectName) -> Option<String> {
     }
 }
 
-/// Quoted, so that it may stand wherever a name may.
-pub(crate) fn quoted(name: &str) -> String {
+/// A text as a literal, safe in any statement of a session with `standard_conforming_strings`.
+pub fn quote_literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// A name quoted, so that it may stand wherever a name may.
+pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

@@ -43,13 +43,8 @@ impl Grant {
         views: &[View],
         report: &mut Report,
     ) -> Option<Self> {
-        let written = match Written::read(fragment) {
-            Ok(written) => written,
-            Err((at, what, help)) => {
-                report.error(at, what, help);
-                return None;
-            }
-        };
+        let written = Written::read(fragment);
+        let written = written.map_err(|(at, what, help)| report.error(at, what, help)).ok()?;
         for relation in &written.relations {
             let known = columns(&relation.folded, tables, views);
             match known {

@@ -48,13 +48,8 @@ impl Policy {
         views: &[View],
         report: &mut Report,
     ) -> Option<Self> {
-        let written = match Written::read(fragment) {
-            Ok(written) => written,
-            Err((at, what, help)) => {
-                report.error(at, what, help);
-                return None;
-            }
-        };
+        let written = Written::read(fragment);
+        let written = written.map_err(|(at, what, help)| report.error(at, what, help)).ok()?;
         let Written { name, table, roles, condition } = written;
         if table.folded.starts_with('_') {
             refuse_helper(&table, report);

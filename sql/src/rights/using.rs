@@ -13,7 +13,7 @@ use sqlparser::tokenizer::{Location, Token};
 use crate::finding::place::Place;
 use crate::finding::report::Report;
 use crate::names::functions;
-use crate::names::name::{fold, parts, quoted};
+use crate::names::name::{fold, parts, quote_literal, quoted};
 use crate::names::nearest::did_you_mean;
 use crate::objects::table::Table;
 use crate::rights::{Piece, Predicate};
@@ -256,7 +256,7 @@ impl Using<'_, '_> {
             Some(ty) => vec![
                 Piece::Sql(format!("{READABLE}(")),
                 value,
-                Piece::Sql(format!(", '{}')", ty.to_string().replace('\'', "''"))),
+                Piece::Sql(format!(", {})", quote_literal(&ty.to_string()))),
             ],
             None => vec![value],
         }

@@ -30,23 +30,20 @@ impl Desk {
     pub async fn swap(&self, model: &str, by: &str) -> Result<i32, Refusal> {
         known(&self.pool, model).await?;
         let begun = Instant::now();
-        loop {
-            let mut connection = self.pool.acquire().await?.detach();
-            let decided = swap_on(&mut connection, model, by).await;
-            // What was not committed ends with the connection.
-            let _ = connection.close().await;
-            match decided {
-                Ok(Decided::Swaps(number)) => return Ok(number),
-                Ok(Decided::TooEarly(_)) if begun.elapsed() < FOLLOWS => {
-                    tokio::time::sleep(FOLLOWS / 20).await;
-                }
-                Ok(Decided::TooEarly(id)) => {
-                    return Err(Refusal::Wrong(format!(
-                        "{id} has not come as far as the live generation yet: `vitrina status` says how far it is"
-                    )));
-                }
-                Err(refusal) => return Err(refusal),
-            }
+        let mut connection = self.pool.acquire().await?.detach();
+        let mut decided = swap_on(&mut connection, model, by).await;
+        while matches!(decided, Ok(Decided::TooEarly(_))) && begun.elapsed() < FOLLOWS {
+            connection.execute("ROLLBACK").await?;
+            tokio::time::sleep(FOLLOWS / 20).await;
+            decided = swap_on(&mut connection, model, by).await;
+        }
+        // What was not committed ends with the connection.
+        let _ = connection.close().await;
+        match decided? {
+            Decided::Swaps(number) => Ok(number),
+            Decided::TooEarly(id) => Err(Refusal::Wrong(format!(
+                "{id} has not come as far as the live generation yet: `vitrina status` says how far it is"
+            ))),
         }
     }
 

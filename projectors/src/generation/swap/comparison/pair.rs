@@ -86,8 +86,7 @@ impl Pair {
 }
 
 pub(super) fn literal(quoted: &str) -> String {
-    let name = quoted.trim_matches('"').replace("\"\"", "\"").replace('\'', "''");
-    format!("'{name}'")
+    vitrina_sql::quote_literal(&quoted.trim_matches('"').replace("\"\"", "\""))
 }
 
 /// The tables of two generations: those that both have, and those that one side has alone.
