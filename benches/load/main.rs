@@ -1,5 +1,5 @@
 //! What the whole service is measured with: `produce` writes orders to a topic, `floor` writes the same orders to Postgres
-//! with nothing between, `read` asks over HTTP, and `static` answers what costs nothing.
+//! with nothing between, `receive` reads them off the topic, `read` asks over HTTP, and `static` answers what costs nothing.
 #![allow(unreachable_pub, reason = "the modules are shared with the benchmarks")]
 
 use std::collections::HashMap;
@@ -13,6 +13,7 @@ mod floor;
 mod order;
 mod produce;
 mod read;
+mod receive;
 mod sequence;
 
 use order::Order;
@@ -29,6 +30,8 @@ enum Command {
     Produce(produce::Arguments),
     /// Writes orders to table `orders`, a thousand a statement; prints how many seconds it took.
     Floor(Floor),
+    /// Reads a topic, and prints how late its records came.
+    Receive(receive::Arguments),
     /// Asks over HTTP, again and again.
     Read(read::Arguments),
     /// Answers the same text to whoever asks.
@@ -56,6 +59,9 @@ async fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Produce(arguments) => produce::run(arguments).await,
         Command::Floor(arguments) => write(arguments).await,
+        Command::Receive(arguments) => {
+            tokio::task::spawn_blocking(move || receive::run(&arguments)).await?
+        }
         Command::Read(arguments) => read::run(arguments).await,
         Command::Static => read::serve_static().await,
     }

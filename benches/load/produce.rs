@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::order::Order;
 use crate::sequence::changes;
 
-const PARTITIONS: i32 = 4;
+pub const PARTITIONS: i32 = 4;
 const SCHEMA: &str = include_str!("order.avsc");
 
 #[derive(clap::Args)]
@@ -107,6 +107,8 @@ impl Load {
             .set("enable.idempotence", "true")
             .set("compression.type", "lz4")
             .set("linger.ms", if arguments.rate > 0 { "0" } else { "20" })
+            // Else a small record waits for the acknowledgement of the one before.
+            .set("socket.nagle.disable", "true")
             .create_with_context(Deliveries(failed.clone()))?;
         let [a, b, c, d] = schema.to_be_bytes();
         let frame = [0, a, b, c, d];

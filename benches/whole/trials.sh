@@ -2,9 +2,10 @@
 # Sourced by `run`: what else is asked than how fast.
 
 # From produced to committed, at 2,000 events a second; the first 8 seconds do not count. Beside it, how long one durable
-# INSERT of the same row takes.
+# INSERT of the same row takes, and the way to a consumer that does nothing.
 latency() {
     one_insert
+    received
     latency_of vitrina1 '"orders@1".orders'
     if [[ -n ${PEERS:-} ]]; then
         latency_of debezium orders
@@ -23,9 +24,21 @@ one_insert() {
     note latency insert p50_ms "${found% *}" p99_ms "${found#* }"
 }
 
+rate=2000 seconds=28 # of latency
+
+received() {
+    local topic=received-$number found
+    produce "$topic" --events 1 --no-end
+    "$bin/examples/load" receive --topic "$topic-$run" --skip $((rate * 8)) >"$work/received" &
+    produce "$topic" --events $((rate * seconds)) --rate $rate
+    wait $!
+    read -r -a found <"$work/received"
+    note latency kafka "${found[@]}"
+}
+
 # latency_of SIDE TABLE
 latency_of() {
-    local topic rate=2000 seconds=28
+    local topic
     topic=latency-$1-$number
     fresh_database bench
     # One event shows that the side is up.
