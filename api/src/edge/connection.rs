@@ -65,12 +65,12 @@ pub(super) async fn serve(
         pulse.clone(),
     );
     let service = service_fn(move |request: Request<Incoming>| {
-        let (pulse, work) = (beating.clone(), beating.work());
+        let (pulse, work, version) = (beating.clone(), beating.work(), request.version());
         let answer = inner.call(named(request));
         async move {
             let answer = answer.await?;
             drop(work);
-            Ok::<_, Infallible>(answer.map(|body| Answering::new(body, pulse)))
+            Ok::<_, Infallible>(answer.map(|body| Answering::new(body, pulse, version)))
         }
     });
     let (http1, http2) = (http1(), http2());

@@ -4,11 +4,12 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, HttpBody};
+use axum::http::Version;
 use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -23,6 +24,8 @@ pub(super) struct Pulse {
     last: AtomicU64,
     /// Requests that are being worked on.
     working: AtomicUsize,
+    /// Whether an answer that nothing can follow has broken off.
+    is_broken: AtomicBool,
 }
 
 impl Pulse {
@@ -31,6 +34,7 @@ impl Pulse {
             begun: Instant::now(),
             last: AtomicU64::new(0),
             working: AtomicUsize::new(0),
+            is_broken: AtomicBool::new(false),
         })
     }
 
@@ -78,18 +82,30 @@ impl Drop for Work {
 pub(super) struct Beating {
     socket: TcpStream,
     pulse: Arc<Pulse>,
+    /// Whether its peer takes nothing at the moment.
+    is_blocked: bool,
 }
 
 impl Beating {
     pub(super) fn new(socket: TcpStream, pulse: Arc<Pulse>) -> Self {
-        Self { socket, pulse }
+        Self { socket, pulse, is_blocked: false }
     }
 
-    fn wrote(&self, written: io::Result<usize>) -> Poll<io::Result<usize>> {
-        if matches!(written, Ok(1..)) {
+    fn wrote(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.is_blocked = written.is_pending();
+        if matches!(written, Poll::Ready(Ok(1..))) {
             self.pulse.beat();
         }
-        Poll::Ready(written)
+        written
+    }
+}
+
+impl Drop for Beating {
+    /// What a peer has not taken, the system would offer it for as long as it answers, long after we have left it.
+    fn drop(&mut self) {
+        if self.is_blocked || self.pulse.is_broken.load(Ordering::Relaxed) {
+            self.socket.set_zero_linger().ok();
+        }
     }
 }
 
@@ -109,7 +125,7 @@ impl AsyncWrite for Beating {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.socket).poll_write(context, bytes));
+        let written = Pin::new(&mut self.socket).poll_write(context, bytes);
         self.wrote(written)
     }
 
@@ -118,7 +134,7 @@ impl AsyncWrite for Beating {
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.socket).poll_write_vectored(context, pieces));
+        let written = Pin::new(&mut self.socket).poll_write_vectored(context, pieces);
         self.wrote(written)
     }
 
@@ -140,11 +156,13 @@ pub(super) struct Answering {
     body: Body,
     pulse: Arc<Pulse>,
     work: Option<Work>,
+    /// Whether the connection ends with it where it breaks off.
+    is_last: bool,
 }
 
 impl Answering {
-    pub(super) fn new(body: Body, pulse: Arc<Pulse>) -> Self {
-        Self { body, pulse, work: None }
+    pub(super) fn new(body: Body, pulse: Arc<Pulse>, version: Version) -> Self {
+        Self { body, pulse, work: None, is_last: version < Version::HTTP_2 }
     }
 }
 
@@ -161,6 +179,9 @@ impl HttpBody for Answering {
             true if self.work.is_none() => self.work = Some(self.pulse.work()),
             true => {}
             false => self.work = None,
+        }
+        if self.is_last && matches!(polled, Poll::Ready(Some(Err(_)))) {
+            self.pulse.is_broken.store(true, Ordering::Relaxed);
         }
         polled
     }

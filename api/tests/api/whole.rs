@@ -156,6 +156,19 @@ async fn who_does_not_read_is_given_up() {
     assert!(!is_whole(&rest(stream, text).await));
 }
 
+/// Nor does the system go on to offer what was not taken: the reader's end learns of it without reading a byte.
+#[tokio::test]
+async fn who_does_not_read_holds_no_connection_either() {
+    let mut served = served(Duration::from_millis(200)).await;
+    let (stream, _) = served.begin("/v1/views/big?limit=all").await;
+    served.nobody_reads().await;
+    within(stream.ready(tokio::io::Interest::ERROR)).await.unwrap();
+    assert_eq!(
+        stream.take_error().unwrap().map(|error| error.kind()),
+        Some(std::io::ErrorKind::ConnectionReset)
+    );
+}
+
 #[tokio::test]
 async fn only_so_many_are_read_at_a_time() {
     let mut served = served(DEADLINE).await;
