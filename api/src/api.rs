@@ -168,7 +168,12 @@ impl Api {
                 read(view.clone()).await
             };
             match answer.await {
-                Ok(answer) => return Ok(answer),
+                Ok(mut answer) => {
+                    if let Some(after) = &after {
+                        after.say_applied(&mut answer);
+                    }
+                    return Ok(answer);
+                }
                 Err(Failure::Problem(problem)) => return Err(problem),
                 Err(Failure::Stale) => {
                     catalogue = self.directory().newer(self.database(), Some(&catalogue)).await?

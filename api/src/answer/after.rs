@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use super::located;
 use crate::api::Api;
 use crate::catalogue::{Failure, Reached, Sought, View};
-use crate::prefer::Preferences;
+use crate::prefer::{self, Preferences};
 use crate::problem::{Kind, Problem};
 
 const READ_AFTER: HeaderName = HeaderName::from_static("read-after");
@@ -30,6 +30,8 @@ pub(crate) struct After {
     positions: Vec<Wanted>,
     events: Vec<String>,
     deadline: Instant,
+    /// How long is waited because the caller prefers so.
+    preferred: Option<Duration>,
 }
 
 /// What a position is to what is wanted.
@@ -67,8 +69,16 @@ impl After {
         let is_nothing = positions.is_empty() && events.is_empty();
         let (wait, most) = WAIT;
         let asked = Preferences::of(headers).get("wait").and_then(|seconds| seconds.parse().ok());
-        let wait = asked.map_or(wait, Duration::from_secs).min(most);
-        Ok((!is_nothing).then(|| Self { positions, events, deadline: Instant::now() + wait }))
+        let preferred = asked.map(|seconds| Duration::from_secs(seconds).min(most));
+        let deadline = Instant::now() + preferred.unwrap_or(wait);
+        Ok((!is_nothing).then_some(Self { positions, events, deadline, preferred }))
+    }
+
+    /// Says how long was waited at most, where the caller had a say in it.
+    pub(crate) fn say_applied(&self, response: &mut Response) {
+        if let Some(wait) = self.preferred {
+            prefer::applied(response.headers_mut(), &format!("wait={}", wait.as_secs()));
+        }
     }
 
     /// Waits until the view's generation reflects it; the answer where that takes too long.

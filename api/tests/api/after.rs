@@ -176,15 +176,26 @@ async fn a_position_outlives_its_generation() {
 #[tokio::test]
 async fn waiting_is_bounded_as_it_is_asked() {
     let stage = stage().await;
-    for (wait, least) in
-        [("wait=1", 1.0), ("count=exact; x=y, Wait=\"1\"", 1.0), ("wait=x", 2.0), ("", 2.0)]
-    {
+    for (wait, least, applied) in [
+        ("wait=1", 1.0, "wait=1"),
+        ("count=exact; x=y, Wait=\"1\"", 1.0, "wait=1"),
+        ("wait=x", 2.0, ""),
+        ("", 2.0, ""),
+    ] {
         let begun = Instant::now();
         let answer = stage.send(asking("/v1/views/flight", "air.events=5", wait)).await;
         answer.problem(wait, 503, "projection-behind");
         let waited = begun.elapsed().as_secs_f64();
         assert!(waited >= least && waited < 20.0, "{wait}: {waited}");
+        assert_eq!(answer.header("preference-applied"), applied, "{wait}");
     }
+    // It is said of an answer that needed no waiting, too, of the longest wait that there is, and where nothing is waited for
+    // not at all.
+    let found = stage.send(asking("/v1/views/flight", "air.events=4", "wait=900")).await;
+    assert_eq!((found.status.as_u16(), found.header("preference-applied")), (200, "wait=30"));
+    let request = Request::get("/v1/views/flight").header("prefer", "wait=1");
+    let found = stage.send(request.body(Body::empty()).unwrap()).await;
+    assert_eq!((found.status.as_u16(), found.header("preference-applied")), (200, ""));
 }
 
 fn conditional(uri: &str, tag: &str, after: Option<&str>) -> Request<Body> {
