@@ -73,16 +73,25 @@ impl Allowance {
 impl Fetched {
     /// Begins to ask, and asks again and again; until the first answer there are no keys.
     pub(super) fn begin(address: Address) -> Arc<Self> {
-        let fetching = Mutex::new(Allowance::full(Instant::now()));
-        let fetched = Arc::new(Self { address, held: RwLock::new(None), fetching });
-        tokio::spawn(renew(Arc::downgrade(&fetched)));
+        let fetched = Arc::new(Self::of(address));
+        tokio::spawn(renew(Arc::downgrade(&fetched), PACE));
         fetched
+    }
+
+    fn of(address: Address) -> Self {
+        let fetching = Mutex::new(Allowance::full(Instant::now()));
+        Self { address, held: RwLock::new(None), fetching }
     }
 
     /// None while there are none to judge by.
     pub(super) fn current(&self) -> Option<Arc<Keyring>> {
+        self.held_at(Instant::now())
+    }
+
+    fn held_at(&self, now: Instant) -> Option<Arc<Keyring>> {
         let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
-        held.as_ref().filter(|held| held.at.elapsed() < STALE).map(|held| held.keys.clone())
+        let is_good = |held: &&Held| now.duration_since(held.at) < STALE;
+        held.as_ref().filter(is_good).map(|held| held.keys.clone())
     }
 
     /// For a token of a key that `seen` does not hold: what the issuer says now, if it may be asked and says anything new.
@@ -108,16 +117,17 @@ impl Fetched {
     async fn fetch(&self) -> Result<(), String> {
         let fetched = tokio::time::timeout(PATIENCE, self.ask());
         let late = |_| Err(format!("no answer within {} s", PATIENCE.as_secs()));
-        let held = fetched.await.unwrap_or_else(late).and_then(|text| self.hold(text));
+        let held =
+            fetched.await.unwrap_or_else(late).and_then(|text| self.hold(text, Instant::now()));
         let outcome = if held.is_ok() { "ok" } else { "failed" };
         counter!(KEY_FETCHES_TOTAL, "outcome" => outcome).increment(1);
         held
     }
 
-    fn hold(&self, text: Vec<u8>) -> Result<(), String> {
+    fn hold(&self, text: Vec<u8>, at: Instant) -> Result<(), String> {
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(held) = held.as_mut().filter(|held| held.text == text) {
-            held.at = Instant::now();
+            held.at = at;
             return Ok(());
         }
         let (keys, passed_over) = Keyring::of_jwks(&text)?;
@@ -129,7 +139,7 @@ impl Fetched {
             0 => tracing::error!("{place}: it has no key that is taken, so no token is"),
             many => tracing::info!("{place}: tokens are judged by its keys, {many} in all"),
         }
-        *held = Some(Held { keys: Arc::new(keys), text, at: Instant::now() });
+        *held = Some(Held { keys: Arc::new(keys), text, at });
         Ok(())
     }
 
@@ -197,8 +207,8 @@ async fn get(client: &Client, url: &str) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Ends with the last holder of `fetched`.
-async fn renew(fetched: Weak<Fetched>) {
+/// Asks again at this pace; ends with the last holder of `fetched`.
+async fn renew(fetched: Weak<Fetched>, pace: Duration) {
     let mut backoff = Backoff::new(RETRY.0, RETRY.1);
     let mut trouble: Option<String> = None;
     while let Some(fetched) = fetched.upgrade() {
@@ -214,7 +224,7 @@ async fn renew(fetched: Weak<Fetched>) {
                     tracing::info!("{place}: its keys are here");
                 }
                 backoff.reset();
-                tokio::time::sleep(PACE).await;
+                tokio::time::sleep(pace).await;
             }
             Err(why) => {
                 // Once for each reason, not for each attempt.
@@ -234,7 +244,71 @@ async fn renew(fetched: Weak<Fetched>) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use axum::Router;
+    use axum::extract::State;
+    use axum::routing::get;
+    use tokio::sync::watch;
+
     use super::*;
+
+    /// A key set of one P-256 key of this name.
+    fn key_set(name: &str) -> String {
+        // The curve's own base point: whose key it is does not matter here.
+        let (x, y) = (
+            "axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY",
+            "T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU",
+        );
+        format!(r#"{{"keys":[{{"kty":"EC","crv":"P-256","kid":"{name}","x":"{x}","y":"{y}"}}]}}"#)
+    }
+
+    #[test]
+    fn keys_hold_for_a_day_after_they_were_confirmed_last() {
+        let fetched = Fetched::of(Address::Jwks("https://id.example.org/keys".to_owned()));
+        let begun = Instant::now();
+        let hour = |hours: u64| begun + Duration::from_secs(hours * 3600);
+        let hold = |name: &str, at| fetched.hold(key_set(name).into_bytes(), at).unwrap();
+        assert!(fetched.held_at(begun).is_none());
+        hold("a", begun);
+        let first = fetched.held_at(hour(23)).unwrap();
+        assert_eq!(first.len(), 1);
+        assert!(fetched.held_at(hour(24)).is_none(), "nobody has confirmed them");
+        // The same text confirms them, and what was judged by them goes on to hold.
+        hold("a", hour(20));
+        assert!(Arc::ptr_eq(&first, &fetched.held_at(hour(43)).unwrap()));
+        assert!(fetched.held_at(hour(44)).is_none());
+        // What is no key set changes nothing, nor does it confirm anything.
+        assert!(fetched.hold(b"<html>".to_vec(), hour(40)).is_err());
+        assert!(fetched.held_at(hour(44)).is_none());
+        // An issuer that comes back after days is believed again.
+        hold("b", hour(100));
+        assert!(!Arc::ptr_eq(&first, &fetched.held_at(hour(123)).unwrap()));
+    }
+
+    #[tokio::test]
+    async fn keys_are_asked_for_again_without_any_token() {
+        let (published, _) = watch::channel(key_set("a"));
+        let keys =
+            async |State(published): State<watch::Sender<String>>| published.borrow().clone();
+        let routes = Router::new().route("/keys", get(keys)).with_state(published.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/keys", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        let fetched = Arc::new(Fetched::of(Address::Jwks(url)));
+        tokio::spawn(renew(Arc::downgrade(&fetched), Duration::from_millis(5)));
+        let until = async |is_met: &dyn Fn(Option<Arc<Keyring>>) -> bool| {
+            let met = async {
+                while !is_met(fetched.current()) {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(30), met).await.unwrap();
+        };
+        until(&|keys| keys.is_some()).await;
+        let first = fetched.current().unwrap();
+        published.send_replace(key_set("b"));
+        until(&|keys| keys.is_some_and(|keys| !Arc::ptr_eq(&keys, &first))).await;
+    }
 
     #[test]
     fn a_flood_of_unknown_keys_asks_twice_and_then_every_ten_seconds() {
