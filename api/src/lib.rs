@@ -22,7 +22,9 @@ mod settings;
 mod sight;
 mod views;
 
-pub use access::{AuthSettings, KeySource, Reader, TokenSettings, Unreadable, is_safe_address};
+pub use access::{
+    AuthSettings, Bearer, KeySource, Reader, TokenSettings, Unreadable, is_safe_address,
+};
 pub use api::{Api, ApiError};
 pub use edge::measure::{
     AUTHENTICATION_FAILURES_TOTAL, CERTIFICATE_UNTIL_SECONDS, DURATION_SECONDS, KEY_FETCHES_TOTAL,

@@ -1,7 +1,7 @@
 //! API keys: `[keys.NAME]` with the SHA-256 of each. Invariant: only digests are held, and all of them are compared, each to its
 //! end, so that the time taken tells nothing. The keys are random, so they need no slow hash.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::reader::Reader;
+use super::reader::{Bearer, Reader};
 
 type Digest = [u8; 32];
 
@@ -46,6 +46,7 @@ impl ApiKeys {
             format!("line {at}: {}", error.message().trim_end())
         })?;
         let mut keys: Vec<(Digest, Arc<Reader>)> = Vec::with_capacity(file.keys.len());
+        let mut names: HashMap<Digest, String> = HashMap::new();
         for (name, entry) in file.keys {
             let at = line(entry.span().start);
             let Entry { sha256, roles, claims } = entry.into_inner();
@@ -54,12 +55,14 @@ impl ApiKeys {
                     "line {at}: sha256 of [keys.{name}] is not 64 hexadecimal digits: write what `printf %s KEY | sha256sum` gives"
                 )
             })?;
-            if let Some((_, other)) = keys.iter().find(|(known, _)| *known == digest) {
-                let other = other.name.as_deref().unwrap_or_default();
+            if let Some(other) = names.insert(digest, name.clone()) {
                 return Err(format!("line {at}: [keys.{name}] and [keys.{other}] are one key"));
             }
             let claims = claims.into_iter().map(|(claim, value)| (claim, json(value))).collect();
-            keys.push((digest, Arc::new(Reader { name: Some(name), roles, claims })));
+            keys.push((
+                digest,
+                Arc::new(Reader { bearer: Some(Bearer::ApiKey(name)), roles, claims }),
+            ));
         }
         Ok(Self(keys))
     }
@@ -124,7 +127,8 @@ mod tests {
         );
         let keys = ApiKeys::of_toml(file.as_bytes()).unwrap();
         let shop = keys.reader("key-1").unwrap();
-        assert_eq!((shop.name.as_deref(), shop.roles.contains("staff")), (Some("shop"), true));
+        assert_eq!(shop.bearer, Some(Bearer::ApiKey("shop".to_owned())));
+        assert!(shop.roles.contains("staff"));
         let expected = json!({ "sub": "c-1", "regions": [1, 2], "since": "2026-01-02" });
         assert_eq!(Value::Object(shop.claims.clone()), expected);
         for wrong in ["key-", "key-11", "Key-1", "", "shop", &digest()] {

@@ -18,5 +18,5 @@ mod token;
 pub(crate) use authority::{Authority, name_caller};
 pub(crate) use caller::Caller;
 pub use followed::Unreadable;
-pub use reader::Reader;
+pub use reader::{Bearer, Reader};
 pub use settings::{AuthSettings, KeySource, TokenSettings, is_safe_address};

@@ -9,7 +9,7 @@ use jsonwebtoken::{Algorithm, Header, Validation};
 
 use super::claims::{self, Claims};
 use super::keyring::Keyring;
-use super::reader::Reader;
+use super::reader::{Bearer, Reader};
 use super::refusal::{Refusal, Why};
 use super::settings::TokenSettings;
 
@@ -33,9 +33,9 @@ pub(super) fn judge(
         claims::check_issuer(&claims, issuer)?;
     }
     claims::check_audience(&claims, &settings.audience)?;
-    let name = claims.get("sub").and_then(|sub| sub.as_str()).unwrap_or("a token without `sub`");
+    let subject = claims.get("sub").and_then(|sub| sub.as_str()).map(str::to_owned);
     let reader = Reader {
-        name: Some(name.to_owned()),
+        bearer: Some(Bearer::Token(subject)),
         roles: claims::roles(&claims, &settings.roles_claim),
         claims,
     };

@@ -14,7 +14,7 @@ use axum::response::Response;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota};
 
-use crate::access::Caller;
+use crate::access::{Bearer, Caller};
 use crate::problem::{Kind, Problem};
 
 /// Buckets that are full again are dropped after so many requests.
@@ -34,8 +34,7 @@ pub struct Rate {
 /// Who a bucket belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Bucket {
-    /// Whom a credential names.
-    Name(String),
+    Bearer(Bearer),
     /// Whoever asks from there without one.
     Address(IpAddr),
     /// Whoever comes from there with one that is none.
@@ -48,11 +47,11 @@ struct Paid;
 
 impl Bucket {
     fn of(request: &Request) -> Self {
-        let name = match request.extensions().get::<Caller>() {
-            Some(Caller::Reader(reader)) => reader.name.clone(),
+        let bearer = match request.extensions().get::<Caller>() {
+            Some(Caller::Reader(reader)) => reader.bearer.clone(),
             _ => None,
         };
-        name.map_or_else(|| Self::Address(address(request)), Self::Name)
+        bearer.map_or_else(|| Self::Address(address(request)), Self::Bearer)
     }
 }
 

@@ -32,8 +32,8 @@ pub(super) fn narrowed(view: &View, reader: &Reader, secret: &Secret) -> Option<
     seen.indexes = indexes(view, &seen, &settled);
     seen.scope = scope(&seen);
     if seen.columns.len() < view.columns.len() {
-        let bearer = reader.name.as_deref().unwrap_or_default();
-        seen.seal = Some(Arc::new(Seal::new(secret, [bearer, &seen.scope])));
+        let bearer = format!("{:?}", reader.bearer);
+        seen.seal = Some(Arc::new(Seal::new(secret, [&*bearer, &seen.scope])));
     }
     Some(seen)
 }

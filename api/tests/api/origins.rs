@@ -8,11 +8,15 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use metrics_exporter_prometheus::PrometheusBuilder;
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tower::ServiceExt as _;
 use vitrina_api::admin::Access;
-use vitrina_api::{Api, ApiSettings, AuthSettings, Origin, Rate};
+use vitrina_api::{
+    Algorithm, Api, ApiSettings, AuthSettings, KeySource, Origin, Rate, TokenSettings,
+};
 
+use crate::issuer::{seconds, with_secret};
 use crate::stage::{Answer, Stage, operators};
 
 const SHOP: &str = "https://shop.example.org";
@@ -209,8 +213,10 @@ async fn who_asks_too_often_is_told_when_to_come_back() {
     let settings = ApiSettings { rate: Some(rate), cors_origins, ..ApiSettings::new(&stage.url) };
     let router = Api::new(settings).unwrap().router();
     let uri = "/v1/views/flight?limit=1";
-    for _ in 0..3 {
-        assert_eq!(ask(&router, "GET", uri, &[]).await.status, 200);
+    // What anybody may write into a header makes nobody another caller.
+    for said in ["10.0.0.1", "10.0.0.2", "10.0.0.3"] {
+        let forwarded = [("x-forwarded-for", said), ("x-real-ip", said), ("forwarded", said)];
+        assert_eq!(ask(&router, "GET", uri, &forwarded).await.status, 200);
     }
     // One bucket for all that is read, whatever is asked and however.
     for (method, uri) in
@@ -238,7 +244,16 @@ async fn who_guesses_is_bounded_and_locks_nobody_out() {
     std::fs::write(&file, format!("[keys.shop]\nsha256 = \"{digest:x}\"\nroles = []\n")).unwrap();
     let number = |number| NonZeroU32::new(number).unwrap();
     let rate = Rate { count: number(1), per: Duration::from_secs(3600), burst: number(3) };
-    let auth = AuthSettings { tokens: None, api_keys_file: Some(file) };
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, [b's'; 32]).unwrap();
+    let tokens = TokenSettings {
+        keys: KeySource::SecretFile(secret),
+        issuer: None,
+        audience: "vitrina".to_owned(),
+        algorithms: vec![Algorithm::HS256],
+        roles_claim: "roles".to_owned(),
+    };
+    let auth = AuthSettings { tokens: Some(tokens), api_keys_file: Some(file) };
     let settings =
         ApiSettings { rate: Some(rate), auth: Some(auth), ..ApiSettings::new(&stage.url) };
     let router = Api::new(settings).unwrap().router();
@@ -251,6 +266,10 @@ async fn who_guesses_is_bounded_and_locks_nobody_out() {
     for expected in [200, 200, 200, 429] {
         assert_eq!(status(&[("x-api-key", "open sesame")]).await, expected);
     }
+    // Of a token's bearer with the name of a key it is another bucket.
+    let claims = json!({ "sub": "shop", "aud": "vitrina", "exp": seconds() + 600 });
+    let token = with_secret(&[b's'; 32], &json!({ "alg": "HS256" }), &claims);
+    assert_eq!(status(&[("authorization", &format!("Bearer {token}"))]).await, 200);
     assert_eq!(status(&[]).await, 200);
     let answer = ask(&router, "GET", "/openapi.json", &[]).await.json();
     assert!(answer["components"]["responses"]["list.401"].is_object());
