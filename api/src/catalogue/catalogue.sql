@@ -44,9 +44,10 @@ SELECT json_build_object(
             'exact', t.typtype = 'e' OR t.typnamespace = 'pg_catalog'::regnamespace AND (
                 t.typname IN ('bool', 'int2', 'int4', 'int8', 'date', 'time', 'timestamp', 'timestamptz', 'uuid', 'bytea')
                 OR t.typname IN ('text', 'varchar') AND coalesce(l.collisdeterministic, true)),
-            -- Comparing its values may fail, and so may tell of a row that is not read: another type's than Postgres's own, or
-            -- a collation by which patterns do not match.
+            -- Comparing its values may fail, and so may tell of a row that is not read: another type's than Postgres's own, areas
+            -- too large for a number, a text in json that no text of Postgres is, a collation by which patterns do not match.
             'fallible', e.typtype <> 'e' AND e.typnamespace <> 'pg_catalog'::regnamespace
+                        OR e.typname = 'json' OR e.typcategory = 'G'
                         OR NOT coalesce(l.collisdeterministic, true),
             'comment', col_description(c.oid, a.attnum)) ORDER BY a.attnum), '[]')
         FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid

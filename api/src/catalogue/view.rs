@@ -132,6 +132,21 @@ impl View {
         }
     }
 
+    /// A condition that may take long, on a relation called `t`: on a row that may not be read it is never tried, however the
+    /// planner would put the conditions, or the time taken would tell of it.
+    pub(crate) fn readable_first(&self, condition: String, binds: &mut Binds) -> String {
+        match self.rows.is_all() {
+            true => condition,
+            false => format!("CASE WHEN {} THEN {condition} END", self.rows.sql(binds)),
+        }
+    }
+
+    /// Whether its reader may know all that Postgres's planner goes by: it guesses by what stands in hidden rows and columns,
+    /// too, and in the tables behind a SQL view.
+    pub(crate) fn may_be_guessed(&self) -> bool {
+        self.scope.is_empty() || !self.is_view && self.rows.is_all() && self.seal.is_none()
+    }
+
     /// Its columns, of a relation called `t`.
     pub(crate) fn all_columns(&self) -> String {
         let columns = self.columns.iter().map(|column| format!("t.{}", column.quoted));

@@ -19,6 +19,9 @@ const LIST: &str = "in.(a,%22b,c%22)";
 const MAX_SHOWN: usize = 100;
 /// Each value of a list is bound by itself.
 const MAX_LIST: usize = 1000;
+/// Characters of a pattern. Postgres compares one with a text in time that is the product of their lengths, and nothing, not
+/// even a time-out, ends that within a row.
+const MAX_PATTERN: usize = 1000;
 
 const MALFORMED: &str = "is not a list: write `in.(a,b)`, and `\"`, which an address writes as %22, around a value that holds `,` or `)`.";
 const NO_OPERATOR: &str = "does not begin with an operator: write `eq.` before the value, or another of them, `not.` before any.";
@@ -156,6 +159,11 @@ impl<'v> Filter<'v> {
         }
     }
 
+    /// Whether it may go through a long text again and again.
+    pub(crate) fn is_pattern(&self) -> bool {
+        matches!(self.test, Test::Like(..))
+    }
+
     /// The condition on a relation named `t`.
     pub(crate) fn condition(&self, binds: &mut Binds) -> String {
         let (value, cast) = (self.operand.sql(binds), self.operand.cast());
@@ -251,6 +259,9 @@ fn pattern(operand: &Operand<'_>, value: &str) -> Result<String, String> {
             "matches a value of type {}: patterns match only text.",
             operand.display()
         ));
+    }
+    if value.chars().nth(MAX_PATTERN).is_some() {
+        return Err(format!("is a pattern of more than {MAX_PATTERN} characters: ask for a part."));
     }
     let backslashes = value.len() - value.trim_end_matches('\\').len();
     if backslashes % 2 == 1 {

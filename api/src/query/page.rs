@@ -169,7 +169,14 @@ impl<'v> Page<'v> {
     }
 
     fn filtered(&self, binds: &mut Binds) -> Vec<String> {
-        self.conditions.iter().map(|condition| condition.sql(binds)).collect()
+        let condition = |condition: &Condition<'_>| {
+            let sql = condition.sql(binds);
+            match condition.filters().iter().any(|filter| filter.is_pattern()) {
+                true => self.view.readable_first(sql, binds),
+                false => sql,
+            }
+        };
+        self.conditions.iter().map(condition).collect()
     }
 
     fn counting(&self, conditions: &[String], binds: &mut Binds) -> String {

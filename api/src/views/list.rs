@@ -149,15 +149,15 @@ pub(super) fn counted(response: &mut Response, count: Option<i64>) {
     }
 }
 
-/// How many rows the planner takes the list for; how many there are, where some may not be read: the planner knows those, too.
+/// How many rows the planner takes the list for; how many there are, where it goes by what the reader may not know.
 pub(super) async fn estimate(api: &Api, page: &Page<'_>) -> Result<i64, Failure> {
-    let is_all = page.view.rows.is_all();
-    let statement = if is_all { page.estimate() } else { page.count() };
+    let is_guessed = page.view.may_be_guessed();
+    let statement = if is_guessed { page.estimate() } else { page.count() };
     let row = match api.database().first(statement).await {
         Ok(row) => row.ok_or(Failure::Stale)?,
         Err(error) => return Err(refusal::of_page(api.database(), page, error).await),
     };
-    if !is_all {
+    if !is_guessed {
         return Ok(get(&row, "count")?);
     }
     let plan: Value = get(&row, "QUERY PLAN")?;

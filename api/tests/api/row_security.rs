@@ -383,7 +383,7 @@ const HIDDEN: [(&str, &str); 2] = [
     ),
 ];
 
-const ASKED: [&str; 24] = [
+const ASKED: [&str; 40] = [
     "",
     "limit=1",
     "limit=2&order=level",
@@ -408,6 +408,22 @@ const ASKED: [&str; 24] = [
     "at=gt.2026-01-02T00:00:00Z&limit=2",
     "id=lt.20&order=level&limit=2",
     "limit=0",
+    "or=(secret.eq.s1,level.eq.1)",
+    "or=(level.eq.1,and(tenant.eq.red,not.or(level.gt.2,at.is.null)))&limit=2",
+    "not.and=(tenant.eq.green,level.eq.1)&limit=3",
+    "select=hidden:secret",
+    "select=secret::text",
+    "select=level::text,t:tenant&limit=2",
+    "select=*",
+    "%22secret%22=eq.s1",
+    "secret-%3Ek=eq.1",
+    "tenant-%3E%3Ek=eq.1",
+    "item.secret=eq.s1",
+    "ctid=eq.(0,1)",
+    "tenant=like.*r*&limit=2",
+    "tenant=ilike.GR*",
+    "cursor=eyJ2ZXJzaW9uIjoyfQ",
+    "limit=2&order=level.desc.nullslast",
 ];
 
 /// A whole answer.
@@ -424,11 +440,9 @@ async fn told(guarded: &Guarded, reader: &str) -> Vec<String> {
         .flat_map(|asked| ["item", "line"].map(|view| format!("/v1/views/{view}?{asked}")));
     let lists = lists.map(|uri| uri.replace("views/line", "views/item.line"));
     let rows = (1..=45).map(|id| format!("/v1/views/item/{id}"));
-    let rows = rows.filter(|_| reader == "a").chain([
-        "/v1/views".into(),
-        "/v1/schemas/item".into(),
-        "/v1/views/item.line/b/1".into(),
-    ]);
+    let others = ["/v1/views", "/v1/schemas/item", "/v1/views/item.line/b/1", "/v1/schemas/line"];
+    let others = others.into_iter().chain(["/openapi.json", "/docs", "/v1/views/item/a/b"]);
+    let rows = rows.filter(|_| reader == "a").chain(others.map(str::to_owned));
     let mut told = Vec::new();
     for uri in lists.chain(rows) {
         let mut next = Some(uri);
@@ -448,7 +462,13 @@ async fn told(guarded: &Guarded, reader: &str) -> Vec<String> {
             let uri = format!("/v1/views/item?limit={limit}&{asked}");
             let headers = [("accept", accept), ("prefer", prefer)];
             told.push(line(&uri, &guarded.ask_with(reader, &uri, &headers).await));
+            let uri = format!("/v1/views/item.line?limit={limit}&shown=gt.x2");
+            told.push(line(&uri, &guarded.ask_with(reader, &uri, &headers).await));
         }
+    }
+    for after in ["nowhere=1", "nowhere/0=1", "event=\"s1\"", "event=\"\"", "item", ""] {
+        let headers = [("read-after", after), ("prefer", "wait=0")];
+        told.push(line(after, &guarded.ask_with(reader, "/v1/views/item", &headers).await));
     }
     told
 }
