@@ -13,6 +13,7 @@ mod demo;
 mod exactly_once;
 mod faults;
 mod generations;
+mod guarded;
 mod history;
 mod hostile_records;
 mod identities;
