@@ -1,8 +1,9 @@
 //! Definitions from the folders of the configuration, or from the binary itself for the demo.
 
 use std::path::{Component, Path, PathBuf};
+use std::{fs, io};
 
-use include_dir::{Dir, DirEntry, include_dir};
+use include_dir::{Dir, include_dir};
 use vitrina_projectors::{Definitions, Roots};
 use vitrina_sql::{Files, Finding, Place};
 
@@ -191,27 +192,26 @@ fn missing(config: &Config, setting: &str, error: &std::io::Error) -> Failure {
     Failure::Usage(way)
 }
 
-/// These models of the reference set that is part of the binary.
-pub(crate) fn embedded(models: &[String]) -> Definitions {
-    let roots = Roots { contracts: "avro/contracts".into(), models: "projectors/models".into() };
-    let mut files = Files::default();
-    collect(&CONTRACTS, &roots.contracts, &mut files);
-    collect(&MODELS, &roots.models, &mut files);
-    let named = |path: &str| models.iter().any(|name| path.ends_with(&format!("/{name}.sql")));
-    files.0.retain(|path, _| path.starts_with(&roots.contracts) || named(path));
-    Definitions::load(&files, &roots)
-}
-
-fn collect(folder: &Dir<'_>, root: &str, files: &mut Files) {
-    for entry in folder.entries() {
-        match entry {
-            DirEntry::Dir(inner) => collect(inner, root, files),
-            DirEntry::File(file) => {
-                let path = format!("{root}/{}", file.path().display());
-                files.0.extend(file.contents_utf8().map(|text| (path, text.to_owned())));
-            }
-        }
+/// Writes the reference set, which is part of the binary, to a folder: its contracts, these of its models, and the others where
+/// they are not read.
+///
+/// # Errors
+/// The folder's.
+pub(crate) fn write(folder: &Path, models: &[String]) -> io::Result<()> {
+    let [contracts, shown, others] =
+        ["contracts", "models", "more-models"].map(|name| folder.join(name));
+    for folder in [&contracts, &shown, &others] {
+        fs::create_dir(folder)?;
     }
+    CONTRACTS.extract(&contracts)?;
+    for model in MODELS.files() {
+        let is_shown = model
+            .path()
+            .file_stem()
+            .is_some_and(|stem| models.iter().any(|name| stem == name.as_str()));
+        fs::write((if is_shown { &shown } else { &others }).join(model.path()), model.contents())?;
+    }
+    Ok(())
 }
 
 fn shown(folder: &Path) -> String {

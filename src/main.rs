@@ -23,6 +23,7 @@ mod status;
 mod telemetry;
 mod webhook;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -99,23 +100,41 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         config::Config::load(cli.config.as_deref())
             .map_err(|found| Failure::Usage(found.join("\n")))
     };
+    // What asks and decides finds a demo by itself; what serves does not join one.
+    let found = || match cli.config {
+        None if config::Config::is_unsaid() => of_demo().map_or_else(config, Ok),
+        _ => config(),
+    };
     match cli.verb {
         Verb::Demo(arguments) => demo::run(arguments, format).await,
         Verb::Serve(arguments) => serve::run(arguments, config()?, format).await,
-        Verb::Check(arguments) => check::run(arguments, config()?).await,
-        Verb::Publish(arguments) => publish::run(arguments, config()?).await,
-        Verb::Status(arguments) => status::run(arguments, config()?).await,
-        Verb::Parked(arguments) => parked::run(arguments, config()?).await,
-        Verb::Pause(arguments) => pause::pause(arguments, config()?).await,
-        Verb::Resume(arguments) => pause::resume(arguments, config()?).await,
-        Verb::Rebuild(arguments) => rebuild::rebuild(arguments, config()?).await,
-        Verb::Cancel(arguments) => rebuild::cancel(arguments, config()?).await,
-        Verb::Swap(arguments) => generations::swap(arguments, config()?).await,
-        Verb::Rollback(arguments) => generations::rollback(arguments, config()?).await,
-        Verb::Drop(arguments) => generations::drop(arguments, config()?).await,
+        Verb::Check(arguments) => check::run(arguments, found()?).await,
+        Verb::Publish(arguments) => publish::run(arguments, found()?).await,
+        Verb::Status(arguments) => status::run(arguments, found()?).await,
+        Verb::Parked(arguments) => parked::run(arguments, found()?).await,
+        Verb::Pause(arguments) => pause::pause(arguments, found()?).await,
+        Verb::Resume(arguments) => pause::resume(arguments, found()?).await,
+        Verb::Rebuild(arguments) => rebuild::rebuild(arguments, found()?).await,
+        Verb::Cancel(arguments) => rebuild::cancel(arguments, found()?).await,
+        Verb::Swap(arguments) => generations::swap(arguments, found()?).await,
+        Verb::Rollback(arguments) => generations::rollback(arguments, found()?).await,
+        Verb::Drop(arguments) => generations::drop(arguments, found()?).await,
         Verb::Completions(arguments) => handbook::completions(&arguments, Cli::command()),
         Verb::Man(arguments) => handbook::pages(&arguments, Cli::command()),
     }
+}
+
+/// The settings of a running demo, if there is one, which is said.
+fn of_demo() -> Option<config::Config> {
+    let running = demo::running()?;
+    let config = config::Config::load(Some(&running.file)).ok()?;
+    // Nobody is left to be told that standard error is closed.
+    let _ = writeln!(
+        std::io::stderr(),
+        "There is no vitrina.toml here: this is about the demo at http://{}.",
+        running.listen
+    );
+    Some(config)
 }
 
 #[cfg(test)]

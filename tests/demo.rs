@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read as _};
 use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -27,6 +27,7 @@ impl Demo {
             .arg("demo")
             .args(arguments)
             .env("TMPDIR", temporary.path())
+            .env_remove("XDG_RUNTIME_DIR")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -38,6 +39,30 @@ impl Demo {
     fn signal(&self, signal: &str) {
         let pid = self.process.id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    /// The line of the first screen that names this.
+    fn told(&mut self, word: &str) -> String {
+        let mut line = String::new();
+        let mut out = BufReader::new(self.process.stdout.as_mut().unwrap());
+        while !line.contains(word) {
+            line.clear();
+            assert!(out.read_line(&mut line).unwrap() > 0, "it ended");
+        }
+        line
+    }
+
+    /// A verb, asked from this folder by who runs the demo.
+    fn ask(&self, folder: &Path, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vitrina"));
+        command.args(arguments).current_dir(folder).env("TMPDIR", self.temporary.path());
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_str().unwrap_or_default();
+            if name.starts_with("VITRINA_") || ["DATABASE_URL", "XDG_RUNTIME_DIR"].contains(&name) {
+                command.env_remove(name);
+            }
+        }
+        command.output().unwrap()
     }
 
     fn left(&self) -> Vec<PathBuf> {
@@ -96,12 +121,7 @@ async fn two_signals_at_any_moment_leave_nothing() {
                 .await
             }
             _ => {
-                let mut line = String::new();
-                let mut out = BufReader::new(demo.process.stdout.as_mut().unwrap());
-                while !line.contains("catalogue") {
-                    line.clear();
-                    assert!(out.read_line(&mut line).unwrap() > 0, "it ended");
-                }
+                let line = demo.told("for programs");
                 // What it printed is where it listens already, and not at port 0.
                 let url = line.split_whitespace().last().unwrap();
                 let views = reqwest::get(url).await.unwrap().text().await.unwrap();
@@ -133,4 +153,59 @@ async fn a_taken_address_is_one_sentence_and_a_taken_port_is_passed_over() {
     let (status, out) = demo.ends().await;
     assert_eq!(status, Some(0), "{out}");
     assert!(!out.contains("127.0.0.1:8080/") && out.contains("50 distinct events"), "{out}");
+}
+
+/// The first hour: a folder that is written, verbs that find the demo, a model that is edited and saved.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_is_written_and_followed_and_verbs_find_the_demo() {
+    let above = TempDir::new().unwrap();
+    let folder = above.path().join("shop");
+    let into = folder.to_str().unwrap();
+    let mut demo = Demo::start(&["--listen", "127.0.0.1:0", "--rate", "200", "--into", into]);
+    let line = demo.told("for programs");
+    let catalogue = line.split_whitespace().last().unwrap().to_owned();
+    let listen = catalogue.strip_suffix("/v1/views").unwrap().to_owned();
+    let said = |output: &Output| {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+
+    // From a folder without settings, and from the demo's own.
+    let nowhere = TempDir::new().unwrap();
+    let (status, out, told) = said(&demo.ask(nowhere.path(), &["status", "--json"]));
+    assert_eq!((status, told.lines().count()), (Some(0), 1), "{told}");
+    assert!(told.contains(&listen) && out.contains("\"order_summary\""), "{told}{out}");
+    let (status, out, _) = said(&demo.ask(nowhere.path(), &["check"]));
+    assert_eq!(status, Some(0), "{out}");
+    eventually(PATIENCE, async || match said(&demo.ask(&folder, &["parked", "--json"])) {
+        (Some(0), out, told) if out.contains("\"poison\"") && told.is_empty() => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+
+    // Edited and saved.
+    let model = folder.join("models/order_summary.sql");
+    let text = std::fs::read_to_string(&model).unwrap();
+    let edited = text.replacen("(\n", "(\n  remark text DEFAULT 'new',\n", 1);
+    assert_ne!(text, edited);
+    std::fs::write(&model, edited).unwrap();
+    eventually(PATIENCE, async || {
+        let view = format!("{listen}/v1/views/order_summary?limit=1");
+        let row = reqwest::get(view).await.unwrap().text().await.unwrap();
+        let is_new = row.contains("\"remark\":\"new\"") && row.contains("\"generation\":2");
+        if is_new { Ok(()) } else { Err(row) }
+    })
+    .await;
+
+    // It goes, and the folder stays; a foreign one is left alone.
+    demo.signal("-INT");
+    let (status, out) = demo.ends().await;
+    assert_eq!(status, Some(0));
+    assert!(out.contains(&format!("but {into}; `vitrina demo --into {into}`")), "{out}");
+    assert!(model.exists() && folder.join("vitrina.toml").exists());
+    let mut foreign = Demo::start(&["--into", above.path().to_str().unwrap()]);
+    let mut told = String::new();
+    foreign.process.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    assert!(told.lines().count() == 1 && told.contains("--into"), "{told}");
+    assert_eq!(foreign.ends().await, (Some(2), String::new()));
 }

@@ -66,6 +66,11 @@ impl Config {
         if source.findings.is_empty() { Ok(config) } else { Err(source.findings) }
     }
 
+    /// Whether nobody says anything: no file is here or named, and no variable.
+    pub(crate) fn is_unsaid() -> bool {
+        Source::is_unsaid()
+    }
+
     /// What holds where nobody says anything; relative paths start at `folder`.
     pub(crate) fn defaults(folder: PathBuf) -> Self {
         Self::from_source(&mut Source::parse("", "", folder, std::iter::empty()))

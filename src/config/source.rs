@@ -8,6 +8,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::keys;
 
+/// The file that is read where no other one is named.
+const DEFAULT: &str = "vitrina.toml";
+
 /// Where a setting stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -53,7 +56,7 @@ impl Source {
         let named = file
             .map(Path::to_path_buf)
             .or_else(|| std::env::var_os("VITRINA_CONFIG").map(PathBuf::from));
-        let default = PathBuf::from("vitrina.toml");
+        let default = PathBuf::from(DEFAULT);
         let environment = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
@@ -71,6 +74,17 @@ impl Source {
         let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
         let source = Self::parse(&path.display().to_string(), &text, folder, environment);
         Ok(Self { file: Some(path), ..source })
+    }
+
+    /// Whether there is neither a file nor a variable to read settings from.
+    pub(super) fn is_unsaid() -> bool {
+        let is_setting = |name: &str| {
+            name == "VITRINA_CONFIG"
+                || name.starts_with("DATABASE_URL")
+                || name.starts_with("VITRINA_") && name.contains("__")
+        };
+        let is_said = std::env::vars_os().any(|(name, _)| name.to_str().is_some_and(is_setting));
+        !is_said && !Path::new(DEFAULT).exists()
     }
 
     pub(super) fn parse(

@@ -6,6 +6,8 @@
 //! leave the rest `at` (0) when divided by K; `"unless": K` in those that K does not divide.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -60,9 +62,10 @@ pub(crate) struct Fed {
 pub(crate) struct Feed {
     publisher: Publisher,
     registry: Registry,
-    contracts: std::sync::Arc<Contracts>,
+    contracts: Arc<Contracts>,
     lines: Vec<Line>,
     random: SmallRng,
+    sent: Arc<AtomicU64>,
 }
 
 impl Feed {
@@ -82,7 +85,13 @@ impl Feed {
             contracts: definitions.contracts.clone(),
             lines,
             random: SmallRng::seed_from_u64(1),
+            sent: Arc::default(),
         })
+    }
+
+    /// How many events are sent, each counted once, while it runs.
+    pub(crate) fn sent(&self) -> Arc<AtomicU64> {
+        self.sent.clone()
     }
 
     /// Produces `rate` events a second until `events` are sent, or the shutdown.
@@ -148,6 +157,7 @@ impl Feed {
         let record = Outgoing { topic: context.topic.clone(), key, value, headers };
         self.publisher.send(&record).await?;
         fed.distinct += 1;
+        self.sent.store(fed.distinct, Ordering::Relaxed);
         if fed.distinct == POISON_AFTER {
             let (key, value) = (b"poison".to_vec(), b"this is no event".to_vec());
             self.publisher.send(&Outgoing { key, value, ..record.clone() }).await?;

@@ -1,10 +1,14 @@
 //! `vitrina demo`: the service as it is, around it a broker, a registry, a Postgres and a producer that live and die with
-//! the process.
+//! the process. It runs from a folder like anybody's, and says in another one where it is.
 
 mod feed;
+mod place;
 mod postgres;
+mod progress;
 mod registry;
+mod running;
 mod scenario;
+mod screen;
 mod views;
 
 use std::collections::BTreeMap;
@@ -28,6 +32,11 @@ use crate::output::say;
 use crate::serve::{Instance, Listeners};
 use crate::{definitions, telemetry};
 use feed::{Fed, Feed};
+use place::Place;
+use progress::saying;
+use running::Notice;
+pub(crate) use running::running;
+use screen::Live;
 use views::Views;
 
 #[derive(clap::Args)]
@@ -44,16 +53,29 @@ pub(crate) struct Arguments {
     /// Ends when the views hold all events.
     #[arg(long, requires = "events")]
     exit: bool,
+    /// Writes the reference set there and runs from it: a model that is edited and saved is built anew.
+    #[arg(long, value_name = "DIR")]
+    into: Option<PathBuf>,
 }
 
 impl Arguments {
     fn rate(&self) -> u32 {
         self.rate.unwrap_or(if self.exit { MAX_RATE } else { RATE })
     }
+
+    fn rate_in_words(&self) -> String {
+        match self.rate() {
+            MAX_RATE => "as many a second as it can".to_owned(),
+            rate => format!("{rate} a second"),
+        }
+    }
 }
 
 /// Partitions of each topic.
 const PARTITIONS: i32 = 4;
+
+/// Not that records are parked: one is on purpose, and the line of what happens counts them.
+const LOGGED: &str = "warn,vitrina_projectors::worker=error";
 
 const RATE: u32 = 50;
 const MAX_RATE: u32 = 100_000;
@@ -67,21 +89,33 @@ pub(crate) async fn run(
     arguments: Arguments,
     format: Option<telemetry::Format>,
 ) -> Result<(), Failure> {
-    telemetry::start("warn", format);
+    telemetry::start(LOGGED, format);
     let shutdown = CancellationToken::new();
     let signalled = end_on_signals(shutdown.clone())?;
     let listener = listen(arguments.listen).await?;
-    let postgres = postgres::Postgres::start().await?;
+    let (models, events) = scenario::read()?;
+    let place = Place::prepare(arguments.into.as_deref(), &models)?;
+    let postgres = saying("A Postgres is made", postgres::Postgres::start()).await?;
     let done = tokio::select! {
-        done = perform(&arguments, listener, &postgres.url, &shutdown) => done,
+        done = perform(&arguments, listener, &place, events, &postgres.url, &shutdown) => done,
         () = overdue(&shutdown) => Ok(()),
     };
     shutdown.cancel();
     postgres.stop().await;
     if signalled.is_cancelled() {
-        say("\nGoodbye. Nothing is left behind.")?;
+        say(&goodbye(&arguments))?;
     }
     done
+}
+
+fn goodbye(arguments: &Arguments) -> String {
+    match &arguments.into {
+        None => "\nGoodbye. Nothing is left behind.".to_owned(),
+        Some(folder) => format!(
+            "\nGoodbye. Nothing is left behind but {0}; `vitrina demo --into {0}` goes on from there.",
+            folder.display()
+        ),
+    }
 }
 
 /// The first signal ends the demo, and no other one keeps it from putting everything away. The answer is cancelled once
@@ -134,24 +168,51 @@ async fn listen(asked: Option<SocketAddr>) -> Result<TcpListener, Failure> {
 async fn perform(
     arguments: &Arguments,
     listener: TcpListener,
+    place: &Place,
+    events: &str,
     postgres_url: &str,
     shutdown: &CancellationToken,
 ) -> Result<(), Failure> {
-    let (models, events) = scenario::read()?;
-    let definitions = definitions::embedded(&models);
-    let registry = registry::start(shutdown.clone()).await?;
+    let mut config = Config::defaults(PathBuf::new());
+    (config.contracts, config.models) = (place.contracts(), place.models());
+    config.postgres_url = postgres_url.to_owned();
+    // API and metrics on one address.
+    config.listen = listener.local_addr()?;
+    config.admin_listen = config.listen;
+    let definitions = load(&config)?;
+    let url = registry::start(shutdown.clone()).await?;
+    config.registry = RegistrySettings { url, ..RegistrySettings::default() };
     let topics: Vec<String> =
         definitions.contracts.contexts.values().map(|context| context.topic.clone()).collect();
     let broker = MockBroker::start(&topics, PARTITIONS).context("the embedded broker")?;
-    let kafka = KafkaSettings { brokers: broker.brokers(), properties: BTreeMap::new() };
-    let config = Config::embedded(
-        kafka,
-        RegistrySettings { url: registry, ..RegistrySettings::default() },
-        postgres_url,
-        listener.local_addr()?,
-    );
+    config.kafka = KafkaSettings { brokers: broker.brokers(), properties: BTreeMap::new() };
+    let _notice = notice(&place.tell(&config)?);
     let feed = Feed::new(&config, &definitions, events)?;
     play(arguments, config, listener, (definitions, feed), shutdown.clone()).await
+}
+
+/// What the folder holds; a person may have edited it.
+fn load(config: &Config) -> Result<Definitions, Failure> {
+    let loaded = definitions::from_folders(config)?;
+    let errors: Vec<String> = loaded
+        .findings
+        .iter()
+        .filter(|finding| finding.is_error())
+        .map(ToString::to_string)
+        .collect();
+    if loaded.models.is_empty() {
+        let none = format!("{} holds no model that loads", config.models.display());
+        return Err(Failure::No([errors, vec![none]].concat().join("\n")));
+    }
+    errors.iter().for_each(|error| tracing::error!("{error}"));
+    Ok(loaded)
+}
+
+/// Without it, verbs find the demo only from its own folder.
+fn notice(settings: &str) -> Option<Notice> {
+    Notice::put(settings)
+        .inspect_err(|error| tracing::warn!(%error, "verbs will not find the demo by themselves"))
+        .ok()
 }
 
 /// Runs the service and the producer beside it until the one or the other ends.
@@ -167,7 +228,7 @@ async fn play(
         config: config.clone(),
         broker: BrokerKind::Mock,
         tls: None,
-        watch: false,
+        watch: true,
         shutdown: shutdown.clone(),
     };
     let service = async {
@@ -192,24 +253,47 @@ async fn welcome_and_produce(
     views: &Views,
     shutdown: &CancellationToken,
 ) -> Result<(), Failure> {
+    let tables = format!("The tables of {} are made", names(views));
+    if !saying(&tables, until_there(views, shutdown)).await? {
+        return Ok(());
+    }
+    if let Some((model, _)) = views.models.first() {
+        screen::first(config, model, &arguments.rate_in_words(), arguments.into.is_some())?;
+    }
+    let (ended, live) =
+        (shutdown.child_token(), Live { views, listen: config.listen, sent: feed.sent() });
+    let producing = async {
+        let produced = produce(arguments, feed, views, shutdown, &ended).await;
+        ended.cancel();
+        produced
+    };
+    let (produced, told) = tokio::join!(producing, live.run(&ended));
+    produced.and(told)
+}
+
+fn names(views: &Views) -> String {
+    views.models.iter().map(|(model, _)| model.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// Until there is something to look at; false: the shutdown came first.
+async fn until_there(views: &Views, shutdown: &CancellationToken) -> Result<bool, Failure> {
     let mut pace = tokio::time::interval(Duration::from_millis(50));
     while !views.are_there().await? {
         stop_if_stopped(&views.pool).await?;
-        tokio::select! {
-            _ = pace.tick() => {}
-            () = shutdown.cancelled() => return Ok(()),
+        if shutdown.run_until_cancelled(pace.tick()).await.is_none() {
+            return Ok(false);
         }
     }
-    print_welcome(arguments, config, &views.models)?;
-    produce(arguments, feed, views, shutdown).await
+    Ok(true)
 }
 
-/// Produces; where the demo is to end by itself, until the views hold everything.
+/// Produces; where the demo is to end by itself, until the views hold everything, which ends `applied`.
 async fn produce(
     arguments: &Arguments,
     feed: Feed,
     views: &Views,
     shutdown: &CancellationToken,
+    applied: &CancellationToken,
 ) -> Result<(), Failure> {
     let started = Instant::now();
     let fed = feed.run(arguments.rate(), arguments.events, views, shutdown).await?;
@@ -223,59 +307,8 @@ async fn produce(
     if shutdown.is_cancelled() {
         return Err(Failure::No("ended before the views held all events".into()));
     }
+    applied.cancel();
     print_summary(views, &fed, started.elapsed()).await
-}
-
-impl Config {
-    /// The configuration of the demo: everything in this process, API and metrics on one address.
-    fn embedded(
-        kafka: KafkaSettings,
-        registry: RegistrySettings,
-        postgres_url: &str,
-        listen: SocketAddr,
-    ) -> Self {
-        let mut config = Self::defaults(PathBuf::new());
-        config.kafka = kafka;
-        config.registry = registry;
-        config.postgres_url = postgres_url.to_owned();
-        config.listen = listen;
-        config.admin_listen = listen;
-        config
-    }
-}
-
-fn print_welcome(
-    arguments: &Arguments,
-    config: &Config,
-    models: &[(String, Vec<String>)],
-) -> Result<(), Failure> {
-    let listen = config.listen;
-    say(&format!(
-        "Vitrina's demo: an embedded broker, registry and Postgres; {}.",
-        match arguments.rate() {
-            MAX_RATE => "as many events a second as it can".to_owned(),
-            rate => format!("{rate} events a second"),
-        }
-    ))?;
-    say(&format!("  broker      {}", config.kafka.brokers))?;
-    say(&format!("  registry    {}", config.registry.url))?;
-    say(&format!("  catalogue   http://{listen}/v1/views"))?;
-    for (model, _) in models {
-        say(&format!("  view        http://{listen}/v1/views/{model}?limit=5"))?;
-    }
-    say(&format!("  parked      http://{listen}/admin/v1/parked"))?;
-    say(&format!("  metrics     http://{listen}/metrics"))?;
-    if let Some((model, _)) = models.first() {
-        say(&format!("\n  curl -s 'http://{listen}/v1/views/{model}?limit=3'"))?;
-        say(&format!(
-            "  psql '{}' -c 'SELECT * FROM {model}.{model} LIMIT 3'",
-            config.postgres_url
-        ))?;
-    }
-    if !arguments.exit {
-        say("\nCtrl-C ends it and leaves nothing behind.")?;
-    }
-    Ok(())
 }
 
 /// Until each model's positions are at the ends of its topics.

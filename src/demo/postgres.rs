@@ -2,14 +2,17 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
+
+use super::place::temporary;
+use crate::failure::Failure;
 
 /// How long the server may take to stop, and again to end.
 const STOP: Duration = Duration::from_secs(3);
@@ -24,9 +27,12 @@ pub(super) struct Postgres {
 
 impl Postgres {
     /// Makes a cluster and starts it on a free port of the loopback interface.
-    pub(super) async fn start() -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// What a person can do something about, in one sentence.
+    pub(super) async fn start() -> Result<Self, Failure> {
         let binaries = find_binaries()?;
-        let folder = tempfile::Builder::new().prefix("vitrina-demo-").tempdir()?;
+        let folder = temporary()?;
         let owner = owner()?;
         if let Some((user, group)) = owner {
             chown(folder.path(), Some(user), Some(group))?;
@@ -39,7 +45,7 @@ impl Postgres {
             .await
             .context("initdb")?;
         if !initdb.status.success() {
-            bail!("initdb failed: {}", String::from_utf8_lossy(&initdb.stderr).trim());
+            return Err(unmade(&String::from_utf8_lossy(&initdb.stderr)));
         }
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let log = fs::File::create(folder.path().join("log"))?;
@@ -64,7 +70,7 @@ impl Postgres {
             Ok(()) => Ok(postgres),
             Err(error) => {
                 postgres.stop().await;
-                Err(error)
+                Err(unmade(&format!("{error:#}")))
             }
         }
     }
@@ -118,7 +124,7 @@ fn command(binaries: &Path, name: &str, owner: Option<(u32, u32)>) -> Command {
 }
 
 /// The newest of the places where distributions put the server's binaries.
-fn find_binaries() -> anyhow::Result<PathBuf> {
+fn find_binaries() -> Result<PathBuf, Failure> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut found: Vec<(u32, PathBuf)> = versions
         .filter_map(|entry| {
@@ -130,14 +136,30 @@ fn find_binaries() -> anyhow::Result<PathBuf> {
     let others = std::env::split_paths(&path).chain(["/usr/local/pgsql/bin".into()]);
     let mut folders = found.into_iter().rev().map(|(_, folder)| folder).chain(others);
     folders.find(|folder| folder.join("initdb").exists() && folder.join("postgres").exists()).ok_or_else(|| {
-        anyhow!("no Postgres server was found on this machine: install Debian's package postgresql, or run `make demo`")
+        let why = "no Postgres server was found on this machine: install Debian's package postgresql, or run `make demo`";
+        Failure::Usage(why.to_owned())
     })
+}
+
+/// Why there is no Postgres: the line that says what is wrong, of many.
+fn unmade(said: &str) -> Failure {
+    let says = |line: &&str| ["error:", "FATAL:", "PANIC:"].iter().any(|word| line.contains(word));
+    let line = said.lines().find(says).unwrap_or(said.trim());
+    Failure::Usage(format!(
+        "the embedded Postgres could not be made in {}: {}; let TMPDIR name a folder that you may write and that has room for 200 MB",
+        std::env::temp_dir().display(),
+        line.trim()
+    ))
+}
+
+/// Whose process this is.
+pub(super) fn user() -> std::io::Result<u32> {
+    Ok(fs::metadata("/proc/self")?.uid())
 }
 
 /// Postgres refuses to run as root: the user that its package made, else nobody.
 fn owner() -> anyhow::Result<Option<(u32, u32)>> {
-    use std::os::unix::fs::MetadataExt as _;
-    if fs::metadata("/proc/self")?.uid() != 0 {
+    if user()? != 0 {
         return Ok(None);
     }
     let users = fs::read_to_string("/etc/passwd")?;

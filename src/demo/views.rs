@@ -56,10 +56,15 @@ impl Views {
         topic: &str,
         partition: i32,
     ) -> anyhow::Result<Option<i64>> {
-        // The demo's database is its own, so each model has its first generation.
+        let live: sqlx::Result<Option<i32>> =
+            sqlx::query_scalar("SELECT live FROM vitrina.model WHERE model = $1")
+                .bind(model)
+                .fetch_one(&self.pool)
+                .await;
+        let Some(live) = unless_missing(live)?.flatten() else { return Ok(None) };
         let position = format!(
             r#"SELECT next_offset FROM {}."@position" WHERE topic = $1 AND partition = $2"#,
-            quote(&format!("{model}@1"))
+            quote(&format!("{model}@{live}"))
         );
         let next = sqlx::query_scalar(AssertSqlSafe(position))
             .bind(topic)

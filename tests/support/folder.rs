@@ -136,6 +136,8 @@ impl Folder {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vitrina"));
         command.current_dir(self.path()).args(arguments);
+        // Nor any demo that runs on this machine.
+        command.env("XDG_RUNTIME_DIR", self.path());
         for (name, _) in std::env::vars_os() {
             if name == "DATABASE_URL" || name.to_string_lossy().starts_with("VITRINA_") {
                 command.env_remove(name);
