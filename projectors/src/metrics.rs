@@ -1,6 +1,9 @@
 //! Every metric of the write side: name, unit, meaning. Labels come from fixed sets: models, states, kinds of errors;
 //! never a record's key nor a reason's text. What a rule touches is said in words of the model's own text.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
 use metrics::{
     Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
@@ -138,6 +141,43 @@ fn describe_trouble() {
     );
 }
 
+/// Generations that are built here, by their labels.
+static BUILT_HERE: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// A generation that is built here, as long as this lives: its series are told, and no others of its kind.
+pub(crate) struct BuiltHere(String);
+
+impl BuiltHere {
+    pub(crate) fn new(label: &str) -> Self {
+        BUILT_HERE.lock().unwrap_or_else(PoisonError::into_inner).insert(label.to_owned());
+        Self(label.to_owned())
+    }
+}
+
+impl Drop for BuiltHere {
+    fn drop(&mut self) {
+        BUILT_HERE.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+    }
+}
+
+/// The lines of `rendered` without the series of generations that were built here and are not any more: the recorder keeps
+/// each series for ever, as it was last.
+pub fn without_ended(rendered: &str) -> String {
+    let built = BUILT_HERE.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let told = |line: &&str| match model_of(line) {
+        Some(model) => !model.contains('@') || built.contains(model),
+        None => true,
+    };
+    rendered.split_inclusive('\n').filter(told).collect()
+}
+
+/// The label `model` of a series.
+fn model_of(line: &str) -> Option<&str> {
+    let (_, labels) = line.split_once('{').filter(|_| !line.starts_with('#'))?;
+    let (_, model) = labels.split_once("model=\"")?;
+    model.split('"').next()
+}
+
 /// How far the generation that is built has come, over all instances; nothing is where none is.
 pub(crate) fn building(model: &str, progress: &Progress) {
     let set = |name, value: f64| gauge!(name, "model" => model.to_owned()).set(value);
@@ -257,4 +297,21 @@ pub(crate) fn event_by_event(model: &str, rule: &str, because: &str) {
     let labels =
         [("model", model.to_owned()), ("rule", rule.to_owned()), ("because", because.to_owned())];
     gauge!(EVENT_BY_EVENT, &labels).set(1.0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_of_a_build_end_with_it() {
+        let rendered = "# HELP vitrina_model_state of m@7\nvitrina_model_state{model=\"m\",state=\"live\"} 1\n\
+                        vitrina_model_state{model=\"m@7\",state=\"live\"} 0\nvitrina_kafka_connected 1\n";
+        let built = BuiltHere::new("m@7");
+        assert_eq!(without_ended(rendered), rendered);
+        drop(built);
+        let left: Vec<&str> =
+            rendered.lines().filter(|line| !line.contains("{model=\"m@7\"")).collect();
+        assert_eq!(without_ended(rendered).lines().collect::<Vec<_>>(), left);
+    }
 }

@@ -10,6 +10,7 @@ use axum::response::Response;
 use axum::routing::get;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram};
 use metrics_exporter_prometheus::PrometheusHandle;
+use vitrina_projectors::metrics::without_ended;
 
 /// Requests answered, by `route`, `method` and `status`.
 pub const REQUESTS_TOTAL: &str = "vitrina_http_requests_total";
@@ -50,7 +51,10 @@ pub fn describe_metrics() {
 /// `/metrics`, rendered on each request.
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>(handle: PrometheusHandle) -> Router<S> {
     let render = move || async move {
-        ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], handle.render())
+        (
+            [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+            without_ended(&handle.render()),
+        )
     };
     Router::new().route("/metrics", get(render))
 }

@@ -18,6 +18,7 @@ use crate::generation::retired::sweep::sweep;
 use crate::generation::role::Role;
 use crate::generation::schema::inspect::inspect;
 use crate::generation::start::open;
+use crate::metrics;
 use crate::names::GenerationId;
 use crate::worker::bounds;
 use crate::worker::generation::Feeding;
@@ -144,6 +145,7 @@ impl Service {
         match role {
             Role::Live => self.feed(&feeding).await,
             Role::Building => {
+                let _told = metrics::BuiltHere::new(&role.label(&feeding.id));
                 let building =
                     async { tokio::join!(self.feed(&feeding), self.accompany(&feeding)) };
                 tokio::select! {
