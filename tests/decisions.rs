@@ -180,23 +180,22 @@ async fn a_model_whose_file_is_gone_is_dropped_with_all_its_data_but_the_audit()
     let file = scene.folder().path().join("models/balance.sql");
     std::fs::remove_file(&file).unwrap();
     scene.no(&["drop", "balance", "--yes"], "runs balance: take its file away there, too");
-    let Scene { database, bank, writer, oracle, vitrina } = scene;
-    assert!(vitrina.terminate().await.success());
     let other = "CREATE TABLE seen (account_id text PRIMARY KEY);\n\
                  INSERT INTO seen SELECT e.account_id FROM bank.amount_moved e ON CONFLICT DO NOTHING;\n";
-    std::fs::write(bank.folder.path().join("models/seen.sql"), other).unwrap();
-    let vitrina = bank.folder.serve();
-    database.eventually("SELECT count(*) AS n FROM seen.seen", &json!([{"n": ACCOUNTS}])).await;
-    let scene = Scene { database, bank, writer, oracle, vitrina };
-    scene.no(
-        &["drop", "balance"],
-        "this drops balance with all its data (there are balance@1 (retired), balance@2 (live))",
-    );
+    std::fs::write(scene.folder().path().join("models/seen.sql"), other).unwrap();
     scene
         .database
         .execute("CREATE VIEW public.total AS SELECT count(*) AS n FROM balance.balance")
         .await;
+    // Whoever has just been told to read its files again is waited for.
+    scene.vitrina.hang_up();
     scene.no(&["drop", "balance", "--yes"], "public.total would go, too");
+    scene.no(
+        &["drop", "balance"],
+        "this drops balance with all its data (there are balance@1 (retired), balance@2 (live))",
+    );
+    let seen = "SELECT count(*) AS n FROM seen.seen";
+    scene.database.eventually(seen, &json!([{"n": ACCOUNTS}])).await;
     scene.database.eventually("SELECT n FROM public.total", &json!([{"n": ACCOUNTS}])).await;
     scene.database.execute("DROP VIEW public.total").await;
     scene.yes(&["drop", "balance", "--yes"]);

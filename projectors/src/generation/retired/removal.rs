@@ -1,7 +1,7 @@
 //! What is dropped for good: a retired generation, or a model whose file is gone with all its data. Each is one transaction,
 //! without CASCADE: what others have made of it is named, and then nothing goes. The audit stays.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Executor as _};
@@ -20,6 +20,8 @@ use crate::parked::refusal::Refusal;
 /// How long a reader of what is dropped is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(200);
+/// How long an instance may take to leave the model whose file was taken away from it a moment ago.
+const LEAVES: Duration = Duration::from_secs(5);
 
 enum What {
     Generation(GenerationId),
@@ -83,8 +85,21 @@ impl Desk {
             .iter()
             .flat_map(|prefix| [Role::Live, Role::Building].map(|role| role.group(prefix, model)));
         let (model, groups) = (model.to_owned(), groups.collect());
+        if sure {
+            self.until_left(&model).await?;
+        }
         self.patiently(&What::Model { model: model.clone(), sure, groups }, by).await?;
         tracing::warn!(model, by, "dropped with all its data");
+        Ok(())
+    }
+
+    /// Waits a moment for instances that still run the model: one that was told to read its files again needs it.
+    async fn until_left(&self, model: &str) -> Result<(), Refusal> {
+        let mut connection = self.pool.acquire().await?;
+        let begun = Instant::now();
+        while fed(&mut connection, model).await?.is_some() && begun.elapsed() < LEAVES {
+            tokio::time::sleep(PAUSE).await;
+        }
         Ok(())
     }
 
@@ -188,6 +203,17 @@ async fn refuse_others(connection: &mut PgConnection, schemas: &[&str]) -> Resul
     }
 }
 
+/// An instance that runs the model.
+async fn fed(connection: &mut PgConnection, model: &str) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar(
+        "SELECT instance FROM vitrina.worker
+         WHERE model = $1 AND fed AND updated_at > now() - interval '10 seconds' ORDER BY 1 LIMIT 1",
+    )
+    .bind(model)
+    .fetch_optional(connection)
+    .await
+}
+
 /// Drops a model in one transaction, which the caller commits.
 async fn drop_model(
     connection: &mut PgConnection,
@@ -197,14 +223,7 @@ async fn drop_model(
 ) -> Result<(), Refusal> {
     lock_model(connection, model).await?;
     give_way(connection).await?;
-    let fed: Option<String> = sqlx::query_scalar(
-        "SELECT instance FROM vitrina.worker
-         WHERE model = $1 AND fed AND updated_at > now() - interval '10 seconds' ORDER BY 1 LIMIT 1",
-    )
-    .bind(model)
-    .fetch_optional(&mut *connection)
-    .await?;
-    if let Some(instance) = fed {
+    if let Some(instance) = fed(connection, model).await? {
         return Err(Refusal::Wrong(format!(
             "instance {instance} runs {model}: take its file away there, too, and restart it"
         )));
