@@ -15,7 +15,7 @@ const PACE: Duration = Duration::from_millis(500);
 const LINE: Duration = Duration::from_secs(5);
 /// How long nobody may say anything of it.
 const SILENCE: Duration = Duration::from_secs(30);
-/// How long it may be compared and not live for one and the same reason.
+/// How long it may be compared, or stopped, and not live for one and the same reason.
 const LOOKS: u32 = 16;
 const WIDTH: usize = 30;
 
@@ -53,7 +53,7 @@ pub(crate) async fn wait(
             heard = Instant::now();
             say("nobody builds it yet: an instance must run (`vitrina serve`)")?;
         }
-        let same = found.comparison.is_some() && found.reason == reason;
+        let same = (found.comparison.is_some() || found.stopped) && found.reason == reason;
         looks = if same { looks + 1 } else { 0 };
         reason.clone_from(&found.reason);
         if looks > LOOKS {
@@ -121,7 +121,10 @@ pub(crate) fn table_line(table: &TableComparison) -> String {
     let rows =
         |rows: Option<i64>| rows.map_or_else(|| "no table".to_owned(), |rows| rows.to_string());
     let [old, new] = table.rows.map(rows);
-    let mut line = format!("{}: rows {old} -> {new}", table.table);
+    let mut line = match table.rows {
+        [None, None] => table.table.clone(),
+        _ => format!("{}: rows {old} -> {new}", table.table),
+    };
     match &table.failed {
         Some(why) => line += &format!("; not compared: {why}"),
         None if table.equal => line += ", equal",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rdkafka::admin::AdminOptions;
 use rdkafka::{Offset, TopicPartitionList};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::bank::{Bank, MOVED, moved};
 use crate::support::{Database, Message, PATIENCE, Producer, Writer, admin, eventually};
@@ -135,4 +135,91 @@ async fn partition_end(topic: &str, partition: i32) -> i64 {
         .1
     };
     tokio::task::spawn_blocking(ends).await.unwrap()
+}
+
+/// How many events the model's rows come to.
+const EVENTS: &str = "SELECT sum(events)::int AS n FROM balance.balance";
+
+/// Waits until `status` gives these words as the reason of the model, or of one of its generations.
+async fn until_says(bank: &Bank, words: &str) -> Value {
+    eventually(PATIENCE, async || {
+        let model = bank.folder.run(&["status", "--json"]).json()["models"][0].clone();
+        let mut told = vec![model.clone()];
+        told.extend(model["generations"].as_array().cloned().unwrap_or_default());
+        let says = |one: &Value| one["reason"].as_str().unwrap_or_default().contains(words);
+        if told.iter().any(says) { Ok(model) } else { Err(model.to_string()) }
+    })
+    .await
+}
+
+fn yes(bank: &Bank, arguments: &[&str]) -> String {
+    let finished = bank.folder.run(arguments);
+    assert_eq!(finished.status, Some(0), "{arguments:?}: {finished:?}");
+    finished.stdout
+}
+
+fn no(bank: &Bank, arguments: &[&str], words: &str) {
+    let finished = bank.folder.run(arguments);
+    let says = finished.status == Some(1) && finished.stderr.contains(words);
+    assert!(says, "{arguments:?}: {finished:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_log_has_lost_is_said_and_a_rebuild_of_the_rest_goes_live_by_itself() {
+    let database = Database::create().await;
+    let bank = Bank::new(&database, 1).await;
+    let writer = bank.writer(MOVED).await;
+    Producer::new().send_all(&at_noon(&writer, 0..30, 0)).await;
+    let vitrina = bank.folder.serve();
+    database.eventually(EVENTS, &json!([{"n": 30}])).await;
+    assert!(vitrina.terminate().await.success());
+
+    // While nobody looks: what the live generation reads next goes, and what one that is built was to begin with.
+    yes(&bank, &["rebuild", "balance"]);
+    Producer::new().send_all(&at_noon(&writer, 30..60, 0)).await;
+    trim(&bank.topic, 0, 40).await;
+    let vitrina = bank.folder.serve();
+    let way_out = "10 offsets were deleted before they were read (retention?); `vitrina rebuild balance \
+                   --allow-shorter-history` builds from what the log holds, and goes live";
+    assert_eq!(until_says(&bank, way_out).await["state"], "stopped");
+    let shorter = "its history is shorter than that of balance@1: topic ";
+    let model = until_says(&bank, shorter).await;
+    assert_eq!(model["generations"][0]["state"], "building", "{model}");
+    yes(&bank, &["cancel", "balance"]);
+    no(
+        &bank,
+        &["rebuild", "balance"],
+        "began at offset 0, 2026-03-01T12:00:00Z, and the log begins at 40 now",
+    );
+    let told = yes(&bank, &["rebuild", "balance", "--allow-shorter-history", "--wait"]);
+    assert!(
+        told.contains("balance@1 has read up to offset 30, and balance@3 begins at 40"),
+        "{told}"
+    );
+    assert_eq!(database.rows(EVENTS).await, json!([{"n": 20}]));
+    let found = partitions(&bank, 1).await;
+    assert!(found[0]["first"].as_str().unwrap().contains("offset 40"), "{found:?}");
+    assert!(vitrina.terminate().await.success());
+
+    // A broker that has lost what it had acknowledged.
+    database.execute(r#"UPDATE "balance@3"."@position" SET next_offset = 1000"#).await;
+    let vitrina = bank.folder.serve();
+    until_says(&bank, "the log ends at 60: it has lost what was read; `vitrina rebuild").await;
+    no(&bank, &["rebuild", "balance"], "the log ends at 60 now: 940 offsets would be lost");
+    yes(&bank, &["rebuild", "balance", "--allow-shorter-history", "--wait"]);
+    assert_eq!(database.rows(EVENTS).await, json!([{"n": 20}]));
+    assert!(vitrina.terminate().await.success());
+
+    // What is built has read a part, and the next one goes: it says so, and the model goes on.
+    yes(&bank, &["rebuild", "balance"]);
+    let behind = r#"INSERT INTO "balance@5"."@position" (topic, partition, topic_id, epoch, next_offset, first_offset)
+                    SELECT topic, partition, topic_id, 0, 10, 0 FROM "balance@4"."@position""#;
+    database.execute(behind).await;
+    let vitrina = bank.folder.serve();
+    let model =
+        until_says(&bank, "give it up with `vitrina cancel balance`, then `vitrina rebuild").await;
+    assert_eq!(model["generation"], 4, "{model}");
+    Producer::new().send_all(&at_noon(&writer, 60..70, 0)).await;
+    database.eventually(EVENTS, &json!([{"n": 30}])).await;
+    assert!(vitrina.terminate().await.success());
 }

@@ -106,6 +106,31 @@ async fn another_deployments_database_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_databases_never_share_a_group() {
+    let (database, second) = (Database::create().await, Database::create().await);
+    let bank = Bank::new(&database, 2).await;
+    let writer = bank.writer(MOVED).await;
+    Producer::new().send(&moved(&writer, "a", 1, 5)).await;
+    let vitrina = bank.folder.serve();
+    let one = json!([{"events": 1}]);
+    database.eventually("SELECT events FROM balance.balance", &one).await;
+    crate::resets::until_tagged(&bank, 2).await;
+    let other = Bank::on(&second, bank.topic.clone());
+    let settings = other.folder.settings();
+    let same = settings.replace(&other.folder.group_prefix, &bank.folder.group_prefix);
+    let other = Bank { folder: other.folder.write("vitrina.toml", &same), ..other };
+    let beside = other.folder.serve();
+    let reason = reason_for(&other, "balance", "waiting").await;
+    assert!(reason.contains("is in use by another deployment"), "{reason}");
+    assert!(reason.contains("another kafka.group_prefix, or stop the other"), "{reason}");
+    // What the first one has left behind is in nobody's way.
+    assert!(vitrina.terminate().await.success());
+    second.eventually("SELECT events FROM balance.balance", &one).await;
+    reason_for(&other, "balance", "live").await;
+    assert!(beside.terminate().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_was_created_again_is_never_continued() {
     let database = Database::create().await;
     let bank = Bank::new(&database, 1).await;
@@ -134,6 +159,35 @@ async fn a_topic_that_was_created_again_is_never_continued() {
         "{resumed:?}"
     );
     assert_eq!(events(&database).await, json!([{"events": 3}]));
+    assert!(
+        reason.contains("`vitrina rebuild balance --allow-shorter-history` builds"),
+        "{reason}"
+    );
+    let refused = bank.folder.run(&["rebuild", "balance"]);
+    let lost = "deleted and created again: 3 offsets that balance@1 has read would be lost";
+    assert!(refused.status == Some(1) && refused.stderr.contains(lost), "{refused:?}");
+    // Said by somebody, it is built from what there is and goes live, though it never comes to the old position in one
+    // partition, and in the other to none.
+    let way_out = ["rebuild", "balance", "--allow-shorter-history", "--wait"];
+    let rebuilt = bank.folder.run(&way_out);
+    assert_eq!(rebuilt.status, Some(0), "{rebuilt:?}");
+    assert!(
+        rebuilt.stdout.contains("not compared: it and balance@1 do not know the same log"),
+        "{rebuilt:?}"
+    );
+    assert_eq!(events(&database).await, json!([{"events": 6}]));
+    let status = reason_for(&bank, "balance", "live").await;
+    assert_eq!(status, "");
+    let partitions =
+        bank.folder.run(&["status", "--json"]).json()["models"][0]["partitions"].clone();
+    for partition in partitions.as_array().unwrap() {
+        let first = partition["first"].as_str().unwrap_or_default();
+        assert!(first.contains("offset 0") && first.contains("created again"), "{partitions}");
+    }
+    send(7).await;
+    database.eventually("SELECT events FROM balance.balance", &json!([{"events": 9}])).await;
+    let refused = bank.folder.run(&["rollback", "balance"]);
+    assert!(refused.stderr.contains("created again since balance@1 read it"), "{refused:?}");
     assert!(vitrina.terminate().await.success());
     let resumed = bank.folder.run(&["resume", "balance"]);
     assert!(

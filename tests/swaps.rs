@@ -1,5 +1,5 @@
-//! What holds at a swap: nothing that readers have seen is lost, nothing that was not compared goes live by itself, and room
-//! is made for who is live.
+//! What holds at a swap: nothing that readers have seen is lost, nothing that was not found equal goes live where equal rows
+//! decide, and room is made for who is live.
 
 use serde_json::{Value, json};
 
@@ -63,7 +63,8 @@ async fn set(database: &Database, setting: &str) {
 async fn what_cannot_be_compared_waits_and_is_compared_again() {
     let database = Database::create().await;
     let bank = Bank::new(&database, 1).await;
-    let bank = Bank { folder: bank.folder.configure("[model]\nmax_events = 20"), ..bank };
+    let settings = "[model]\nmax_events = 20\n[models.balance]\nswap = \"when_equal\"";
+    let bank = Bank { folder: bank.folder.configure(settings), ..bank };
     let writer = bank.writer(MOVED).await;
     let mut oracle = Oracle::default();
     let moves: Vec<_> = (0..10_000)

@@ -11,8 +11,8 @@ mod producer;
 
 pub use batch::{Batch, Span};
 pub use client::{
-    BrokerKind, Cluster, Compaction, KafkaSettings, MockBroker, PropertyError, TopicEnds,
-    compacted_topics, delete_groups, log_bounds, owned_property,
+    BrokerKind, Cluster, Compaction, KafkaSettings, Logs, MockBroker, PropertyError, TopicEnds,
+    compacted_topics, delete_groups, log_bounds, logs, owned_property,
 };
 pub use consumer::{Bounds, Consumer, End, Ownership, Subscription, offsets_of_group};
 pub use loss::LogLoss;

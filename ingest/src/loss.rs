@@ -1,5 +1,5 @@
 //! That a log is not the one that was read before. Both the poll loop and whoever keeps the positions find it out, and say
-//! it in the same words.
+//! it in the same words; what can be done about it, whoever reads knows.
 
 use crate::offset::Offset;
 
@@ -8,19 +8,18 @@ use crate::offset::Offset;
 pub enum LogLoss {
     /// The topic's id is another one.
     #[error(
-        "topic {topic} was deleted and created again: its offsets now count another log, so the model cannot go on \
-         from its position; rebuild it, or restore the topic"
+        "topic {topic} was deleted and created again, so its offsets count another log than the one that was read"
     )]
     Recreated { topic: String },
     #[error(
-        "topic {topic} partition {partition}: the next offset to read is {next}, but the log begins at {start}; \
-         {} records were deleted before they were read (retention?); rebuild the model to go on",
+        "topic {topic} partition {partition}: the next offset to read is {next}, but the log begins at {start}: {} offsets \
+         were deleted before they were read (retention?)",
         start.since(*next)
     )]
     Deleted { topic: String, partition: i32, next: Offset, start: Offset },
     #[error(
-        "topic {topic} partition {partition}: the next offset to read is {next}, but the log ends at {end}; \
-         the topic was re-created or lost records; rebuild the model, or restore the topic"
+        "topic {topic} partition {partition}: the next offset to read is {next}, but the log ends at {end}: it has lost \
+         what was read"
     )]
     Shortened { topic: String, partition: i32, next: Offset, end: Offset },
 }

@@ -1,8 +1,10 @@
 //! Where to start is asked, never guessed: whoever keeps the positions answers with an offset and an epoch, or refuses.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::loss::LogLoss;
 use crate::offset::{Epoch, Offset};
 
 /// A topic's name and a partition's number.
@@ -36,9 +38,12 @@ pub enum NoClaim {
     /// The world's trouble: ask again later.
     #[error("{0}")]
     World(String),
-    /// This log is not the one that was read before, or another deployment's: somebody must decide.
+    /// Another deployment's log, or what nobody knows how to judge: somebody must decide.
     #[error("{0}")]
     Stop(String),
+    /// This log is not the one that was read before: somebody must decide.
+    #[error(transparent)]
+    Lost(#[from] LogLoss),
     /// Nobody wants these positions moved any more, by anybody.
     #[error("{0}")]
     Over(String),
@@ -68,6 +73,8 @@ pub struct GroupOffsets {
     /// Those that bear our tag, of whichever generation.
     pub tagged: Vec<TopicPartition>,
     pub resets: Vec<Reset>,
+    /// What our tags say of where the positions are kept.
+    pub kept_in: BTreeSet<String>,
     /// When they were asked for.
     pub looked: Instant,
 }

@@ -38,6 +38,9 @@ CREATE TABLE generation (
     comparison jsonb,                            -- with the live one, before the swap: src/generation/swap/comparison
     waits_for  text,                             -- why it was built and is not live yet
     swap_by    text,                             -- who said that it is to go live, whatever the comparison says
+    -- Its history may be shorter than the live one's, an operator said: [{"topic","partition"}], those whose log had ended
+    -- before the live one's position. Null: nobody said so.
+    shorter    jsonb,
     UNIQUE (model, generation)
 );
 CREATE UNIQUE INDEX generation_live ON generation (model) WHERE state = 'live';

@@ -1,6 +1,6 @@
 //! Questions to the cluster that need no group: who it is, and where topics end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use rdkafka::config::{FromClientConfigAndContext as _, RDKafkaLogLevel};
@@ -9,6 +9,7 @@ use rdkafka::error::KafkaResult;
 
 use super::heard::{Heard, listen};
 use super::settings::KafkaSettings;
+use super::topic_id::topic_ids;
 
 /// A connection for questions. Its calls block.
 pub struct Cluster(BaseConsumer<Heard>);
@@ -52,6 +53,43 @@ impl Cluster {
             })
             .collect()
     }
+
+    fn bounds(
+        &self,
+        topics: BTreeSet<String>,
+        timeout: Duration,
+    ) -> Option<BTreeMap<(String, i32), (i64, i64)>> {
+        let mut bounds = BTreeMap::new();
+        for topic in topics {
+            for (partition, start, end) in self.ends(&topic, timeout).ok()? {
+                bounds.insert((topic.clone(), partition), (start, end));
+            }
+        }
+        Some(bounds)
+    }
+}
+
+/// Topics and their logs, as the broker has them now.
+#[derive(Debug, Default)]
+pub struct Logs {
+    /// Ids by topic. Topics that are not there are left out; an id that the broker does not give is empty.
+    pub ids: HashMap<String, String>,
+    /// Start and end of each partition.
+    pub bounds: BTreeMap<(String, i32), (i64, i64)>,
+}
+
+/// What the broker has of `topics`; none where it does not answer for all of them within `timeout`.
+pub async fn logs(
+    settings: &KafkaSettings,
+    topics: BTreeSet<String>,
+    timeout: Duration,
+) -> Option<Logs> {
+    let names: Vec<String> = topics.iter().cloned().collect();
+    ask(settings, timeout, move |cluster| {
+        let ids = topic_ids(cluster.0.client(), &names, timeout).ok()?;
+        Some(Logs { ids, bounds: cluster.bounds(topics, timeout)? })
+    })
+    .await
 }
 
 /// Start and end of each partition's log; none where Kafka does not answer for all of `topics` within `timeout`.
@@ -60,16 +98,15 @@ pub async fn log_bounds(
     topics: BTreeSet<String>,
     timeout: Duration,
 ) -> Option<BTreeMap<(String, i32), (i64, i64)>> {
+    ask(settings, timeout, move |cluster| cluster.bounds(topics, timeout)).await
+}
+
+async fn ask<T: Send + 'static>(
+    settings: &KafkaSettings,
+    timeout: Duration,
+    question: impl FnOnce(&Cluster) -> Option<T> + Send + 'static,
+) -> Option<T> {
     let settings = settings.clone();
-    let asked = tokio::task::spawn_blocking(move || {
-        let cluster = Cluster::new(&settings).ok()?;
-        let mut bounds = BTreeMap::new();
-        for topic in topics {
-            for (partition, start, end) in cluster.ends(&topic, timeout).ok()? {
-                bounds.insert((topic.clone(), partition), (start, end));
-            }
-        }
-        Some(bounds)
-    });
+    let asked = tokio::task::spawn_blocking(move || question(&Cluster::new(&settings).ok()?));
     tokio::time::timeout(timeout, asked).await.ok()?.ok()?
 }

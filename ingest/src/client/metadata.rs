@@ -4,19 +4,18 @@
 
 use rdkafka::TopicPartitionList;
 
-/// Of each element of `list`, in order, whether its metadata begins with `tag`.
-pub(crate) fn tagged(list: &TopicPartitionList, tag: &str) -> Vec<bool> {
+/// The metadata of each element of `list`, in order; empty where it has none.
+pub(crate) fn metadata(list: &TopicPartitionList) -> Vec<Vec<u8>> {
     // SAFETY: the list owns its elements and their metadata, and is borrowed for the whole call. An element without
     // metadata has size 0, where the pointer is not looked at.
     unsafe {
         let list = &*list.ptr();
         let elements = (0..list.cnt.max(0) as usize).map(|place| &*list.elems.add(place));
-        let begins = |metadata: *const std::ffi::c_void, size: usize| {
-            size >= tag.len()
-                && std::slice::from_raw_parts(metadata.cast::<u8>(), size)
-                    .starts_with(tag.as_bytes())
+        let bytes = |metadata: *const std::ffi::c_void, size: usize| match size {
+            0 => Vec::new(),
+            _ => std::slice::from_raw_parts(metadata.cast::<u8>(), size).to_vec(),
         };
-        elements.map(|element| begins(element.metadata, element.metadata_size)).collect()
+        elements.map(|element| bytes(element.metadata, element.metadata_size)).collect()
     }
 }
 
@@ -36,6 +35,8 @@ mod tests {
             String::from_utf8_unchecked(vec![0xff, 0xfe, b'v', b'i', b't', b'r', b'i', b'n', b'a'])
         };
         list.add_partition("t", 3).set_metadata(&bytes);
-        assert_eq!(tagged(&list, "vitrina;"), [true, false, false, false]);
+        let found = metadata(&list);
+        assert_eq!(found[..3], [&b"vitrina;1;model=m"[..], b"", b"vitrin"]);
+        assert_eq!(found[3], b"\xff\xfevitrina");
     }
 }

@@ -11,10 +11,10 @@ mod settings;
 mod topic_id;
 
 pub use admin::{Compaction, compacted_topics, delete_groups};
-pub use cluster::{Cluster, TopicEnds, log_bounds};
+pub use cluster::{Cluster, Logs, TopicEnds, log_bounds, logs};
 pub(crate) use commit::commit_and_tell;
 pub(crate) use heard::{Heard, is_refusal, listen};
-pub(crate) use metadata::tagged;
+pub(crate) use metadata::metadata;
 pub use mock::MockBroker;
 pub use properties::{PropertyError, owned_property};
 pub use settings::{BrokerKind, KafkaSettings};

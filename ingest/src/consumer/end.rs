@@ -2,6 +2,7 @@
 
 use rdkafka::error::KafkaError;
 
+use crate::loss::LogLoss;
 use crate::positions::NoClaim;
 
 /// Why a consumer ended.
@@ -13,6 +14,8 @@ pub enum End {
     World(String),
     /// Going on would be wrong until somebody decides.
     Stop(String),
+    /// The log does not go on from where it was read: so it stays until somebody decides.
+    Lost(LogLoss),
 }
 
 impl From<NoClaim> for End {
@@ -20,6 +23,7 @@ impl From<NoClaim> for End {
         match none {
             NoClaim::World(what) => Self::World(what),
             NoClaim::Stop(what) => Self::Stop(what),
+            NoClaim::Lost(loss) => Self::Lost(loss),
             NoClaim::Over(_) => Self::Closed,
         }
     }

@@ -1,6 +1,7 @@
-//! Before a consumer joins its group: which topics are missing, and which of the group's offsets somebody else has set.
-//! Nothing is decided here: whoever keeps the positions does.
+//! Before a consumer joins its group: which topics are missing, which of the group's offsets somebody else has set, and whether
+//! another deployment is at work in it. Of offsets nothing is decided here: whoever keeps the positions does.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,12 +12,14 @@ use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use super::end::End;
 use super::rebalance::Rebalance;
 use super::subscription::Subscription;
-use crate::client::{KafkaSettings, listen, tagged};
+use crate::client::{KafkaSettings, listen, metadata};
 use crate::offset::Offset;
 use crate::positions::{GroupOffsets, Reset, TopicPartition};
 
 /// How the metadata of every commit of ours begins.
 pub(super) const TAG: &str = "vitrina;";
+/// How the part of it begins that says where the positions are kept.
+const KEPT_IN: &str = "database=";
 const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -30,8 +33,29 @@ pub(super) fn look_around(
         Some(refusal) => subscription.refused(&refusal),
         None => error.into(),
     })?;
+    refuse_company(consumer, subscription, &offsets)?;
     consumer.context().judge(&offsets)?;
     Ok(partitions)
+}
+
+/// Members of a group whose offsets say that the positions are kept elsewhere are another deployment's: both would get a part
+/// of the events. What one that has ended left behind is no harm.
+fn refuse_company(
+    consumer: &BaseConsumer<Rebalance>,
+    subscription: &Subscription,
+    offsets: &GroupOffsets,
+) -> Result<(), End> {
+    let Subscription { group, kept_in: Some(own), .. } = subscription else { return Ok(()) };
+    let Some(other) = offsets.kept_in.iter().find(|other| *other != own) else { return Ok(()) };
+    let groups = consumer.fetch_group_list(Some(group), BROKER_TIMEOUT)?;
+    match groups.groups().iter().all(|group| group.members().is_empty()) {
+        true => Ok(()),
+        false => Err(End::World(format!(
+            "consumer group {group} is in use by another deployment, which keeps its positions in another database ({other}, \
+             and this one {own}): each would get a part of the events; give one of them another kafka.group_prefix, or stop \
+             the other"
+        ))),
+    }
 }
 
 /// The offsets of a group as whoever is no member of it finds them; none where the broker does not answer.
@@ -97,15 +121,17 @@ pub(super) fn group_offsets<C: ConsumerContext>(
     partitions: TopicPartitionList,
 ) -> KafkaResult<GroupOffsets> {
     let looked = Instant::now();
-    let mut offsets = GroupOffsets { tagged: Vec::new(), resets: Vec::new(), looked };
+    let (tagged, resets) = (Vec::new(), Vec::new());
+    let mut offsets = GroupOffsets { tagged, resets, kept_in: BTreeSet::new(), looked };
     if partitions.count() == 0 {
         return Ok(offsets);
     }
     let committed = committed(consumer, partitions)?;
-    for (element, tagged) in committed.elements().iter().zip(tagged(&committed, TAG)) {
+    for (element, metadata) in committed.elements().iter().zip(metadata(&committed)) {
         let KafkaOffset::Offset(offset) = element.offset() else { continue };
         let (topic, partition): TopicPartition = (Arc::from(element.topic()), element.partition());
-        if tagged {
+        if metadata.starts_with(TAG.as_bytes()) {
+            offsets.kept_in.extend(kept_in(&metadata));
             offsets.tagged.push((topic, partition));
             continue;
         }
@@ -114,6 +140,13 @@ pub(super) fn group_offsets<C: ConsumerContext>(
         offsets.resets.push(Reset { topic, partition, offset: Offset(offset), log_start, log_end });
     }
     Ok(offsets)
+}
+
+/// What a tag of ours says of where the positions are kept.
+fn kept_in(metadata: &[u8]) -> Option<String> {
+    let mut parts = metadata.split(|byte| *byte == b';');
+    let part = parts.find(|part| part.starts_with(KEPT_IN.as_bytes()))?;
+    Some(String::from_utf8_lossy(part).into_owned())
 }
 
 /// The group's offsets. Its coordinator may still be looking for its place, as it is for every group of a cluster that has

@@ -184,7 +184,7 @@ impl Rebalance {
         for found in &found {
             let before = state.topic_ids.get(&*found.topic).filter(|id| !id.is_empty());
             if before.is_some_and(|before| *before != found.topic_id) {
-                return Err(NoClaim::Stop(LogLoss::recreated(&found.topic).to_string()));
+                return Err(LogLoss::recreated(&found.topic).into());
             }
         }
         let mut claimed = Vec::with_capacity(found.len());

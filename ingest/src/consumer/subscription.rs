@@ -20,6 +20,8 @@ pub struct Subscription {
     pub topics: Vec<String>,
     /// Metadata of every mirrored commit; begins with `vitrina;`.
     pub tag: String,
+    /// The part of the tag that says where the positions are kept; none where that is not known.
+    pub kept_in: Option<String>,
     /// A batch closes at this many records …
     pub max_events: usize,
     /// … or at this many bytes of keys, values and headers …

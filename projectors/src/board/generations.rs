@@ -4,6 +4,7 @@ use serde::Serialize;
 use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, PgConnection};
 
+use crate::board::state::State;
 use crate::board::status::FRESH;
 use crate::generation::build::progress::Progress;
 use crate::generation::swap::comparison::TableComparison;
@@ -20,6 +21,9 @@ pub struct GenerationStatus {
     pub because: String,
     /// Why it is built and not live yet.
     pub reason: Option<String>,
+    /// Whether it is built and goes on only when somebody has decided something.
+    #[serde(skip)]
+    pub stopped: bool,
     /// Of one that is built; left out of others.
     #[serde(flatten)]
     pub progress: Option<Progress>,
@@ -81,10 +85,11 @@ impl GenerationStatus {
     /// What is known of one that is built is in its own schema, which may go at any moment.
     async fn read(connection: &mut PgConnection, row: GenerationRow) -> sqlx::Result<Self> {
         let id = GenerationId::new(&row.model, row.generation);
-        let (mut reason, mut progress) = (row.waits_for, None);
+        let (mut reason, mut progress, mut stopped) = (row.waits_for, None, false);
         if row.state == "building" {
-            let in_trouble = in_trouble(connection, &id).await;
-            reason = there(in_trouble)?.flatten().or(reason);
+            if let Some((state, why)) = there(in_trouble(connection, &id).await)?.flatten() {
+                (stopped, reason) = (state == State::Stopped.name(), why.or(reason));
+            }
             progress = there(Progress::read(connection, &id).await)?;
         }
         Ok(Self {
@@ -93,25 +98,25 @@ impl GenerationStatus {
             began: row.began,
             because: row.because,
             reason,
+            stopped,
             progress,
             comparison: row.comparison.map(|Json(comparison)| comparison),
         })
     }
 }
 
-/// What the worst instance says of a generation that is built, where it does not run.
+/// State and reason of a generation that is built, as the worst instance says, where it does not run.
 async fn in_trouble(
     connection: &mut PgConnection,
     id: &GenerationId,
-) -> sqlx::Result<Option<String>> {
-    let reason = format!(
-        r#"SELECT reason FROM {}."@report"
+) -> sqlx::Result<Option<(String, Option<String>)>> {
+    let trouble = format!(
+        r#"SELECT state, reason FROM {}."@report"
            WHERE updated_at > now() - $1::interval AND state IN ('stopped', 'breaker_open', 'waiting')
            ORDER BY array_position(ARRAY['stopped', 'breaker_open', 'waiting'], state) LIMIT 1"#,
         quote(&id.schema())
     );
-    let reason = sqlx::query_scalar(AssertSqlSafe(reason)).bind(FRESH);
-    Ok(reason.fetch_optional(connection).await?.flatten())
+    sqlx::query_as(AssertSqlSafe(trouble)).bind(FRESH).fetch_optional(connection).await
 }
 
 /// None where the generation's schema is gone.

@@ -98,6 +98,16 @@ impl Board {
         (entry.fed, entry.state, entry.reason) = (true, State::Starting, None);
     }
 
+    /// A generation of the model begins to be fed: what has stopped the one before it is over.
+    pub(crate) fn begin(&self, model: &str) {
+        if let Some(entry) =
+            self.lock().get_mut(model).filter(|entry| entry.state == State::Stopped)
+        {
+            (entry.state, entry.reason, entry.error) = (State::Starting, None, None);
+            entry.tell(model);
+        }
+    }
+
     /// A board of its own for one generation beside the live one, which gets the model's orders, too, and wakes the same.
     pub(crate) fn beside(&self, model: &str, label: &str) -> Self {
         let followed = |entry: &Entry| (entry.orders.clone(), entry.moved.clone());

@@ -112,6 +112,7 @@ struct PositionRow {
     /// Seconds that the views are behind the log, as its instance says, else since the last event.
     behind: Option<f64>,
     first_offset: i64,
+    anew: bool,
     /// RFC 3339.
     first_time: Option<String>,
 }
@@ -147,12 +148,12 @@ const MODELS: &str = "
 fn positions(live: &[Live]) -> Option<String> {
     let positions = Live::union(live, |model, schema| {
         format!(
-            r#"SELECT {model} AS model, topic, partition, next_offset, event_time, first_offset, first_time
+            r#"SELECT {model} AS model, topic, partition, next_offset, event_time, first_offset, anew, first_time
                FROM {schema}."@position""#
         )
     })?;
     Some(format!(
-        r#"SELECT p.model, p.topic, p.partition, p.next_offset, p.first_offset,
+        r#"SELECT p.model, p.topic, p.partition, p.next_offset, p.first_offset, p.anew,
             to_char(p.first_time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS first_time,
             coalesce(w.lag_ms / 1000.0, extract(epoch FROM now() - p.event_time))::float8 AS behind
         FROM ({positions}) p
@@ -177,19 +178,22 @@ fn ignored(live: &[Live]) -> Option<String> {
     Some(format!("{ignored} ORDER BY 1, 2, 4 DESC, 3"))
 }
 
-/// A log begins with offset 0, also where it is compacted. So what lies before another first offset was there once.
+/// A log begins with offset 0, also where it is compacted. So what lies before another first offset was there once; and what
+/// a topic held that was created again.
 fn first(position: &PositionRow) -> Option<String> {
-    let PositionRow { first_offset, first_time, .. } = position;
+    let PositionRow { first_offset, anew, first_time, .. } = position;
     let time = match first_time {
         Some(time) => format!("with a record of {time}"),
         None => "with what comes next".to_owned(),
     };
-    (*first_offset > 0).then(|| {
-        format!(
-            "history begins at offset {first_offset}, {time}: what lies before was gone from the log when this \
-             generation first read it"
-        )
-    })
+    let gone = match anew {
+        _ if *first_offset > 0 => {
+            "what lies before was gone from the log when this generation first read it"
+        }
+        true => "the topic was deleted and created again, and what it held before is gone",
+        false => return None,
+    };
+    Some(format!("history begins at offset {first_offset}, {time}: {gone}"))
 }
 
 impl Status {

@@ -91,6 +91,24 @@ pub async fn live_models(connection: &mut PgConnection) -> sqlx::Result<Vec<Stri
         .await
 }
 
+/// Which database this is, on which server: a copy of it, made by a dump, is another one, and a standby that takes over is the
+/// same. None where the server does not tell.
+///
+/// # Errors
+/// Postgres is away.
+pub(crate) async fn place(pool: &PgPool) -> sqlx::Result<Option<String>> {
+    let place = "SELECT left(md5(format('%s %s', system_identifier, d.oid)), 12)
+                 FROM pg_control_system(), pg_database d WHERE datname = current_database()";
+    match sqlx::query_scalar(place).fetch_one(pool).await {
+        Ok(place) => Ok(Some(place)),
+        Err(sqlx::Error::Database(refused)) => {
+            tracing::debug!(%refused, "the server does not tell which one it is");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Ties the database to this cluster and prefix on the first start; afterwards compares.
 ///
 /// # Errors

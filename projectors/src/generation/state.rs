@@ -55,6 +55,33 @@ impl Outcome {
     }
 }
 
+/// An operator allows the generation a shorter history than the live one's. The log of the partitions in `cut` has ended
+/// before that one's position.
+///
+/// # Errors
+/// Postgres's.
+pub(crate) async fn allow_shorter(
+    connection: &mut PgConnection,
+    id: &GenerationId,
+    cut: &[(String, i32)],
+) -> sqlx::Result<()> {
+    let (topics, partitions): (Vec<&str>, Vec<i32>) =
+        cut.iter().map(|(topic, partition)| (topic.as_str(), *partition)).unzip();
+    sqlx::query(
+        "UPDATE vitrina.generation SET shorter = (
+             SELECT coalesce(jsonb_agg(jsonb_build_object('topic', topic, 'partition', partition)), '[]')
+             FROM unnest($3::text[], $4::int4[]) AS cut(topic, partition))
+         WHERE model = $1 AND generation = $2",
+    )
+    .bind(&id.model)
+    .bind(id.number)
+    .bind(topics)
+    .bind(partitions)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Gives up what is being built. One that readers had seen before is retired again.
 ///
 /// # Errors

@@ -8,6 +8,29 @@ use vitrina_ingest::Found;
 
 use crate::names::{GenerationId, quote};
 
+/// Those of the topics in `found` that `from` has read as they were before they were created again.
+///
+/// # Errors
+/// Postgres's.
+pub(crate) async fn created_again(
+    connection: &mut PgConnection,
+    from: &GenerationId,
+    found: &[Found],
+) -> sqlx::Result<Vec<String>> {
+    let (topics, ids): (Vec<&str>, Vec<&str>) =
+        found.iter().map(|found| (&*found.topic, found.topic_id.as_str())).unzip();
+    let created_again = format!(
+        r#"SELECT DISTINCT topic FROM {}."@position" f JOIN unnest($1::text[], $2::text[]) AS n(topic, topic_id) USING (topic)
+           WHERE f.topic_id <> n.topic_id AND f.topic_id <> '' AND n.topic_id <> ''"#,
+        quote(&from.schema())
+    );
+    sqlx::query_scalar(AssertSqlSafe(created_again))
+        .bind(topics)
+        .bind(ids)
+        .fetch_all(connection)
+        .await
+}
+
 /// Discards of `from` hold in `to`: what is parked there goes, what is still to come will be skipped. What was applied there
 /// stays applied.
 ///

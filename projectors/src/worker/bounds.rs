@@ -1,6 +1,6 @@
 //! A generation that is built never passes the live one: where that stands, also where it has stopped, the other one comes
 //! to exactly the same positions, so that both can be compared, and readers see nothing from before its time. What the live
-//! one does not read has no bound.
+//! one does not read, or knows another log of, has no bound.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,9 @@ use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
 use vitrina_ingest::{Bounds, Offset};
 
+use crate::generation::build::goal::goals;
 use crate::generation::state::live;
-use crate::names::{GenerationId, quote};
+use crate::names::GenerationId;
 
 /// How often it is looked how far the live one has come.
 const PACE: Duration = Duration::from_millis(100);
@@ -26,10 +27,7 @@ pub(super) async fn read(pool: &PgPool, id: &GenerationId, bounds: &Bounds) -> s
         bounds.set([]);
         return Ok(());
     };
-    let stands = format!(
-        r#"SELECT topic, partition, next_offset FROM {}."@position""#,
-        quote(&live.schema())
-    );
+    let stands = format!("SELECT topic, partition, next_offset FROM ({}) g", goals(&live, id));
     let stands: Vec<(String, i32, i64)> =
         sqlx::query_as(AssertSqlSafe(stands)).fetch_all(&mut *connection).await?;
     let stands = stands.into_iter();

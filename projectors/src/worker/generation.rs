@@ -8,7 +8,7 @@ use std::time::Duration;
 use sqlx::Connection as _;
 use tokio_util::sync::CancellationToken;
 use vitrina_avro::Decoder;
-use vitrina_ingest::{Bounds, End, Subscription};
+use vitrina_ingest::{Bounds, End, LogLoss, Subscription};
 
 use crate::backoff::Backoff;
 use crate::batch::RecordReader;
@@ -16,6 +16,7 @@ use crate::board::{Board, State};
 use crate::commit::writer::Writer;
 use crate::error_type::ErrorType;
 use crate::fault::Fault;
+use crate::generation::control;
 use crate::generation::role::Role;
 use crate::generation::stored::Generation;
 use crate::names::GenerationId;
@@ -44,11 +45,26 @@ pub(super) struct Feeding<'a> {
     pub bounds: Bounds,
 }
 
+/// What was lost of the log, and what an operator can do about it.
+fn way_on(loss: &LogLoss, id: &GenerationId, role: Role) -> String {
+    let rebuild = format!("`vitrina rebuild {} --allow-shorter-history`", id.model);
+    match role {
+        Role::Live => format!("{loss}; {rebuild} builds from what the log holds, and goes live"),
+        Role::Building => {
+            format!(
+                "{loss}; give it up with `vitrina cancel {}`, then {rebuild} builds from what the log holds",
+                id.model
+            )
+        }
+    }
+}
+
 impl Service {
     /// Feeds a generation until it is told to stop, or the generation is not what it was any more.
     pub(super) async fn feed(&self, feeding: &Feeding<'_>) {
         let Feeding { id, role, settings, board, stop, pace, .. } = feeding;
         let label = role.label(id);
+        board.begin(&label);
         let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
         // An open breaker outlives the consumer.
         let mut shared = Shared::new(settings, pace.clone());
@@ -61,19 +77,24 @@ impl Service {
                 Err(Fault::World { reason, .. }) => End::World(reason),
                 Err(other) => End::Stop(other.to_string()),
             };
-            match ended {
-                End::World(reason) => board.set(&label, State::Waiting, Some(reason)),
-                End::Stop(reason) => {
-                    board.failed(&label, ErrorType::System);
-                    board.set(&label, State::Stopped, Some(reason));
-                    if stop.run_until_cancelled(board.asked_to_go_on(&label)).await.is_none() {
-                        return;
-                    }
-                    board.set(&label, State::Starting, None);
-                    shared = Shared::new(settings, pace.clone());
-                    continue;
+            let stops = match ended {
+                End::World(reason) => {
+                    board.set(&label, State::Waiting, Some(reason));
+                    None
                 }
+                End::Stop(reason) => Some(reason),
+                End::Lost(loss) => Some(way_on(&loss, id, *role)),
                 End::Closed => return,
+            };
+            if let Some(reason) = stops {
+                board.failed(&label, ErrorType::System);
+                board.set(&label, State::Stopped, Some(reason));
+                if stop.run_until_cancelled(board.asked_to_go_on(&label)).await.is_none() {
+                    return;
+                }
+                board.set(&label, State::Starting, None);
+                shared = Shared::new(settings, pace.clone());
+                continue;
             }
             tokio::select! {
                 () = backoff.wait() => {}
@@ -169,13 +190,19 @@ impl Service {
             (writer, Stage::new(&label, reader, self.registry.clone(), board.clone(), retries))
         });
         let lanes: Vec<(Writer, Stage)> = lanes.collect();
+        let kept_in = match control::place(&self.pool).await {
+            Ok(place) => place.map(|place| format!("database={place}")),
+            Err(error) => return End::World(format!("Postgres (postgres.url): {error}")),
+        };
+        let at = kept_in.as_ref().map(|part| format!(";{part}")).unwrap_or_default();
         let subscription = Subscription {
             kafka: self.kafka.clone(),
             group: role.group(&self.group_prefix, model),
             broker: self.broker,
             client_id: format!("vitrina-{label}-{}", self.instance),
             topics: definition.topics(),
-            tag: format!("vitrina;1;model={model};generation={}", id.number),
+            tag: format!("vitrina;1;model={model};generation={}{at}", id.number),
+            kept_in,
             max_events: settings.max_events,
             max_bytes: settings.max_bytes,
             linger: settings.linger,

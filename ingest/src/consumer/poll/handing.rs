@@ -110,7 +110,7 @@ impl Poll {
         let Ok(found) = context.topic_ids(&self.consumer, &names) else { return Ok(false) };
         for (topic, id) in &claimed {
             if found.get(topic).is_some_and(|now| now != id) {
-                return Err(End::Stop(LogLoss::recreated(topic).to_string()));
+                return Err(End::Lost(LogLoss::recreated(topic)));
             }
         }
         self.identified = Some(Instant::now());

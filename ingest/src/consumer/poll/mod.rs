@@ -197,7 +197,7 @@ impl Poll {
             };
             let bounds = (Offset(start), Offset(end));
             if let Some(loss) = LogLoss::of_offset(&topic, partition, claim.next_offset, bounds) {
-                return End::Stop(loss.to_string());
+                return End::Lost(loss);
             }
         }
         End::World("Kafka: an offset was out of range".into())

@@ -25,6 +25,9 @@ CREATE TABLE "@position" (
     next_offset    bigint      NOT NULL,
     first_offset   bigint      NOT NULL,           -- where this generation began to read: the log's start at that time
     first_time     timestamptz,                    -- record time of the first record that it has read
+    partitions     integer     NOT NULL DEFAULT 0, -- of the topic, at the last claim
+    -- The topic was deleted and created again after the generation before had read it.
+    anew           boolean     NOT NULL DEFAULT false,
     event_time     timestamptz,                    -- record time of the last event before next_offset
     updated_at     timestamptz NOT NULL DEFAULT now(),
     -- Grows whenever the topic's set of parked keys changes, or "@proof" does, so that a batch that was planned before is

@@ -13,8 +13,8 @@ use crate::generation::known::Known;
 use crate::generation::lock::lock_model;
 use crate::generation::rights;
 use crate::generation::schema::inspect::inspect;
-use crate::generation::start::retention::keeps_history;
-use crate::generation::state::{Outcome, building, give_up, live};
+use crate::generation::start::retention::{cut_short, keeps_history};
+use crate::generation::state::{Outcome, allow_shorter, building, give_up, live};
 use crate::generation::stored::{self, Beginning, Generation};
 use crate::parked::list::known;
 use crate::parked::refusal::Refusal;
@@ -77,9 +77,13 @@ impl Desk {
                 "{building} is being built already: wait for it, or give it up with `vitrina cancel {model}`"
             )));
         }
-        if !allow_shorter_history {
-            keeps_history(connection, &live, &definition, &self.kafka).await?;
-        }
+        let cut = match allow_shorter_history {
+            true => Some(cut_short(connection, &live, &self.kafka).await?),
+            false => {
+                keeps_history(connection, &live, &definition, &self.kafka).await?;
+                None
+            }
+        };
         let note = older(connection, &definition).await?;
         let because = match as_live {
             true => format!("{by} asked for the live definition anew"),
@@ -87,6 +91,9 @@ impl Desk {
         };
         let beginning = Beginning::Building;
         let id = stored::create(connection, &definition, window, beginning, &because).await?;
+        if let Some(cut) = cut {
+            allow_shorter(connection, &id, &cut).await?;
+        }
         if !as_live {
             rights::propose(connection, &definition.model).await?;
         }

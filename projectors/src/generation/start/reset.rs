@@ -16,7 +16,7 @@ use crate::generation::audit::audit;
 use crate::generation::live::is_live;
 use crate::generation::lock::{lock_generation, lock_model};
 use crate::generation::start::retention::shortens_history;
-use crate::generation::state::{Outcome, building, give_up};
+use crate::generation::state::{Outcome, allow_shorter, building, give_up};
 use crate::generation::stored::{self, Beginning, Generation};
 use crate::names::{GenerationId, quote};
 use crate::parked::inherit::inherit_skipped;
@@ -302,6 +302,9 @@ async fn rebuild(
     give_up(connection, &id.model, Outcome::Superseded).await?;
     let (window, beginning) = (live.duplicate_window, Beginning::Building);
     let built = stored::create(connection, &live.definition, window, beginning, &because).await?;
+    if rewind == Rewind::FromThere {
+        allow_shorter(connection, &built, &[]).await?;
+    }
     begin_at(connection, &built, &starts).await?;
     audit(connection, &built, "reset", &because, DECIDED_BY).await?;
     tracing::warn!(model = %id.model, "generation {} is being built, because {because}", built.number);

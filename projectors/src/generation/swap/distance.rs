@@ -6,6 +6,7 @@ use std::time::Duration;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 
+use crate::generation::build::goal::goals;
 use crate::generation::stored::Generation;
 use crate::names::{GenerationId, quote};
 
@@ -45,28 +46,34 @@ pub(crate) async fn passes(
 }
 
 /// How many events there are from the generation that is built to where it must be: in each partition the live one's
-/// position, and where the live one does not read the partition, the log's end. What is not known yet counts as one: a
-/// partition that nobody has claimed, an end that nobody has told. And how many it has read.
+/// position, and where that is no goal, the log's end. What is not known yet counts as one: a partition that nobody has
+/// claimed, an end that nobody has told. And how many it has read.
 async fn behind(
     connection: &mut PgConnection,
     live: &GenerationId,
     building: &Generation,
 ) -> sqlx::Result<(i64, i64)> {
-    let (live, own) = (quote(&live.schema()), quote(&building.id.schema()));
+    let (goals, live, own) =
+        (goals(live, &building.id), quote(&live.schema()), quote(&building.id.schema()));
     let behind = format!(
         r#"WITH told AS (
                SELECT e.topic, e.partition, max(e."end") AS "end"
                FROM {own}."@report" r
                CROSS JOIN LATERAL jsonb_to_recordset(r.partitions) AS e(topic text, partition int4, "end" int8)
                GROUP BY 1, 2
+           ), shared AS (
+               SELECT * FROM ({goals}) g WHERE topic = ANY($1)
            ), goal AS (
-               SELECT topic, partition, next_offset FROM {live}."@position" WHERE topic = ANY($1)
+               SELECT topic, partition, next_offset FROM shared
                UNION ALL
                SELECT p.topic, p.partition, coalesce(t."end", p.next_offset + 1)
                FROM {own}."@position" p LEFT JOIN told t USING (topic, partition)
-               WHERE NOT EXISTS (SELECT FROM {live}."@position" l WHERE (l.topic, l.partition) = (p.topic, p.partition))
+               WHERE NOT EXISTS (SELECT FROM shared s WHERE (s.topic, s.partition) = (p.topic, p.partition))
+           ), unclaimed AS (
+               SELECT greatest(max(partitions) - count(*), 0) AS partitions FROM {own}."@position" GROUP BY topic
            )
            SELECT (coalesce(sum(greatest(g.next_offset - coalesce(p.next_offset, g.next_offset - 1), 0)), 0)
+                   + coalesce((SELECT sum(partitions) FROM unclaimed), 0)
                    + CASE WHEN EXISTS (SELECT FROM {live}."@position") AND NOT EXISTS (SELECT FROM {own}."@position")
                           THEN 1 ELSE 0 END)::int8,
                   (SELECT coalesce(sum(next_offset - first_offset), 0)::int8 FROM {own}."@position")

@@ -4,5 +4,5 @@
 pub(crate) mod attempt;
 pub(crate) mod comparison;
 pub(crate) mod distance;
-mod losses;
+pub(crate) mod losses;
 pub(crate) mod readiness;

@@ -61,6 +61,8 @@ struct ReadWindow {
 /// Where a generation has begun to read a partition.
 struct Beginning {
     first: Offset,
+    /// The generation before has read the topic as it was before it was created again.
+    anew: bool,
     /// Since 1970, of the first record that it has read.
     seconds: Option<f64>,
 }
@@ -123,7 +125,7 @@ impl Claims {
             let time = humantime::format_rfc3339_millis(time).to_string();
             tracing::warn!(
                 model = %self.label, topic, partition, offset = first.0, time,
-                "the history of this model begins late: what lies before this record was gone from the log when it was first read"
+                "the history of this model begins late, with this record: what was before is gone from the log"
             );
             metrics::history_begins(&self.label, topic, partition, millis as f64 / 1000.0);
         }
@@ -169,11 +171,16 @@ impl Claims {
         let verdict: i64 = sqlx::query_scalar(r#"SELECT coalesce(max(id), 0) FROM "@verdict""#)
             .fetch_one(&mut *transaction)
             .await?;
+        let anew = match &heir_of {
+            Some(live) => inherit::created_again(&mut transaction, live, found).await?,
+            None => Vec::new(),
+        };
         let mut claims = Vec::with_capacity(found.len());
         let mut beginnings = Vec::with_capacity(found.len());
         for found in found {
             let partition = (found.topic.clone(), found.partition);
-            let (claim, beginning) = self.claim_one(&mut transaction, found).await?;
+            let anew = anew.iter().any(|topic| **topic == *found.topic);
+            let (claim, beginning) = self.claim_one(&mut transaction, found, anew).await?;
             beginnings.push((partition, beginning));
             claims.push(claim);
         }
@@ -266,27 +273,34 @@ impl Claims {
         &self,
         transaction: &mut Transaction<'static, Postgres>,
         found: &Found,
+        anew: bool,
     ) -> Result<(Claim, Beginning), ClaimError> {
         self.compare_topic(transaction, found).await?;
-        let (epoch, next_offset, first, seconds): (i64, i64, i64, Option<f64>) = sqlx::query_as(
-            r#"INSERT INTO "@position" AS p (topic, partition, topic_id, epoch, next_offset, first_offset)
-               VALUES ($1, $2, $3, 1, $4, $4)
+        let (epoch, next_offset, first, anew, seconds): (i64, i64, i64, bool, Option<f64>) = sqlx::query_as(
+            r#"INSERT INTO "@position" AS p
+                   (topic, partition, topic_id, epoch, next_offset, first_offset, partitions, anew)
+               VALUES ($1, $2, $3, 1, $4, $4, $5, $6)
                ON CONFLICT (topic, partition) DO UPDATE
-               SET epoch = p.epoch + 1,
+               SET epoch = p.epoch + 1, partitions = EXCLUDED.partitions, anew = p.anew OR EXCLUDED.anew,
                    topic_id = CASE WHEN p.topic_id = '' THEN EXCLUDED.topic_id ELSE p.topic_id END
-               RETURNING p.epoch, p.next_offset, p.first_offset, extract(epoch FROM p.first_time)::float8"#,
+               RETURNING p.epoch, p.next_offset, p.first_offset, p.anew, extract(epoch FROM p.first_time)::float8"#,
         )
         .bind(&*found.topic)
         .bind(found.partition)
         .bind(&found.topic_id)
         .bind(found.log_start.0)
+        .bind(i32::try_from(found.partitions).unwrap_or(i32::MAX))
+        .bind(anew)
         .fetch_one(&mut **transaction)
         .await?;
         let (epoch, next_offset) = (Epoch(epoch), Offset(next_offset));
         let bounds = (found.log_start, found.log_end);
         match LogLoss::of_offset(&found.topic, found.partition, next_offset, bounds) {
             Some(loss) => Err(loss.into()),
-            None => Ok((Claim { epoch, next_offset }, Beginning { first: Offset(first), seconds })),
+            None => Ok((
+                Claim { epoch, next_offset },
+                Beginning { first: Offset(first), anew, seconds },
+            )),
         }
     }
 
@@ -341,6 +355,6 @@ impl Claims {
 impl Beginning {
     /// An offset that Kafka gives begins with 0, and compaction does not move a log's start.
     fn is_late(&self) -> bool {
-        self.first > Offset(0)
+        self.anew || self.first > Offset(0)
     }
 }

@@ -20,7 +20,7 @@ pub(super) enum ClaimError {
 impl From<ClaimError> for NoClaim {
     fn from(error: ClaimError) -> Self {
         match error {
-            ClaimError::Log(loss) => Self::Stop(loss.to_string()),
+            ClaimError::Log(loss) => loss.into(),
             ClaimError::Control(ControlError::OtherDeployment(what)) => Self::Stop(what),
             over @ ClaimError::Over(_) => Self::Over(over.to_string()),
             other => Self::World(other.to_string()),

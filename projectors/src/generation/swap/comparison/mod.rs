@@ -18,14 +18,14 @@ use crate::names::{GenerationId, quote};
 use crate::session;
 use rows::Comparing;
 
-/// How long one statement of it may take: a snapshot that is open for long slows the writers.
-const STATEMENT: Duration = Duration::from_secs(60);
+/// How long it may take to look at all rows: a snapshot that is open for long slows the writers.
+pub(crate) const AT_MOST: Duration = Duration::from_secs(60);
 
 /// One table, in the live generation and in the one that is built.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TableComparison {
     pub table: String,
-    /// Of the live generation, and of the one that is built; null where it has no such table.
+    /// Of the live generation, and of the one that is built; null where it has no such table, or they were not counted.
     pub rows: [Option<i64>; 2],
     /// Whether all rows have the same values in the columns that both have.
     pub equal: bool,
@@ -50,28 +50,29 @@ pub struct Difference {
 /// What came of an attempt to compare.
 pub(crate) enum Compared {
     Tables(Vec<TableComparison>),
-    /// Not now, and why.
-    NotYet(String),
+    /// Another instance does it.
+    Elsewhere,
 }
 
-/// Compares all tables; `topics` are those that the new generation reads.
+/// Compares all tables, as many of them as there is time for; `topics` are those that the new generation reads.
 ///
 /// # Errors
-/// Postgres's.
+/// Postgres's; or they do not come to the same positions.
 pub(crate) async fn compare(
     postgres: &PgConnectOptions,
     old: &GenerationId,
     new: &GenerationId,
     topics: Vec<String>,
+    at_most: Duration,
 ) -> Result<Compared, Fault> {
-    let mut connection = session::writer(postgres, &new.schema(), 0, STATEMENT).await?;
+    let mut connection = session::writer(postgres, &new.schema(), 0, AT_MOST).await?;
     let key = xxhash_rust::xxh3::xxh3_64(format!("vitrina comparison of {new}").as_bytes()) as i64;
     let mine: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
         .bind(key)
         .fetch_one(&mut connection)
         .await?;
     if !mine {
-        return Ok(Compared::NotYet("another instance compares it".to_owned()));
+        return Ok(Compared::Elsewhere);
     }
     // The planner's settings of a writer fit arrays, and would make a full join slow.
     connection
@@ -81,10 +82,19 @@ pub(crate) async fn compare(
         )
         .await?;
     let schemas = [quote(&old.schema()), quote(&new.schema())];
-    let compared = Comparing { schemas, topics }.all(&mut connection, old, new).await?;
+    let compared = Comparing { schemas, topics, at_most }.all(&mut connection, old, new).await;
+    // Whoever tries again needs the lock.
     let _ = connection.close().await;
-    let far = || Compared::NotYet(format!("it and {old} do not come to the same positions"));
-    Ok(compared.map_or_else(far, Compared::Tables))
+    let far = || Fault::world(format!("it and {old} do not come to the same positions"));
+    compared?.map(Compared::Tables).ok_or_else(far)
+}
+
+/// What is kept of a comparison that failed.
+pub(crate) fn failed(tables: impl Iterator<Item = String>, why: &str) -> Vec<TableComparison> {
+    let failed = Some(why.to_owned());
+    tables
+        .map(|table| TableComparison { table, failed: failed.clone(), ..Default::default() })
+        .collect()
 }
 
 /// Whether readers lose nothing by the swap, and see nothing else where they see the same.

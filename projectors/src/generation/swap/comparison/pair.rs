@@ -58,6 +58,18 @@ impl Pair {
         self.differing > CANDIDATES
     }
 
+    /// It is not compared, and why.
+    pub(super) fn untold(self, why: &str) -> TableComparison {
+        TableComparison {
+            table: self.name,
+            rows: [Some(0), Some(0)],
+            columns_added: self.columns_added,
+            columns_gone: self.columns_gone,
+            failed: Some(why.to_owned()),
+            ..Default::default()
+        }
+    }
+
     /// The rows of the new one are counted from the old one's, so that both numbers are of one moment.
     pub(super) fn told(self, sample: Vec<Difference>) -> TableComparison {
         let [old, mut new] = self.rows;

@@ -1,7 +1,7 @@
 //! The rows of both generations, at equal positions.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sqlx::postgres::PgConnection;
@@ -9,8 +9,10 @@ use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, Executor as _};
 
 use super::pair::{CANDIDATES, Candidate, Pair, literal, pairs};
-use super::{Difference, TableComparison};
+use super::{Difference, TableComparison, failed};
+use crate::generation::build::goal::apart;
 use crate::names::{GenerationId, quote};
+use crate::sqlstate::Sqlstate;
 
 /// How long one generation may take to come to where the other one was.
 const MEETING: Duration = Duration::from_secs(10);
@@ -30,6 +32,8 @@ type Positions = BTreeMap<(String, i32), [i64; 2]>;
 pub(super) struct Comparing {
     pub(super) schemas: [String; 2],
     pub(super) topics: Vec<String>,
+    /// How long all rows may be looked at.
+    pub(super) at_most: Duration,
 }
 
 impl Comparing {
@@ -41,6 +45,10 @@ impl Comparing {
         new: &GenerationId,
     ) -> sqlx::Result<Option<Vec<TableComparison>>> {
         let (mut pairs, mut alone) = pairs(connection, old, new).await?;
+        if let Some(apart) = apart(connection, old, new, self.topics.clone()).await? {
+            let why = format!("it and {old} do not know the same log: {apart}");
+            return self.counted(connection, pairs, alone, &why).await.map(Some);
+        }
         let now = self.positions(connection).await?;
         if !self.meet(connection, &now).await? {
             return Ok(None);
@@ -50,10 +58,7 @@ impl Comparing {
             let side = usize::from(table.rows[1].is_some());
             table.rows[side] = Some(self.count(connection, &table.table, side).await?);
         }
-        for pair in &mut pairs {
-            self.look(connection, pair).await?;
-        }
-        connection.execute("COMMIT").await?;
+        let late = self.look_at_all(connection, &mut pairs).await?;
         for _ in 0..ROUNDS {
             let unsettled = pairs.iter().any(|pair| !pair.candidates.is_empty());
             if before.values().all(|[old, new]| old == new) || !unsettled {
@@ -77,8 +82,54 @@ impl Comparing {
             let sample = self.sample(connection, &pair).await?;
             tables.push(pair.told(sample));
         }
+        let why = format!("there was no time for it within {:?}", self.at_most);
+        tables.extend(failed(late.into_iter().map(|pair| pair.name), &why));
         tables.sort_by(|one, other| one.table.cmp(&other.table));
         Ok(Some(tables))
+    }
+
+    /// Looks at one table after another, and ends the snapshot; those for which there was no time are taken out.
+    async fn look_at_all(
+        &self,
+        connection: &mut PgConnection,
+        pairs: &mut Vec<Pair>,
+    ) -> sqlx::Result<Vec<Pair>> {
+        let until = Instant::now() + self.at_most;
+        for place in 0..pairs.len() {
+            let left = until.saturating_duration_since(Instant::now()).as_millis().max(1);
+            let limit = format!("SET LOCAL statement_timeout = {left}");
+            connection.execute(AssertSqlSafe(limit)).await?;
+            match self.look(connection, &mut pairs[place]).await {
+                Err(error) if Sqlstate::of(&error) == Some(Sqlstate::TimedOut) => {
+                    connection.execute("ROLLBACK").await?;
+                    return Ok(pairs.split_off(place));
+                }
+                looked => looked?,
+            }
+        }
+        connection.execute("COMMIT").await?;
+        Ok(Vec::new())
+    }
+
+    /// All tables, of which only the rows are counted, and why.
+    async fn counted(
+        &self,
+        connection: &mut PgConnection,
+        pairs: Vec<Pair>,
+        alone: Vec<TableComparison>,
+        why: &str,
+    ) -> sqlx::Result<Vec<TableComparison>> {
+        let mut tables = alone;
+        tables.extend(pairs.into_iter().map(|pair| pair.untold(why)));
+        for table in &mut tables {
+            for side in [0, 1] {
+                if table.rows[side].is_some() {
+                    table.rows[side] = Some(self.count(connection, &table.table, side).await?);
+                }
+            }
+        }
+        tables.sort_by(|one, other| one.table.cmp(&other.table));
+        Ok(tables)
     }
 
     /// Begins a transaction that sees one moment; the positions of that moment.
