@@ -10,7 +10,9 @@ mod inserts;
 mod lanes;
 mod meeting;
 mod models;
+mod rebuilt;
 mod split;
+mod stand;
 mod tables;
 mod tally;
 mod trial;
@@ -37,7 +39,7 @@ fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap())
 }
 
-async fn database() -> Option<PgConnectOptions> {
+pub(crate) async fn database() -> Option<PgConnectOptions> {
     let Ok(url) = std::env::var("VITRINA_TEST_POSTGRES_URL") else {
         skip();
         return None;

@@ -6,7 +6,7 @@ pub(crate) mod build;
 pub mod control;
 mod known;
 pub(crate) mod live;
-mod lock;
+pub(crate) mod lock;
 pub(crate) mod retired;
 mod rights;
 pub(crate) mod role;

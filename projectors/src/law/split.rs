@@ -93,21 +93,17 @@ impl Split {
 }
 
 /// # Errors
-/// How the rows and refusals of a way differ from those of event by event.
+/// How the rows and refusals of a way differ from those of another one, event by event or live.
 pub(super) fn compare(
     way: &str,
     (rows, refused): (&[String], &[Refused]),
     (own, found): (&[String], &[Refused]),
 ) -> Result<(), String> {
     if found != refused {
-        return Err(format!("refused event by event: {refused:#?}\nrefused {way}: {found:#?}"));
+        return Err(format!("refused before: {refused:#?}\nrefused {way}: {found:#?}"));
     }
     if own != rows {
-        return Err(format!(
-            "event by event:\n  {}\n{way}:\n  {}",
-            rows.join("\n  "),
-            own.join("\n  ")
-        ));
+        return Err(format!("before:\n  {}\n{way}:\n  {}", rows.join("\n  "), own.join("\n  ")));
     }
     Ok(())
 }

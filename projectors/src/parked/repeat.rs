@@ -23,6 +23,26 @@ pub(crate) async fn repeat_retries(
     live: &GenerationId,
     building: &GenerationId,
 ) -> Result<(), Refusal> {
+    let heads = heads(pool, live, building).await?;
+    if heads.is_empty() {
+        return Ok(());
+    }
+    let built = (building, Role::Building);
+    let mut workbench = Workbench::open(pool, postgres, registry.clone(), built).await?;
+    repeat(&mut workbench, heads, &format!("a retry in {live}")).await?;
+    workbench.close().await;
+    Ok(())
+}
+
+/// The queues of `building` whose heads have left the parked records of `live` by a retry.
+///
+/// # Errors
+/// Postgres's.
+pub(crate) async fn heads(
+    pool: &PgPool,
+    live: &GenerationId,
+    building: &GenerationId,
+) -> sqlx::Result<Vec<QueueToReplay>> {
     let retried = format!(
         r#"SELECT b.id, topic, b.queue FROM {1}."@parked" b JOIN {0}."@verdict" v USING (topic, partition, "offset")
            JOIN {0}."@position" l USING (topic, partition) JOIN {1}."@position" p USING (topic, partition, topic_id)
@@ -34,16 +54,21 @@ pub(crate) async fn repeat_retries(
     );
     let heads: Vec<(i64, String, Option<Vec<u8>>)> =
         sqlx::query_as(AssertSqlSafe(retried)).fetch_all(pool).await?;
-    if heads.is_empty() {
-        return Ok(());
+    Ok(heads.into_iter().map(|(id, topic, queue)| QueueToReplay { id, topic, queue }).collect())
+}
+
+/// Replays them.
+///
+/// # Errors
+/// [`Refusal`]; what was repeated before stays so.
+pub(crate) async fn repeat(
+    workbench: &mut Workbench,
+    heads: Vec<QueueToReplay>,
+    by: &str,
+) -> Result<(), Refusal> {
+    for head in heads {
+        let applied = workbench.replay(&head, by).await?.applied;
+        tracing::info!(generation = %workbench.id, id = head.id, applied, "a retry was repeated");
     }
-    let built = (building, Role::Building);
-    let mut workbench = Workbench::open(pool, postgres, registry.clone(), built).await?;
-    let by = format!("a retry in {live}");
-    for (id, topic, queue) in heads {
-        let replayed = workbench.replay(&QueueToReplay { id, topic, queue }, &by).await?;
-        tracing::info!(generation = %building, id, applied = replayed.applied, "a retry was repeated");
-    }
-    workbench.close().await;
     Ok(())
 }
