@@ -168,6 +168,9 @@ impl Statements {
                 let what = format!("this model has no table `{}`", index.table);
                 report.error(index.at, what, format!("{near}an index is on a table of this file"));
             }
+            if let Some(table) = scope.tables.get(&index.table) {
+                index.plain().for_each(|column| table.check_column(column, report));
+            }
         }
     }
 

@@ -21,7 +21,7 @@ use sqlparser::tokenizer::Token;
 use crate::finding::report::Report;
 use crate::names::functions;
 use crate::names::name::{fold, parts, single};
-use crate::names::survey::Survey;
+use crate::names::survey::{NamedRelation, Survey};
 use crate::objects::scope::{EventName, Scope};
 use crate::text::Fragment;
 use crate::text::literal::Literal;
@@ -112,10 +112,17 @@ pub(crate) fn read(
 /// Everything but the target's name, which is written and not read.
 fn survey(ast: &Statement) -> Survey {
     let mut survey = Survey::of(ast);
-    if matches!(ast, Statement::Update(_) | Statement::Delete(_)) && !survey.relations.is_empty() {
-        let target = survey.relations.remove(0);
-        survey.others.push(target.called());
-    }
+    survey.target = match ast {
+        Statement::Update(_) | Statement::Delete(_) if !survey.relations.is_empty() => {
+            Some(survey.relations.remove(0))
+        }
+        Statement::Insert(Insert { table: TableObject::TableName(name), table_alias, .. }) => {
+            let name = parts(name).into_iter().cloned().collect();
+            let alias = table_alias.as_ref().map(|alias| alias.alias.clone());
+            Some(NamedRelation { name, alias, renames_columns: false })
+        }
+        _ => None,
+    };
     survey
 }
 

@@ -65,6 +65,9 @@ impl Reading<'_> {
     fn file(&mut self, text: &str) -> Option<Upcast> {
         let whole = Text::new(text).map_err(|error| self.report.unreadable(error, None)).ok()?;
         lexicon::check(&whole, self.report);
+        if self.refuse_open(&whole) {
+            return None;
+        }
         let statements = whole.statements();
         let exactly = format!("write exactly one statement: SELECT list FROM {}", self.from);
         let [fragment] = statements[..] else {
@@ -100,6 +103,26 @@ impl Reading<'_> {
             items.push(item);
         }
         Some(Upcast { items })
+    }
+
+    /// A question mark where an item begins stands for what nobody has written yet.
+    fn refuse_open(&mut self, whole: &Text<'_>) -> bool {
+        let lexemes: Vec<&Lexeme> = whole.significant().collect();
+        let begins = |lexeme: &Lexeme| lexeme.keyword() == "SELECT" || lexeme.is(&Token::Comma);
+        let mut open = lexemes
+            .windows(2)
+            .filter(|pair| begins(pair[0]) && pair[1].is(&Token::Question))
+            .peekable();
+        let any = open.peek().is_some();
+        for pair in open {
+            let what = "here stands a question mark, for what this field is made of";
+            let help = format!(
+                "write an expression over the columns of {}, or give the field a default in the schema and take the item out",
+                self.from
+            );
+            self.report.error(pair[1].place(), what, help);
+        }
+        any
     }
 
     /// The SELECT, where no clause stands before or beside its list.

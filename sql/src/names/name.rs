@@ -35,6 +35,28 @@ pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+/// A name as a person would write it: quoted only where SQL asks for that.
+pub fn written(name: &str) -> String {
+    let mut letters = name.chars();
+    let plain = letters.next().is_some_and(|first| first.is_ascii_lowercase() || first == '_')
+        && letters
+            .all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_');
+    if plain && !RESERVED.split_whitespace().any(|word| word == name) {
+        name.to_owned()
+    } else {
+        quoted(name)
+    }
+}
+
+/// What Postgres 18 takes for no column's name without quotes.
+const RESERVED: &str = "all analyse analyze and any array as asc asymmetric authorization binary both case cast check \
+    collate collation column concurrently constraint create cross current_catalog current_date current_role \
+    current_schema current_time current_timestamp current_user default deferrable desc distinct do else end except false \
+    fetch for foreign freeze from full grant group having ilike in initially inner intersect into is isnull join lateral \
+    leading left like limit localtime localtimestamp natural not notnull null offset on only or order outer overlaps \
+    placing primary references returning right select session_user similar some symmetric system_user table tablesample \
+    then to trailing true union unique user using variadic verbose when where window with";
+
 /// Why a model may not bear this name.
 pub(crate) fn refused_model(name: &str) -> Option<String> {
     let mut letters = name.chars();

@@ -19,9 +19,21 @@ pub(crate) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a s
     nearest(name, known).map_or_else(String::new, |other| format!("did you mean `{other}`? "))
 }
 
+/// The name that a finding's words suggest, as `did you mean` has it here and wherever else it is said.
+pub fn suggested(words: &str) -> Option<&str> {
+    words.split_once("did you mean `")?.1.split_once("`?").map(|(name, _)| name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_suggested_can_be_read_again() {
+        let words = format!("x: {}its columns are a", did_you_mean("amout", ["amount"]));
+        assert_eq!(suggested(&words), Some("amount"));
+        assert_eq!(suggested(&did_you_mean("x", ["amount"])), None);
+    }
 
     #[test]
     fn only_near_names_are_suggested() {

@@ -47,6 +47,8 @@ struct Refused {
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
     pub(crate) relations: Vec<NamedRelation>,
+    /// What the statement writes, as far as its reader says so: it is not among `relations`.
+    pub(crate) target: Option<NamedRelation>,
     pub(crate) ctes: BTreeSet<String>,
     /// Names by which derived tables, functions and joins in FROM are called.
     pub(crate) others: Vec<String>,

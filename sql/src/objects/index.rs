@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use sqlparser::ast::{CommentObject, CreateIndex, CreateTableOptions, CreateView, ObjectName};
+use sqlparser::ast::{
+    CommentObject, CreateIndex, CreateTableOptions, CreateView, Expr, Ident, ObjectName,
+};
 
 use crate::finding::place::Place;
 use crate::finding::report::Report;
@@ -59,6 +61,14 @@ impl Index {
             columns: plain_columns(&create.columns).filter(|_| create.predicate.is_none()),
             literals: Literal::all(fragment),
             ast: create.clone(),
+        })
+    }
+
+    /// The columns that it names outside of any expression.
+    pub(crate) fn plain(&self) -> impl Iterator<Item = &Ident> {
+        self.ast.columns.iter().filter_map(|column| match &column.column.expr {
+            Expr::Identifier(name) => Some(name),
+            _ => None,
         })
     }
 }

@@ -35,6 +35,9 @@ pub trait Relations {
     fn names(&self) -> Vec<String>;
 }
 
+/// What Postgres keeps of every row, and no two runs have alike.
+const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
+
 /// A mention of an event relation.
 #[derive(Debug, Clone)]
 pub(crate) struct EventName {
@@ -191,13 +194,22 @@ impl Scope<'_> {
             let called = fold(relation);
             let events_so: Vec<_> =
                 events.iter().filter(|event| event.named.called() == called).collect();
-            let all_so = survey.relations.iter().filter(|named| named.called() == called).count()
+            let all_so = survey
+                .relations
+                .iter()
+                .chain(&survey.target)
+                .filter(|named| named.called() == called)
+                .count()
                 + survey
                     .others
                     .iter()
                     .chain(&survey.ctes)
                     .filter(|other| **other == called)
                     .count();
+            let system = SYSTEM_COLUMNS.contains(&fold(column).as_str());
+            if let Some(table) = self.own_table(survey, &called).filter(|_| !system) {
+                table.check_column(column, report);
+            }
             if events_so.len() < all_so {
                 continue;
             }
@@ -219,12 +231,31 @@ impl Scope<'_> {
         }
     }
 
+    /// The table of this file that is meant wherever the statement says this name.
+    fn own_table(&self, survey: &Survey, called: &str) -> Option<&Table> {
+        if survey.others.iter().chain(&survey.ctes).any(|other| other == called) {
+            return None;
+        }
+        let table = |named: &NamedRelation| {
+            let [name] = &named.name[..] else { return None };
+            let name = fold(name);
+            let hidden = named.renames_columns || survey.ctes.contains(&name);
+            self.tables.get(&name).filter(|_| !hidden)
+        };
+        let read = survey.relations.iter().filter(|named| named.called() == called);
+        let written = survey.target.iter();
+        let written = written.filter(|named| named.called() == called || called == "excluded");
+        let mut tables = read.chain(written).map(table);
+        let first = tables.next()??;
+        tables.all(|other| other.is_some_and(|other| other.name == first.name)).then_some(first)
+    }
+
     fn check_system_column(&self, column: &Ident, events: &[EventName], report: &mut Report) {
         let name = fold(column);
         let columns = |event: &EventName| {
             self.relations.columns(&event.context, &event.event).unwrap_or_default()
         };
-        if matches!(name.as_str(), "ctid" | "xmin" | "xmax" | "cmin" | "cmax" | "tableoid")
+        if SYSTEM_COLUMNS.contains(&name.as_str())
             && !events.iter().any(|event| columns(event).contains(&name))
         {
             let what = format!("`{name}` is a system column, which differs between runs");

@@ -4,12 +4,13 @@
 use sqlparser::ast::helpers::stmt_create_table::CreateTableBuilder;
 use sqlparser::ast::{
     ColumnDef, ColumnOption, ConstraintCharacteristics, CreateTable, Expr, GeneratedExpressionMode,
-    IndexColumn, TableConstraint,
+    Ident, IndexColumn, TableConstraint,
 };
 
 use crate::finding::place::Place;
 use crate::finding::report::Report;
 use crate::names::name::{fold, single};
+use crate::names::nearest::did_you_mean;
 use crate::names::survey::Survey;
 use crate::text::Fragment;
 use crate::text::literal::Literal;
@@ -99,6 +100,18 @@ impl Table {
 
     pub(crate) fn has(&self, column: &str) -> bool {
         self.columns.iter().any(|other| other.name == column)
+    }
+
+    /// Finds a column that it lacks.
+    pub(crate) fn check_column(&self, column: &Ident, report: &mut Report) {
+        let name = fold(column);
+        if !self.has(&name) {
+            let known = || self.columns.iter().map(|column| column.name.as_str());
+            let near = did_you_mean(&name, known());
+            let help = format!("{near}its columns are {}", known().collect::<Vec<_>>().join(", "));
+            let what = format!("`{}` has no column `{name}`", self.name);
+            report.error(Place::known(column.span.start).unwrap_or(Place::START), what, help);
+        }
     }
 
     fn read_column(&mut self, column: &ColumnDef, report: &mut Report) {

@@ -4,14 +4,13 @@
 use std::collections::BTreeSet;
 
 use sqlparser::ast::{
-    Assignment, AssignmentTarget, Expr, Ident, Insert, ObjectName, OnConflict, OnConflictAction,
-    OnInsert, SelectItem, Statement, TableObject, Value,
+    Assignment, AssignmentTarget, ConflictTarget, Expr, Ident, Insert, ObjectName, OnConflict,
+    OnConflictAction, OnInsert, SelectItem, Statement, TableObject, Value,
 };
 
 use crate::finding::place::Place;
 use crate::finding::report::Report;
-use crate::names::name::{fold, parts, single};
-use crate::names::nearest::did_you_mean;
+use crate::names::name::{parts, single};
 use crate::objects::table::Table;
 
 /// The `SET` items of a rule, those of an INSERT's conflict included.
@@ -36,6 +35,17 @@ pub(crate) fn assigned(assignments: &[Assignment]) -> impl Iterator<Item = &Iden
         AssignmentTarget::Tuple(names) => names.as_slice(),
     });
     targets.filter_map(|name| name.0.first()?.as_ident())
+}
+
+/// The columns whose conflict an INSERT minds.
+fn conflicting(insert: &Insert) -> &[Ident] {
+    match &insert.on {
+        Some(OnInsert::OnConflict(OnConflict {
+            conflict_target: Some(ConflictTarget::Columns(columns)),
+            ..
+        })) => columns,
+        _ => &[],
+    }
 }
 
 /// The columns that an INSERT names and the expressions for them; `None` where they cannot be paired.
@@ -68,11 +78,12 @@ fn values(insert: &Insert) -> Option<Vec<&Expr>> {
 /// Finds columns that the target lacks, and those that it must have and does not get.
 pub(crate) fn check(ast: &Statement, table: &Table, begin: Place, report: &mut Report) {
     for column in assigned(assignments(ast)) {
-        check_column(column, table, report);
+        table.check_column(column, report);
     }
     let Statement::Insert(insert) = ast else { return };
-    for column in insert.columns.iter().filter_map(|name| parts(name).into_iter().next()) {
-        check_column(column, table, report);
+    let named = insert.columns.iter().filter_map(|name| parts(name).into_iter().next());
+    for column in named.chain(conflicting(insert)) {
+        table.check_column(column, report);
     }
     let at = match &insert.table {
         TableObject::TableName(name) => place(parts(name).into_iter().next(), begin),
@@ -90,17 +101,6 @@ pub(crate) fn check(ast: &Statement, table: &Table, begin: Place, report: &mut R
         return report.error(at, what, "select one value for each column");
     }
     check_brought(insert, table, at, report);
-}
-
-fn check_column(column: &Ident, table: &Table, report: &mut Report) {
-    let name = fold(column);
-    if !table.has(&name) {
-        let known = || table.columns.iter().map(|column| column.name.as_str());
-        let near = did_you_mean(&name, known());
-        let help = format!("{near}its columns are {}", known().collect::<Vec<_>>().join(", "));
-        let what = format!("`{}` has no column `{name}`", table.name);
-        report.error(place(Some(column), Place::START), what, help);
-    }
 }
 
 fn check_brought(insert: &Insert, table: &Table, at: Place, report: &mut Report) {

@@ -246,6 +246,38 @@ fn columns_that_are_not_there_or_not_brought() {
             "2:102",
             "`r` has no column `x`",
         ),
+        (
+            "INSERT INTO r (id, a) SELECT e.order_id, 1 FROM orders.order_placed e ON CONFLICT (iid) DO NOTHING",
+            "2:84",
+            "`r` has no column `iid`: did you mean `id`?",
+        ),
+        (
+            "INSERT INTO r AS s (id, a) SELECT e.order_id, 1 FROM orders.order_placed e ON CONFLICT (id) DO UPDATE SET a = s.x",
+            "2:113",
+            "`r` has no column `x`",
+        ),
+        (
+            "INSERT INTO r (id, a) SELECT e.order_id, 1 FROM orders.order_placed e ON CONFLICT (id) DO UPDATE SET a = EXCLUDED.x",
+            "2:115",
+            "`r` has no column `x`",
+        ),
+        (
+            "INSERT INTO r (id, a) SELECT e.order_id, o.x FROM orders.order_placed e JOIN r o ON o.id = e.order_id",
+            "2:44",
+            "`r` has no column `x`",
+        ),
+        (
+            "UPDATE r SET d = r.x FROM orders.order_placed e WHERE r.id = e.order_id",
+            "2:20",
+            "`r` has no column `x`",
+        ),
+        (
+            "DELETE FROM r o USING orders.order_placed e WHERE o.id = e.order_id AND o.x = 1",
+            "2:75",
+            "`r` has no column `x`",
+        ),
+        ("CREATE INDEX ON r (d, x)", "2:23", "`r` has no column `x`"),
+        ("CREATE VIEW w AS SELECT r.id, r.x FROM r", "2:33", "`r` has no column `x`"),
     ] {
         let told = told(rule);
         assert!(

@@ -49,6 +49,8 @@ fn items_keep_the_users_text() {
 #[test]
 fn anything_else_is_refused() {
     for (text, named) in [
+        ("SELECT ? AS total FROM v1", "here stands a question mark"),
+        ("SELECT email, ? AS total FROM v1", "here stands a question mark"),
         ("", "holds 0 statements"),
         ("SELECT 1 AS a FROM v1; SELECT 2 AS b FROM v1", "holds 2 statements"),
         ("SELECT email FROM v2", "nothing else"),
