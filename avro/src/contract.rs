@@ -3,6 +3,7 @@
 
 pub(crate) mod carry;
 pub(crate) mod context;
+pub(crate) mod draft;
 pub(crate) mod literal;
 pub(crate) mod load;
 pub(crate) mod publish;
@@ -14,7 +15,7 @@ pub(crate) mod version;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use vitrina_sql::UpcastItem;
+use vitrina_sql::{Place, UpcastItem};
 
 use crate::schema::Schema;
 use crate::schema::node::{Field, RecordType};
@@ -157,8 +158,20 @@ impl Contract {
         &self.versions[self.versions.len() - 1]
     }
 
+    /// The files of the upcasts that make a version the newest, in their order.
+    pub fn upcasts_from(&self, version: u32) -> Vec<String> {
+        let later = self.versions.iter().filter(|later| later.number > version);
+        later.map(|later| later.upcast_file.clone()).collect()
+    }
+
+    /// Where a version's schema defines a field, by the last name of its path; its beginning where that cannot be found.
+    pub fn place_of(&self, version: u32, field: &str) -> Option<(&str, Place)> {
+        let version = self.versions.iter().find(|known| known.number == version)?;
+        Some((self.schema_file(version), version::field_place(&version.json, field)))
+    }
+
     /// The file of a version's schema.
-    pub(crate) fn schema_file(&self, version: &Version) -> &str {
+    pub fn schema_file(&self, version: &Version) -> &str {
         let name = format!("/v{}.avsc", version.number);
         self.files.iter().find(|file| file.ends_with(&name)).map_or("", String::as_str)
     }

@@ -8,5 +8,6 @@ pub(crate) mod layout;
 pub(crate) mod matching;
 pub(crate) mod meaning;
 pub(crate) mod metadata;
+pub(crate) mod outlook;
 pub(crate) mod reader;
 pub(crate) mod rows;

@@ -3,6 +3,7 @@
 //! a record only where it says something sensible of others.
 
 mod client;
+pub(crate) mod subject;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::read::frame::SchemaRef;
 use crate::schema::Schema;
 pub use client::RegistrySettings;
-use client::{Client, Failure};
+use client::{Client, Failure, RegisteredReference};
 
 /// Why the registry gave no schema.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -85,23 +86,13 @@ impl Registry {
             Ok(registered) => registered,
             Err(failure) => return Err(self.judge(failure, what).await),
         };
-        let mut texts = Vec::new();
-        let mut seen = BTreeSet::new();
-        let mut open = registered.references;
-        while let Some(next) = open.pop() {
-            if seen.insert((next.subject.clone(), next.version)) {
-                let what = format!(
-                    "{} version {}, which {reference} refers to",
-                    next.subject, next.version
-                );
-                let found = match self.client.referenced(&next).await {
-                    Ok(found) => found,
-                    Err(failure) => return Err(self.judge(failure, what).await),
-                };
-                open.extend(found.references);
-                texts.push(found.schema);
+        let texts = match self.referenced(registered.references).await {
+            Ok(texts) => texts,
+            Err((failure, referred)) => {
+                let what = format!("{referred}, which {reference} refers to");
+                return Err(self.judge(failure, what).await);
             }
-        }
+        };
         match Schema::of_writer(&registered.schema, &texts) {
             Ok(schema) => Ok(schema),
             Err(error) => {
@@ -109,6 +100,27 @@ impl Registry {
                 Err(self.judge(failure, what).await)
             }
         }
+    }
+
+    /// The texts of all that a schema refers to, directly or not.
+    ///
+    /// # Errors
+    /// The first that cannot be had, and which it is.
+    async fn referenced(
+        &self,
+        references: Vec<RegisteredReference>,
+    ) -> Result<Vec<String>, (Failure, String)> {
+        let (mut texts, mut seen, mut open) = (Vec::new(), BTreeSet::new(), references);
+        while let Some(next) = open.pop() {
+            if seen.insert((next.subject.clone(), next.version)) {
+                let found = self.client.referenced(&next).await.map_err(|failure| {
+                    (failure, format!("{} version {}", next.subject, next.version))
+                })?;
+                open.extend(found.references);
+                texts.push(found.schema);
+            }
+        }
+        Ok(texts)
     }
 
     /// What is to be done about a failed call for a record's schema, which was `what`.
@@ -156,7 +168,7 @@ impl Registry {
         if matches!(failure, Failure::Status { status: 404, code: Some(40403), .. }) {
             return Ok(());
         }
-        let subjects = self.client.ping().await;
+        let subjects = self.client.subjects().await.map(drop);
         subjects.map_err(|other| format!("of its subjects: {}", other.reason()))
     }
 
@@ -165,7 +177,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`] says why not.
     pub async fn ping(&self) -> Result<(), RegistryError> {
-        self.client.ping().await.map_err(Failure::at_hand)
+        self.subjects().await.map(drop)
     }
 
     /// Registers a schema under a subject, or finds it there, and gives its id.

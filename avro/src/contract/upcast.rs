@@ -96,7 +96,7 @@ impl VersionStep<'_> {
                 |item| Ok(self.written(column, item)),
             ) {
                 Ok(source) => sources.push(source),
-                Err(finding) => findings.push(finding),
+                Err(why) => findings.push(self.no_source(column, &why)),
             }
         }
         (sources, upcast.items, findings)
@@ -116,7 +116,10 @@ impl VersionStep<'_> {
     }
 
     /// Carried over, or the default.
-    fn unwritten(&self, column: &Column, field: &Field) -> Result<ColumnSource, Finding> {
+    ///
+    /// # Errors
+    /// Why it must be written, as what is said of the field.
+    pub(crate) fn unwritten(&self, column: &Column, field: &Field) -> Result<ColumnSource, String> {
         let older = self.older.place(&column.name).map(|place| &self.older.fields()[place]);
         let (sql, reads) = match older {
             Some(older) => {
@@ -129,10 +132,7 @@ impl VersionStep<'_> {
                 BTreeSet::new(),
             ),
         };
-        match sql {
-            Ok(sql) => Ok(ColumnSource { sql, reads }),
-            Err(why) => Err(self.no_source(column, &why)),
-        }
+        sql.map(|sql| ColumnSource { sql, reads })
     }
 
     /// A bare field that is cast to a type which may not hold all of it.

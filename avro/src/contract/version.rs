@@ -35,6 +35,11 @@ impl VersionFile<'_> {
     }
 }
 
+/// Where a schema's text defines a field, by the last name of its path; its beginning where that cannot be found.
+pub fn field_place(text: &str, path: &str) -> Place {
+    place_of(text, path.rsplit('.').next().unwrap_or_default())
+}
+
 /// Where a schema's text defines the field; its beginning where that cannot be found.
 pub(crate) fn place_of(text: &str, field: &str) -> Place {
     let quoted = format!("\"{field}\"");

@@ -343,7 +343,7 @@ fn key_frame<'a>(record: &Record<'a>, column: &Column) -> Result<Option<Framed<'
 }
 
 /// The known name that was probably meant: of another namespace, else one with a slip of the pen in it.
-fn nearest<'a>(name: &str, known: &'a BTreeSet<String>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: &'a BTreeSet<String>) -> Option<&'a str> {
     let short = |name: &'_ str| name.rsplit('.').next().unwrap_or_default().to_lowercase();
     let own = short(name);
     let known = || known.iter().map(String::as_str);

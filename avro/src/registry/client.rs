@@ -5,12 +5,16 @@ use std::error::Error;
 use std::time::Duration;
 
 use schema_registry_converter::async_impl::schema_registry::{
-    SrSettings, get_all_subjects, get_referenced_schema, get_schema_by_guid_and_type,
-    get_schema_by_id_and_type, post_schema,
+    SrSettings, get_all_subjects, get_all_versions, get_referenced_schema,
+    get_schema_by_guid_and_type, get_schema_by_id_and_type, get_schema_by_subject_and_version,
+    post_schema,
 };
 use schema_registry_converter::error::SRCError;
 use schema_registry_converter::schema_registry_common::{
-    RawError, RegisteredReference, RegisteredSchema, SchemaType, SuppliedSchema,
+    RawError, RegisteredSchema, SuppliedSchema,
+};
+pub(super) use schema_registry_converter::schema_registry_common::{
+    RegisteredReference, SchemaType,
 };
 
 use crate::read::frame::SchemaRef;
@@ -81,9 +85,21 @@ impl Client {
         Ok(get_referenced_schema(&self.settings, reference).await?)
     }
 
-    pub(super) async fn ping(&self) -> Result<(), Failure> {
-        get_all_subjects(&self.settings).await?;
-        Ok(())
+    pub(super) async fn subjects(&self) -> Result<Vec<String>, Failure> {
+        Ok(get_all_subjects(&self.settings).await?)
+    }
+
+    pub(super) async fn versions(&self, subject: &str) -> Result<Vec<u32>, Failure> {
+        // Of the client's calls, this one alone puts the name into the address as it is.
+        Ok(get_all_versions(&self.settings, subject.replace('/', "%2F")).await?)
+    }
+
+    pub(super) async fn registered(
+        &self,
+        subject: &str,
+        version: u32,
+    ) -> Result<RegisteredSchema, Failure> {
+        Ok(get_schema_by_subject_and_version(&self.settings, subject, Some(version)).await?)
     }
 
     pub(super) async fn register(&self, subject: &str, json: &str) -> Result<u32, Failure> {

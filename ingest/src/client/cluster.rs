@@ -37,6 +37,18 @@ impl Cluster {
         })
     }
 
+    /// The names of all topics.
+    ///
+    /// # Errors
+    /// The broker did not answer within `timeout`; a sentence says why.
+    pub fn topics(&self, timeout: Duration) -> Result<Vec<String>, String> {
+        let metadata = self.0.fetch_metadata(None, timeout).map_err(|_| {
+            listen(&self.0);
+            self.0.context().sentence()
+        })?;
+        Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect())
+    }
+
     /// # Errors
     /// The broker did not answer within `timeout`; an unknown topic has no partitions.
     pub fn ends(&self, topic: &str, timeout: Duration) -> KafkaResult<TopicEnds> {
