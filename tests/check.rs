@@ -92,7 +92,7 @@ WHERE t.id = e.account_id
         checked.stdout
     );
     let declared = "CREATE TABLE d (id text PRIMARY KEY,\n  n nosuchtype);\nCREATE TABLE e (id text PRIMARY KEY);\n\
-                    CREATE INDEX ON e (nope);\n\
+                    CREATE INDEX ON e (lower(nope));\n\
                     INSERT INTO e SELECT e.account_id FROM bank.amount_moved e ON CONFLICT DO NOTHING;\n";
     let folder = folder.write("models/t.sql", declared).write(
         "contracts/bank/account_opened/v2.sql",
@@ -101,7 +101,7 @@ WHERE t.id = e.account_id
     let checked = folder.run(&["check"]).stdout;
     for part in [
         "models/t.sql:2:5: Postgres refuses this: type \"nosuchtype\" does not exist: name what this database has",
-        "models/t.sql:4:1: Postgres refuses this: column \"nope\" does not exist",
+        "models/t.sql:4:26: Postgres refuses this: column \"nope\" does not exist",
     ] {
         assert!(checked.contains(part), "{part}\n{checked}");
     }
@@ -260,4 +260,65 @@ async fn casts_that_may_lose_are_warned_of_unless_they_are_written() {
     }
     let checked = folder.write("contracts/bank/amount_moved/v2.sql", written).run(&["check"]);
     assert!(checked.stdout.starts_with("OK: 2 contracts, 1 model, 0 warnings"), "{checked:?}");
+}
+
+/// One finding of each kind, in every form that it is told in.
+#[tokio::test(flavor = "multi_thread")]
+async fn findings_are_told_to_people_to_lines_and_to_pipelines() {
+    let database = Database::create().await;
+    let bank = Bank::new(&database, 1).await;
+    let schema = crate::bank::MOVED.replacen("\"record\"", "\"record\",\"kind\":\"domain\"", 1);
+    let model = "CREATE TABLE total (one int PRIMARY KEY, chain int8 NOT NULL);\n\
+                 INSERT INTO total AS t SELECT 1, e.sec FROM bank.amount_moved e\n\
+                 ON CONFLICT (one) DO UPDATE SET chain = t.chian * 2 + EXCLUDED.chain;\n";
+    let folder = bank
+        .folder
+        .write("models/total.sql", model)
+        .write("contracts/bank/amount_moved/v1.avsc", &schema);
+    let run = |format: &str| folder.run(&["check", "--offline", "--format", format]);
+    let end =
+        "2 errors, 0 warnings; offline: functions were judged by their names, types not at all\n";
+    let event = "models/total.sql:2:34: `bank.amount_moved` has no column `sec`: did you mean `seq`? its columns are account_id, \
+                 seq, amount, _event_id, _time, _key, _key_bytes, _topic, _partition, _offset, _headers, _correlation_id, _causation_id";
+    let own = "models/total.sql:3:43: `total` has no column `chian`: did you mean `chain`? its columns are one, chain";
+    let lines = run("lines");
+    assert_eq!(lines.status, Some(1), "{lines:?}");
+    assert_eq!(lines.stdout, format!("{event}\n{own}\n{end}"));
+    // Elsewhere than on a terminal that is what is told.
+    assert_eq!(folder.run(&["check", "--offline"]).stdout, lines.stdout);
+    let human = run("human").stdout;
+    let drawn = format!(
+        "{event}
+  |
+2 | INSERT INTO total AS t SELECT 1, e.sec FROM bank.amount_moved e
+  |                                  ^^^^^
+2 - INSERT INTO total AS t SELECT 1, e.sec FROM bank.amount_moved e
+2 + INSERT INTO total AS t SELECT 1, e.seq FROM bank.amount_moved e
+
+{own}
+  |
+3 | ON CONFLICT (one) DO UPDATE SET chain = t.chian * 2 + EXCLUDED.chain;
+  |                                           ^^^^^
+3 - ON CONFLICT (one) DO UPDATE SET chain = t.chian * 2 + EXCLUDED.chain;
+3 + ON CONFLICT (one) DO UPDATE SET chain = t.chain * 2 + EXCLUDED.chain;
+
+{end}"
+    );
+    assert_eq!(human, drawn);
+    let github = run("github").stdout;
+    let command = "::error file=models/total.sql,line=3,col=43,title=`total` has no column `chian`::did you mean `chain`? its \
+                   columns are one, chain\n";
+    assert!(github.contains(command), "{github}");
+
+    let json = folder.run(&["check", "--offline", "--json"]).json();
+    assert_eq!(
+        (&json["findings"][1]["line"], &json["findings"][1]["column"]),
+        (&serde_json::json!(3), &serde_json::json!(43))
+    );
+    let moved =
+        json["events"].as_array().unwrap().iter().find(|one| one["event"] == "bank.amount_moved");
+    assert_eq!(moved.unwrap()["kind"], "domain", "{json}");
+    let explained = folder.run(&["check", "--offline", "--explain"]).stdout;
+    assert!(explained.contains("bank.amount_moved v1 comes on "), "{explained}");
+    assert!(explained.contains("; kind domain\n"), "{explained}");
 }
