@@ -1,5 +1,6 @@
 //! Definitions from the folders of the configuration, or from the binary itself for the demo.
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::{fs, io};
 
@@ -49,6 +50,25 @@ pub(crate) fn to_check(config: &Config) -> Result<Definitions, Failure> {
     let mut loaded = texts.load();
     loaded.findings.extend(findings);
     Ok(loaded)
+}
+
+/// What is found once these texts, by the paths that are shown, lie beside what the folders hold by now.
+///
+/// # Errors
+/// A folder that is there and cannot be read.
+pub(crate) fn foreseen(
+    config: &Config,
+    drafts: &BTreeMap<String, String>,
+) -> Result<Vec<Finding>, Failure> {
+    let roots = Roots { contracts: shown(&config.contracts), models: shown(&config.models) };
+    let mut files = Files::default();
+    for (folder, root) in [(&config.contracts, &roots.contracts), (&config.models, &roots.models)] {
+        if folder.is_dir() {
+            files.add(folder, root, CONTRACT_FILES)?;
+        }
+    }
+    files.0.extend(drafts.clone());
+    Ok(Definitions::load(&files, &roots).findings)
 }
 
 /// Contracts with their upcasts.
@@ -214,7 +234,8 @@ pub(crate) fn write(folder: &Path, models: &[String]) -> io::Result<()> {
     Ok(())
 }
 
-fn shown(folder: &Path) -> String {
+/// A folder's path as the working folder sees it.
+pub(crate) fn shown(folder: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     let relative = match folder.is_absolute() {
         true => relative(folder, &here),

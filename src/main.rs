@@ -11,6 +11,8 @@ mod desk;
 mod failure;
 mod generations;
 mod handbook;
+mod init;
+mod new;
 mod output;
 mod parked;
 mod pause;
@@ -51,6 +53,10 @@ enum Verb {
     Demo(demo::Arguments),
     /// Runs the service: consumers and API, or one of the two.
     Serve(serve::Arguments),
+    /// Writes a first vitrina.toml, and contracts of chosen topics as the registry has them.
+    Init(init::Arguments),
+    /// Writes the first files of a context, an event or a model.
+    New(new::Arguments),
     /// Checks contracts and models: everything that can be refused before a record arrives.
     Check(check::Arguments),
     /// Turns JSON lines into Avro records on Kafka.
@@ -108,6 +114,8 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     match cli.verb {
         Verb::Demo(arguments) => demo::run(arguments, format).await,
         Verb::Serve(arguments) => serve::run(arguments, config()?, format).await,
+        Verb::Init(arguments) => init::run(arguments, config()?).await,
+        Verb::New(arguments) => new::run(arguments, config()?).await,
         Verb::Check(arguments) => check::run(arguments, found()?).await,
         Verb::Publish(arguments) => publish::run(arguments, found()?).await,
         Verb::Status(arguments) => status::run(arguments, found()?).await,

@@ -135,3 +135,47 @@ fn tables_of(section: &str) -> Vec<&'static str> {
     };
     SECTIONS.iter().filter_map(|(known, _)| below(known)?.split('.').next()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The keys that the example sets or shows behind a `#`, each with its section.
+    fn shown() -> BTreeSet<(String, String)> {
+        let mut section = String::new();
+        let mut shown = BTreeSet::new();
+        for line in include_str!("../../vitrina.toml").lines() {
+            let line = line.trim_start_matches("# ");
+            let head = line.strip_prefix('[').and_then(|head| head.split_once(']'));
+            let word = |name: &str| {
+                name.chars()
+                    .all(|letter| letter.is_ascii_alphanumeric() || "_.\"-".contains(letter))
+            };
+            match (head, line.split_once(" = ")) {
+                (Some((name, _)), _) if word(name) => name.clone_into(&mut section),
+                (_, Some((key, _))) if word(key) => {
+                    shown.insert((section.clone(), key.to_owned()));
+                }
+                _ => {}
+            }
+        }
+        shown
+    }
+
+    #[test]
+    fn the_example_shows_every_key_and_no_other() {
+        let shown = shown();
+        for (section, key) in &shown {
+            assert!(known(section, key, false).is_ok(), "[{section}] {key} is no setting");
+        }
+        let all = SECTIONS
+            .iter()
+            .flat_map(|(section, keys)| keys.iter().map(move |key| (*section, *key)));
+        for (section, key) in all.chain([("models.order_summary", "enabled")]) {
+            let is_shown = shown.contains(&(section.to_owned(), key.to_owned()));
+            // The other three ways to say where an issuer's keys are stand in one remark.
+            let remarked = ["jwks_url", "public_key_file", "secret_file"].contains(&key);
+            assert!(is_shown || remarked, "vitrina.toml does not show [{section}] {key}");
+        }
+    }
+}
