@@ -16,6 +16,7 @@ use crate::answer::After;
 use crate::catalogue::{Directory, Failure, View};
 use crate::database::Database;
 use crate::edge::origin;
+use crate::edge::passage::Readers;
 use crate::edge::rate::Rates;
 use crate::problem::{Kind, Problem};
 use crate::settings::{ApiSettings, Thresholds};
@@ -98,8 +99,9 @@ impl Api {
         &self.0.directory
     }
 
-    pub(crate) fn admission(&self) -> Arc<Semaphore> {
-        self.0.admission.clone()
+    pub(crate) fn readers(&self) -> Readers {
+        let State { authority, admission, rates, .. } = &*self.0;
+        Readers { authority: authority.clone(), admission: admission.clone(), rates: rates.clone() }
     }
 
     pub(crate) fn whole_lists(&self) -> Arc<Semaphore> {
@@ -120,10 +122,6 @@ impl Api {
 
     pub(crate) fn cors(&self) -> Option<CorsLayer> {
         self.0.cors.clone()
-    }
-
-    pub(crate) fn rates(&self) -> Option<Arc<Rates>> {
-        self.0.rates.clone()
     }
 
     pub(crate) fn thresholds(&self) -> &Thresholds {

@@ -2,15 +2,14 @@
 //! it is not a success.
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state, map_response};
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tower_http::catch_panic::CatchPanicLayer;
+use tower::ServiceBuilder;
 
-use crate::access::name_caller;
 use crate::admin::{self, Operators};
 use crate::api::Api;
-use crate::edge::{coding, guard, measure, origin, rate};
+use crate::edge::{coding, guard, measure, origin, passage};
 use crate::health;
 use crate::views::{docs, index, list, row, schema};
 
@@ -47,23 +46,16 @@ impl Api {
             .route("/docs", get(docs::page))
             .route("/docs/style.css", get(docs::style))
             .route("/problems/{slug}", get(docs::problem))
-            .layer(from_fn_with_state(self.rates(), rate::bound))
-            .layer(from_fn_with_state(self.admission(), guard::admit))
-            // Outside: who waits for an issuer keeps nobody else waiting.
-            .layer(from_fn_with_state(self.authority(), name_caller))
-            .layer(from_fn_with_state(self.rates(), rate::bound_failures))
+            .layer(from_fn_with_state(self.readers(), passage::read))
     }
 
     fn furnish(&self, routes: Router<Self>) -> Router {
-        let routes = routes
-            .layer(map_response(coding::note_status))
+        let way = ServiceBuilder::new()
+            .layer(from_fn(passage::pass))
+            .map_response(coding::keep_status)
             .layer(coding::layer())
-            .layer(map_response(coding::keep_status))
-            .layer(from_fn(guard::bounds))
-            .layer(CatchPanicLayer::custom(guard::panicked))
-            .layer(from_fn(guard::traced))
-            .layer(from_fn(measure::measure))
-            .with_state(self.clone());
+            .map_response(coding::note_status);
+        let routes = routes.layer(way).with_state(self.clone());
         // Only from outside of the routes can be seen which methods they have.
         Router::new().fallback_service(routes).layer(from_fn(guard::methods))
     }

@@ -4,14 +4,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderMap;
 use sha2::{Digest as _, Sha256};
 
 use super::api_keys::ApiKeys;
-use super::caller::Caller;
 use super::claims::{is_over, now};
 use super::credential::Credential;
 use super::fetched::{Address, Fetched};
@@ -59,7 +55,7 @@ impl Authority {
         })
     }
 
-    async fn reader(&self, headers: &HeaderMap) -> Result<Arc<Reader>, Refusal> {
+    pub(crate) async fn reader(&self, headers: &HeaderMap) -> Result<Arc<Reader>, Refusal> {
         let of_key = |key: &str| self.api_keys.as_ref().and_then(|keys| keys.current().reader(key));
         match Credential::sent(headers)? {
             None => Ok(self.anonymous.clone()),
@@ -142,27 +138,4 @@ impl Known {
         }
         known.insert(digest, (judged.clone(), by));
     }
-}
-
-/// Says who asks, before any query is answered.
-pub(crate) async fn name_caller(
-    State(authority): State<Option<Arc<Authority>>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let Some(authority) = authority else {
-        request.extensions_mut().insert(Caller::Anyone);
-        return next.run(request).await;
-    };
-    let mut response = match authority.reader(request.headers()).await {
-        Ok(reader) => {
-            request.extensions_mut().insert(Caller::Reader(reader));
-            next.run(request).await
-        }
-        Err(refusal) => refusal.into_response(),
-    };
-    // Whatever lies between here and the reader: another credential, another answer.
-    let vary = HeaderValue::from_static("authorization, x-api-key");
-    response.headers_mut().append(header::VARY, vary);
-    response
 }

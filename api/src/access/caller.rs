@@ -1,4 +1,4 @@
-//! As whom a request reads. Invariant: a handler has a caller only from `name_caller`; a route outside of that layer is an
+//! As whom a request reads. Invariant: a handler has a caller only from `passage::read`; a route outside of that layer is an
 //! error of ours, never an open door.
 
 use std::sync::Arc;

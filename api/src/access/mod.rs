@@ -15,7 +15,7 @@ mod refusal;
 mod settings;
 mod token;
 
-pub(crate) use authority::{Authority, name_caller};
+pub(crate) use authority::Authority;
 pub(crate) use caller::Caller;
 pub use followed::Unreadable;
 pub use reader::{Bearer, Reader};

@@ -47,7 +47,7 @@ impl Why {
 
 /// A credential that is not taken.
 #[derive(Debug, Clone)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     pub(super) why: Why,
     detail: String,
 }

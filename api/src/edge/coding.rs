@@ -19,7 +19,7 @@ pub(crate) fn layer() -> CompressionLayer<impl Predicate> {
 }
 
 /// Notes the status that an answer has before the layer.
-pub(crate) async fn note_status(mut response: Response) -> Response {
+pub(crate) fn note_status<B>(mut response: Response<B>) -> Response<B> {
     let status = response.status();
     response.extensions_mut().insert(status);
     response
@@ -27,7 +27,7 @@ pub(crate) async fn note_status(mut response: Response) -> Response {
 
 /// Gives the answer its own status: the layer says 406, over the same body, to who refuses every coding. Who does gets it
 /// without any.
-pub(crate) async fn keep_status(mut response: Response) -> Response {
+pub(crate) fn keep_status<B>(mut response: Response<B>) -> Response<B> {
     if let Some(status) = response.extensions_mut().remove::<StatusCode>() {
         *response.status_mut() = status;
     }

@@ -3,16 +3,13 @@
 
 use std::any::Any;
 use std::convert::Infallible;
-use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::http::{HeaderValue, Method, Response as HttpResponse, StatusCode, Uri, header};
+use axum::extract::Request;
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
-use tokio::sync::Semaphore;
-use tracing::Instrument as _;
+use tracing::Span;
 
 use crate::problem::{Kind, Problem};
 
@@ -21,23 +18,8 @@ const MAX_URI: usize = 32 * 1024;
 /// Bytes of all header names and values.
 const MAX_HEADERS: usize = 32 * 1024;
 
-/// Lets in as many requests at a time as there are permits, and sends the rest away at once.
-pub(crate) async fn admit(
-    State(admission): State<Arc<Semaphore>>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
-    let _permit = admission.try_acquire().map_err(|_| {
-        Problem::new(
-            Kind::Overloaded,
-            "This instance answers as many requests as it can; ask again in a second.",
-        )
-    })?;
-    Ok(next.run(request).await)
-}
-
 /// Refuses addresses and headers that are out of all proportion.
-pub(crate) async fn bounds(request: Request, next: Next) -> Result<Response, Problem> {
+pub(super) fn bounds(request: &Request) -> Result<(), Problem> {
     let uri = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
     if uri > MAX_URI {
         let detail =
@@ -52,7 +34,7 @@ pub(crate) async fn bounds(request: Request, next: Next) -> Result<Response, Pro
         );
         return Err(Problem::new(Kind::HeadersTooLarge, detail));
     }
-    Ok(next.run(request).await)
+    Ok(())
 }
 
 /// What HTTP itself knows.
@@ -98,10 +80,8 @@ pub(crate) async fn methods(request: Request, next: Next) -> Response {
 
 /// Lets the log name the request that something went wrong in, and with it the view. Not its parameters: they may hold a token
 /// that somebody put there.
-pub(crate) async fn traced(request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    let span = tracing::error_span!("request", method = %request.method(), path);
-    next.run(request).instrument(span).await
+pub(super) fn span(request: &Request) -> Span {
+    tracing::error_span!("request", method = %request.method(), path = request.uri().path())
 }
 
 /// Plain HTTP at a listener that speaks TLS. It is not sent on to the right address: what it carried was readable on its
@@ -142,7 +122,7 @@ fn unknown(uri: &Uri, way: &str) -> Problem {
 }
 
 /// A handler panicked: the log has the details, the caller an answer.
-pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> HttpResponse<Body> {
+pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let text = panic
         .downcast_ref::<&str>()
         .copied()

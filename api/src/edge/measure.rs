@@ -5,7 +5,6 @@ use std::time::Instant;
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::http::{Method, header};
-use axum::middleware::Next;
 use axum::response::Response;
 use axum::routing::get;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram};
@@ -59,17 +58,27 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>(handle: PrometheusHandle)
     Router::new().route("/metrics", get(render))
 }
 
-pub(crate) async fn measure(request: Request, next: Next) -> Response {
-    let begun = Instant::now();
-    let matched = request.extensions().get::<MatchedPath>();
-    let route = matched.map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
-    let method = method(request.method());
-    let response = next.run(request).await;
-    let status = response.status().as_u16().to_string();
-    counter!(REQUESTS_TOTAL, "route" => route.clone(), "method" => method, "status" => status)
-        .increment(1);
-    histogram!(DURATION_SECONDS, "route" => route, "method" => method).record(begun.elapsed());
-    response
+/// A request that is being answered.
+pub(super) struct Measured {
+    begun: Instant,
+    route: Option<MatchedPath>,
+    method: &'static str,
+}
+
+impl Measured {
+    pub(super) fn begin(request: &Request) -> Self {
+        let route = request.extensions().get().cloned();
+        Self { begun: Instant::now(), route, method: method(request.method()) }
+    }
+
+    pub(super) fn end(self, response: &Response) {
+        let route = self.route.as_ref().map_or("unmatched", MatchedPath::as_str).to_owned();
+        let (method, status) = (self.method, response.status().as_u16().to_string());
+        counter!(REQUESTS_TOTAL, "route" => route.clone(), "method" => method, "status" => status)
+            .increment(1);
+        histogram!(DURATION_SECONDS, "route" => route, "method" => method)
+            .record(self.begun.elapsed());
+    }
 }
 
 /// Callers may invent methods; the labels do not follow.

@@ -5,6 +5,7 @@ mod connection;
 pub(crate) mod guard;
 pub(crate) mod measure;
 pub(crate) mod origin;
+pub(crate) mod passage;
 mod pulse;
 pub(crate) mod rate;
 pub(crate) mod server;

@@ -3,14 +3,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use axum::extract::{ConnectInfo, Request, State};
-use axum::http::StatusCode;
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::extract::{ConnectInfo, Request};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota};
 
@@ -41,10 +37,6 @@ enum Bucket {
     Failed(IpAddr),
 }
 
-/// Marks an answer that a bucket of readers has paid for.
-#[derive(Clone, Copy)]
-struct Paid;
-
 impl Bucket {
     fn of(request: &Request) -> Self {
         let bearer = match request.extensions().get::<Caller>() {
@@ -72,6 +64,16 @@ impl Rates {
         Self { rate, limiter, clock: DefaultClock::default(), requests: AtomicU32::new(0) }
     }
 
+    /// Lets a caller read as often as the settings say.
+    pub(super) fn take_read(&self, request: &Request) -> Result<(), Problem> {
+        self.take(&Bucket::of(request))
+    }
+
+    /// Lets a credential be refused as often.
+    pub(super) fn take_failure(&self, request: &Request) -> Result<(), Problem> {
+        self.take(&Bucket::Failed(address(request)))
+    }
+
     fn take(&self, bucket: &Bucket) -> Result<(), Problem> {
         if self.requests.fetch_add(1, Ordering::Relaxed) % SWEEP == SWEEP - 1 {
             self.limiter.retain_recent();
@@ -87,36 +89,6 @@ impl Rates {
             Problem::new(Kind::TooManyRequests, detail).retry_after(seconds.max(1))
         })
     }
-}
-
-/// Lets a caller in as often as the settings say.
-pub(crate) async fn bound(
-    State(rates): State<Option<Arc<Rates>>>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
-    if let Some(rates) = rates {
-        rates.take(&Bucket::of(&request))?;
-    }
-    let mut response = next.run(request).await;
-    response.extensions_mut().insert(Paid);
-    Ok(response)
-}
-
-/// Lets a credential be refused as often.
-pub(crate) async fn bound_failures(
-    State(rates): State<Option<Arc<Rates>>>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
-    let Some(rates) = rates else { return Ok(next.run(request).await) };
-    let bucket = Bucket::Failed(address(&request));
-    let response = next.run(request).await;
-    let is_paid = response.extensions().get::<Paid>().is_some();
-    if response.status() == StatusCode::UNAUTHORIZED && !is_paid {
-        rates.take(&bucket)?;
-    }
-    Ok(response)
 }
 
 /// Where a request comes from. Of an IPv6 address it is the network that counts: whoever has one address has all of it.
