@@ -18,7 +18,7 @@ use crate::problem::{Kind, Problem};
 
 pub(crate) use gather::Gather;
 pub(crate) use snapshot::{Rows, Snapshot};
-pub(crate) use texts::Texts;
+pub(crate) use texts::texts;
 
 /// How long a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -25,6 +25,14 @@ pub(crate) struct Freshness {
     pub(crate) reached: Arc<Reached>,
 }
 
+/// Rows that are read together with the freshness.
+pub(crate) struct Below {
+    /// Expressions, each with its type.
+    pub(crate) values: Vec<(String, &'static str)>,
+    /// What they are of, in its order.
+    pub(crate) from: String,
+}
+
 /// How far a model is behind its log; `None`: nobody says.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Lag {
@@ -33,24 +41,39 @@ pub(crate) struct Lag {
 }
 
 impl Freshness {
-    /// As [`Reached::select`].
-    pub(crate) fn select(view: &View, columns: &str, from: &str, binds: &mut Binds) -> String {
-        let tried = match view.rows.is_all() {
-            true => String::new(),
-            false => format!(", {} AS tried", binds.tried()),
-        };
-        Reached::select(view, &format!("{columns}{tried}"), from, binds)
+    /// The text of a statement whose first row is the freshness with `told`, and whose others are those `below` of the same
+    /// snapshot, whose values are their last.
+    pub(crate) fn above(
+        view: &View,
+        told: Option<&str>,
+        below: &Below,
+        binds: &mut Binds,
+    ) -> String {
+        let tried = (!view.rows.is_all()).then(|| binds.tried());
+        let own: Vec<&str> = told.into_iter().chain(tried.as_deref()).collect();
+        let none = below.values.iter().map(|(_, ty)| format!("NULL::{ty}"));
+        let columns = own.iter().map(|own| (*own).to_owned()).chain(none);
+        let freshness = Reached::select(
+            view,
+            &columns.map(|one| format!(", {one}")).collect::<String>(),
+            binds,
+        );
+        let none = std::iter::repeat_n("NULL", Reached::COLUMNS + own.len());
+        let values = none.chain(below.values.iter().map(|(value, _)| value.as_str()));
+        let values: Vec<&str> = values.collect();
+        format!("{freshness} UNION ALL (SELECT {} FROM {})", values.join(", "), below.from)
     }
 
     /// The freshness alone, of a snapshot.
     pub(crate) async fn read_in(snapshot: &mut Snapshot, view: &View) -> Result<Self, Failure> {
         let mut binds = Binds::default();
-        let text = Self::select(view, "", "", &mut binds);
+        let tried = (!view.rows.is_all()).then(|| format!(", {}", binds.tried()));
+        let text = Reached::select(view, &tried.unwrap_or_default(), &mut binds);
         let row = snapshot.first(Statement::fixed(text, binds)).await?;
         Ok(Self::of(row.as_ref(), view)?)
     }
 
-    /// Of a row that [`Self::select`] made; `Stale` where another generation is live by now.
+    /// Of the first row of [`Self::above`]; `Stale` where another generation is live by now.
     pub(crate) fn of(row: Option<&PgRow>, view: &View) -> Result<Self, DatabaseError> {
         Ok(Self::new(view, Arc::new(Reached::live(row, view)?)))
     }

@@ -19,7 +19,7 @@ mod view;
 pub(crate) use directory::Directory;
 pub(crate) use failure::Failure;
 pub(crate) use fingerprint::fingerprint;
-pub(crate) use freshness::{Freshness, Lag};
+pub(crate) use freshness::{Below, Freshness, Lag};
 pub(crate) use listing::Catalogue;
 pub(crate) use reached::Reached;
 pub(crate) use seal::{Seal, Secret};

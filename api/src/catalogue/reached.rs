@@ -23,13 +23,16 @@ pub(crate) struct Reached {
 }
 
 impl Reached {
-    /// The text of a statement that reads how far the generation of `view` has come and, of the same snapshot, `columns` of
-    /// `from` (either may be empty; else they go on with a comma and a join).
-    pub(crate) fn select(view: &View, columns: &str, from: &str, binds: &mut Binds) -> String {
+    /// As many [`Self::select`] reads without others.
+    pub(crate) const COLUMNS: usize = 6;
+
+    /// The text of a statement that reads how far the generation of `view` has come and, of the same snapshot, `columns`,
+    /// each of which goes on with a comma.
+    pub(crate) fn select(view: &View, columns: &str, binds: &mut Binds) -> String {
         let model = binds.add(&view.model, "text");
         let reached = Self::of_schema(&view.schema);
         format!(
-            "SELECT m.live, f.*{columns} FROM vitrina.model m CROSS JOIN LATERAL ({reached}) f{from} WHERE m.model = {model}"
+            "SELECT m.live, f.*{columns} FROM vitrina.model m CROSS JOIN LATERAL ({reached}) f WHERE m.model = {model}"
         )
     }
 
@@ -41,7 +44,7 @@ impl Reached {
     /// It alone, without a look at the view's table.
     pub(crate) async fn read(database: &Database, view: &View) -> Result<Self, Failure> {
         let mut binds = Binds::default();
-        let text = Self::select(view, "", "", &mut binds);
+        let text = Self::select(view, "", &mut binds);
         let row = database.first(Statement::fixed(text, binds)).await?;
         Ok(Self::live(row.as_ref(), view)?)
     }

@@ -49,7 +49,7 @@ impl Sought {
         let before = looked.filter(|looked| looked.parked_version == reached.parked_version);
         let mut binds = Binds::default();
         let columns = self.columns(view, before.as_deref(), &mut binds);
-        let text = Reached::select(view, &columns, "", &mut binds);
+        let text = Reached::select(view, &columns, &mut binds);
         let row = database.first(Statement::fixed(text, binds)).await?;
         let reached = Arc::new(Reached::live(row.as_ref(), view)?);
         let row = row.ok_or(Failure::Stale)?;

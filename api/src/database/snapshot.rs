@@ -7,7 +7,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use vitrina_projectors::session;
 
-use super::{ACQUIRE_TIMEOUT, Binds, Database, DatabaseError, GRACE, Statement, Texts};
+use super::{ACQUIRE_TIMEOUT, Binds, Database, DatabaseError, GRACE, Statement, texts};
 
 /// What a batch is to come to, and how many rows it has at most.
 const BATCH_BYTES: usize = 256 * 1024;
@@ -77,10 +77,7 @@ impl Rows {
     pub(crate) async fn next(&mut self) -> Result<Vec<PgRow>, DatabaseError> {
         let fetch = format!("FETCH {} FROM list", self.batch);
         let rows = self.snapshot.all(Statement::free(fetch, Binds::default())).await?;
-        let mut bytes = 0;
-        for row in &rows {
-            bytes += Texts::get(row, "data")?.bytes();
-        }
+        let bytes: usize = rows.iter().map(texts::bytes).sum();
         self.batch = (BATCH_BYTES * rows.len() / bytes.max(1)).clamp(1, BATCH_ROWS);
         Ok(rows)
     }

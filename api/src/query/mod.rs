@@ -18,7 +18,7 @@ mod value;
 
 pub(crate) use advice::too_expensive;
 pub(crate) use count::Count;
-pub(crate) use cursor::mismatch;
+pub(crate) use cursor::{Cursor, mismatch};
 pub(crate) use filter::{Filter, operators};
 pub(crate) use group::GROUPS;
 pub(crate) use name::quoted;

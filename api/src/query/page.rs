@@ -1,8 +1,11 @@
 //! One page of a list, or all of it. Invariant: following the cursors gives every row once, in the order of one unpaged
 //! `ORDER BY`.
 
-use crate::catalogue::{Column, Freshness, View};
-use crate::database::{Binds, Statement};
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+
+use crate::catalogue::{Below, Column, Freshness, View};
+use crate::database::{Binds, DatabaseError, Statement, texts};
 use crate::format::{Format, Shape};
 use crate::problem::{Kind, Problem};
 
@@ -84,40 +87,54 @@ impl<'v> Page<'v> {
 
     /// The cursor after a row of the page: `last`, the order's values of its last row, and how many of the page's rows
     /// are the same as that one, where the next page begins with another.
-    pub(crate) fn cursor(&self, last: Vec<Option<String>>, same: u64) -> Cursor {
+    fn cursor(&self, last: Vec<Option<String>>, same: u64) -> Cursor {
         let before = self.after.as_ref().filter(|after| same > 0 && after.last == last);
         let same = same.saturating_add(before.and_then(|after| after.same).unwrap_or(0));
         Cursor::new(self.view, &self.total, &self.conditions, last, same)
     }
 
-    /// `rows`: the texts of one row more than the page holds, as [`Self::data`] has them; `last`: the order's values of the
-    /// page's last row; `same`: how many of the page's rows are equal to the last one in them, 0 where the row after is not;
-    /// `count`: how many rows the whole list has, where they are counted.
+    /// The freshness, with how many rows the whole list has, where they are counted; below it one row more than the page
+    /// holds: its texts, and the texts of what it is ordered by.
     pub(crate) fn statement(&self, limit: u32, count: Count) -> Statement {
         let mut binds = Binds::default();
         let conditions = self.filtered(&mut binds);
         let end = format!("{} LIMIT {}", self.order_by(), limit + 1);
-        let values: Vec<_> =
-            self.total.iter().map(|term| format!("{}::text", term.value())).collect();
-        // An array, because a SQL view may be ordered by more columns than a function takes arguments.
-        let page = format!(
-            " CROSS JOIN (SELECT rows, keys[{limit}] AS last,
-                CASE WHEN keys[{limit}] = keys[{limit} + 1] THEN (SELECT count(*) FROM unnest(keys[:{limit}]) k WHERE k = keys[{limit}]) ELSE 0 END AS same
-              FROM (SELECT array_agg(data) AS rows, array_agg(key) AS keys
-                FROM (SELECT {data} AS data, to_json(ARRAY[{values}]::text[])::text AS key FROM ({ranges}) t{end}) t) page) page",
-            data = self.data(&mut binds),
-            values = values.join(", "),
-            ranges = self.ranges(&conditions, &end, &mut binds),
-        );
-        let mut columns = ", page.rows, page.last, page.same".to_owned();
-        if count == Count::Exact {
-            columns += &format!(", ({}) AS count", self.counting(&conditions, &mut binds));
-        }
-        let text = Freshness::select(self.view, &columns, &page, &mut binds);
-        match count != Count::Exact && self.walks() {
+        let texts = row_texts(&self.select, self.format, &mut binds).into_iter();
+        let key: Vec<_> = self.total.iter().map(|term| format!("{}::text", term.value())).collect();
+        // An array, because a SQL view may be ordered by all of its columns, and a row has not room for twice as many.
+        let key = (format!("ARRAY[{}]::text[]", key.join(", ")), "text[]");
+        let below = Below {
+            values: texts.map(|text| (text, "text")).chain([key]).collect(),
+            from: format!("({}) t{end}", self.ranges(&conditions, &end, &mut binds)),
+        };
+        let count = (count == Count::Exact)
+            .then(|| format!("({}) AS count", self.counting(&conditions, &mut binds)));
+        let text = Freshness::above(self.view, count.as_deref(), &below, &mut binds);
+        match count.is_none() && self.walks() {
             true => Statement::walk(text, binds),
             false => Statement::free(text, binds),
         }
+    }
+
+    /// The texts of a row of that statement.
+    pub(crate) fn texts<'r>(&self, row: &'r PgRow) -> Result<Vec<Option<&'r str>>, DatabaseError> {
+        let end = row.len().saturating_sub(1);
+        texts(row, end.saturating_sub(self.select.len())..end)
+    }
+
+    /// The cursor behind the page's rows, where `beyond` is the first one of the next page.
+    pub(crate) fn next(&self, rows: &[PgRow], beyond: &PgRow) -> Result<Cursor, DatabaseError> {
+        let last = rows.last().map(key).transpose()?.unwrap_or_default();
+        let mut same = 0;
+        if key(beyond)? == last {
+            for row in rows.iter().rev() {
+                if key(row)? != last {
+                    break;
+                }
+                same += 1;
+            }
+        }
+        Ok(self.cursor(last, same))
     }
 
     /// Whether its rows follow each other in an index, whatever is compared: it begins with what is constant, and goes on with
@@ -136,13 +153,14 @@ impl<'v> Page<'v> {
         self.view.is_keyed() && self.view.rows.is_all() && self.conditions.iter().all(is_walked)
     }
 
-    /// The texts of all rows, each in one column.
+    /// The texts of all rows.
     pub(crate) fn whole(&self) -> Statement {
         let mut binds = Binds::default();
         let conditions = self.filtered(&mut binds);
-        let (data, end) = (self.data(&mut binds), self.order_by());
+        let texts = row_texts(&self.select, self.format, &mut binds).join(", ");
+        let end = self.order_by();
         let ranges = self.ranges(&conditions, &end, &mut binds);
-        Statement::free(format!("SELECT {data} AS data FROM ({ranges}) t{end}"), binds)
+        Statement::free(format!("SELECT {texts} FROM ({ranges}) t{end}"), binds)
     }
 
     /// Fails where a value of the conditions does not fit, whatever rows there are.
@@ -183,11 +201,6 @@ impl<'v> Page<'v> {
         format!("SELECT count(*) FROM {}", self.view.only(conditions, binds))
     }
 
-    /// An expression for the texts of a row of `t`.
-    fn data(&self, binds: &mut Binds) -> String {
-        row_texts(&self.select, self.format, binds)
-    }
-
     fn order_by(&self) -> String {
         let terms: Vec<_> = self.total.iter().map(Term::order_by).collect();
         if terms.is_empty() { String::new() } else { format!(" ORDER BY {}", terms.join(", ")) }
@@ -218,6 +231,11 @@ impl<'v> Page<'v> {
         }
         ranges
     }
+}
+
+/// What a row of [`Page::statement`] is ordered by.
+fn key(row: &PgRow) -> Result<Vec<Option<String>>, DatabaseError> {
+    Ok(row.try_get(row.len().saturating_sub(1))?)
 }
 
 /// Conditions that hold together, and rows that are passed over.

@@ -12,6 +12,8 @@ use super::operand::Operand;
 const ENDS: [char; 3] = [',', '.', ':'];
 /// Bytes of a name, as Postgres has it.
 const MAX_NAME: usize = 63;
+/// As many as a table of Postgres has columns.
+const MOST_VALUES: usize = 1600;
 const CAST: &str = "::";
 /// Types whose texts in Postgres need no detour by `to_jsonb`, which costs as much as all the rest of reading a row.
 const PLAIN: [(&str, Form); 15] = [
@@ -127,6 +129,11 @@ pub(crate) fn selected<'v>(
             );
             return Err(refuse(view, detail));
         }
+        if values.len() == MOST_VALUES {
+            let detail =
+                format!("`select` names more than {MOST_VALUES} values: ask for fewer at a time.");
+            return Err(refuse(view, detail));
+        }
         values.push(value);
         match after.strip_prefix(',') {
             Some(next) => rest = next,
@@ -145,14 +152,9 @@ fn refuse(view: &View, detail: String) -> Problem {
     Problem::of(Kind::BadValue, "select", detail, view.column_names())
 }
 
-/// An expression for the texts of a row of `t`, from which it is written in the format.
-pub(crate) fn row_texts(values: &[Selected<'_>], format: Format, binds: &mut Binds) -> String {
-    let mut texts: Vec<_> = values.iter().map(|value| value.text(format, binds)).collect();
-    // Postgres gathers no empty arrays.
-    if texts.is_empty() {
-        texts.push("NULL".to_owned());
-    }
-    format!("ARRAY[{}]::text[]", texts.join(", "))
+/// Expressions for the texts of a row of `t`, from which it is written in the format.
+pub(crate) fn row_texts(values: &[Selected<'_>], format: Format, binds: &mut Binds) -> Vec<String> {
+    values.iter().map(|value| value.text(format, binds)).collect()
 }
 
 /// What those texts are of.

@@ -14,13 +14,13 @@ use crate::answer;
 use crate::answer::refusal;
 use crate::api::Api;
 use crate::catalogue::{Failure, Freshness, View};
-use crate::database::{DatabaseError, Texts, get};
+use crate::database::{DatabaseError, get};
 use crate::format::Format;
 use crate::json::json;
 use crate::prefer::{self, Preferences};
 use crate::problem::Problem;
 use crate::query::path;
-use crate::query::{Count, Page, Parameters};
+use crate::query::{Count, Cursor, Page, Parameters};
 
 const TOTAL_COUNT: HeaderName = HeaderName::from_static("total-count");
 
@@ -84,25 +84,24 @@ async fn of_page(
     limit: u32,
     request: &Request,
 ) -> Result<Response, Failure> {
-    let row = match api.database().first(page.statement(limit, request.count)).await {
-        Ok(row) => row.ok_or(Failure::Stale)?,
+    let rows = match api.database().all(page.statement(limit, request.count)).await {
+        Ok(rows) => rows,
         Err(error) => return Err(refusal::of_page(api.database(), page, error).await),
     };
-    let freshness = Freshness::of(Some(&row), page.view)?;
-    let (rows, shape) = (Texts::get(&row, "rows")?, page.shape()?);
-    let held = rows.len().min(limit as usize);
-    let next = match rows.len() > held {
-        true => Some(request.next(page, get(&row, "last")?, get(&row, "same")?)?),
-        false => None,
+    let (first, rows) = rows.split_first().ok_or(Failure::Stale)?;
+    let (freshness, shape) = (Freshness::of(Some(first), page.view)?, page.shape()?);
+    let (rows, beyond) = rows.split_at(rows.len().min(limit as usize));
+    let next = match beyond.first() {
+        Some(beyond) => Some(request.next(page, &page.next(rows, beyond)?)?),
+        None => None,
     };
     let count = match request.count {
         Count::Unsaid | Count::None => None,
-        Count::Exact => Some(get(&row, "count")?),
+        Count::Exact => Some(get(first, "count")?),
         // Who has the whole list in hand need not guess.
-        Count::Estimated if next.is_none() && !page.has_cursor() => i64::try_from(held).ok(),
+        Count::Estimated if next.is_none() && !page.has_cursor() => i64::try_from(rows.len()).ok(),
         Count::Estimated => Some(estimate(api, page).await?),
     };
-    let rows = rows.rows().take(held);
     let answered = |body| {
         let Request { format, headers, .. } = request;
         answer::found(*format, body, page.view, &freshness, headers, &request.canonical())
@@ -111,15 +110,17 @@ async fn of_page(
         let told = Told { limit, next, count, note: page.note.as_deref() };
         let (told, meta) = (json(&told)?, json(&freshness)?);
         let mut body = String::from(r#"{"data":["#);
-        for (index, row) in rows.enumerate() {
+        for (index, row) in rows.iter().enumerate() {
             body.push_str(if index > 0 { "," } else { "" });
-            shape.object(&row, &mut body);
+            shape.object(&page.texts(row)?, &mut body);
         }
         body.push_str(&format!(r#"],"page":{told},"meta":{meta}}}"#));
         answered(body)
     } else {
         let mut body = request.format.head(page.names());
-        rows.for_each(|row| request.format.add(&shape, &row, &mut body));
+        for row in rows {
+            request.format.add(&shape, &page.texts(row)?, &mut body);
+        }
         let mut response = answered(body);
         if let Some(next) = next {
             response.headers_mut().insert(header::LINK, link(&next)?);
@@ -178,11 +179,9 @@ impl Request {
         }
     }
 
-    /// The address of the page after the row whose order values are `last`, a JSON array; `same` as [`Page::cursor`] has it.
-    fn next(&self, page: &Page<'_>, last: &str, same: i64) -> Result<String, Failure> {
-        let last =
-            serde_json::from_str(last).map_err(|error| DatabaseError::Other(error.to_string()))?;
-        let cursor = page.cursor(last, same.unsigned_abs()).encode(page.view)?;
+    /// The address of the page that begins after the cursor.
+    fn next(&self, page: &Page<'_>, cursor: &Cursor) -> Result<String, Failure> {
+        let cursor = cursor.encode(page.view)?;
         Ok(format!("{}?{}", self.uri.path(), self.parameters.with_cursor(&cursor)))
     }
 }

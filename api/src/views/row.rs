@@ -5,13 +5,14 @@ use std::sync::Arc;
 use axum::extract::{OriginalUri, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use sqlx::Row as _;
 
 use crate::access::Caller;
 use crate::answer;
 use crate::answer::refusal;
 use crate::api::Api;
-use crate::catalogue::{Failure, Found, Freshness, View};
-use crate::database::{Binds, Database, DatabaseError, Statement, Texts, get};
+use crate::catalogue::{Below, Failure, Found, Freshness, View};
+use crate::database::{Binds, Database, DatabaseError, Statement, texts};
 use crate::format::Format;
 use crate::json::json;
 use crate::problem::{Kind, Problem};
@@ -140,30 +141,35 @@ async fn look_up(
         conditions.push(format!("t.{} = k.k{index}", column.quoted));
     }
     // LIMIT keeps the planner from joining in any other way than key by key.
-    let found = format!(
-        " CROSS JOIN (SELECT array_agg(k.n) AS places, array_agg(r.texts) AS rows FROM unnest({}) WITH ORDINALITY AS k({}, n)
-            CROSS JOIN LATERAL (SELECT {} AS texts FROM {} LIMIT 1) r) r",
-        values.join(", "),
-        names.join(", "),
-        row_texts(columns, Format::Json, &mut binds),
-        view.only(&conditions, &mut binds),
-    );
-    let text = Freshness::select(view, ", r.places, r.rows", &found, &mut binds);
+    let texts_of = row_texts(columns, Format::Json, &mut binds).into_iter();
+    let below = Below {
+        values: [("k.n".to_owned(), "int8")]
+            .into_iter()
+            .chain(texts_of.map(|text| (text, "text")))
+            .collect(),
+        from: format!(
+            "unnest({}) WITH ORDINALITY AS k({}, n) CROSS JOIN LATERAL (SELECT {} FROM {} LIMIT 1) t",
+            values.join(", "),
+            names.join(", "),
+            view.all_columns(),
+            view.only(&conditions, &mut binds),
+        ),
+    };
+    let text = Freshness::above(view, None, &below, &mut binds);
     let statement = match view.rows.is_all() {
         true => Statement::walk(text, binds),
         false => Statement::free(text, binds),
     };
-    let row = database.first(statement).await?;
-    let freshness = Freshness::of(row.as_ref(), view)?;
+    let found = database.all(statement).await?;
+    let freshness = Freshness::of(found.first(), view)?;
+    let shape = shape(columns).map_err(|_| DatabaseError::Other("a nameless column".into()))?;
     let mut rows = vec![None; keys.len()];
-    if let Some(row) = &row {
-        let shape = shape(columns).map_err(|_| DatabaseError::Other("a nameless column".into()))?;
-        let places = get::<Option<Vec<i64>>>(row, "places")?.unwrap_or_default();
-        for (place, values) in places.into_iter().zip(Texts::get(row, "rows")?.rows()) {
-            let place = usize::try_from(place - 1).ok();
-            if let Some(found) = place.and_then(|place| rows.get_mut(place)) {
-                shape.object(&values, found.insert(String::new()));
-            }
+    for row in found.iter().skip(1) {
+        let first = row.len().saturating_sub(columns.len());
+        let place: i64 = row.try_get(first - 1)?;
+        let place = usize::try_from(place - 1).ok();
+        if let Some(found) = place.and_then(|place| rows.get_mut(place)) {
+            shape.object(&texts(row, first..row.len())?, found.insert(String::new()));
         }
     }
     Ok((Arc::new(freshness), rows))

@@ -7,6 +7,7 @@ use axum::body::{Body, Bytes};
 use axum::http::Version;
 use axum::response::Response;
 use futures_util::stream;
+use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -17,7 +18,7 @@ use crate::answer;
 use crate::answer::refusal;
 use crate::api::Api;
 use crate::catalogue::{Failure, Freshness};
-use crate::database::{DatabaseError, Rows, Snapshot, Texts, get};
+use crate::database::{DatabaseError, Rows, Snapshot, get, texts};
 use crate::format::{Format, Shape};
 use crate::problem::{Kind, Problem};
 use crate::query::{Count, Page};
@@ -137,9 +138,7 @@ impl Reading {
         self.rows.take_time().await?;
         loop {
             for row in &rows {
-                for values in Texts::get(row, "data")?.rows() {
-                    self.format.add(&self.shape, &values, &mut text);
-                }
+                self.format.add(&self.shape, &texts(row, 0..row.len())?, &mut text);
             }
             let is_last = rows.is_empty();
             self.send(Some(Bytes::from(std::mem::take(&mut text))), sender).await?;
