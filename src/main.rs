@@ -33,6 +33,9 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use failure::Failure;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Turns Avro events on Kafka into Postgres read models, exactly once, and serves them over HTTP.
 #[derive(Parser)]
 #[command(name = "vitrina", version)]
