@@ -71,6 +71,7 @@ peak() {
 
 # launch COMMAND…: in the background, in a group of its own; `launched` is its process.
 launch() {
+    : >"$work/log" # what the one before said is not this one's
     set -m
     "$@" </dev/null >"$work/log" 2>&1 &
     set +m
