@@ -101,7 +101,8 @@ fn generation_lines(model: &str, generation: &GenerationStatus) -> Vec<String> {
     let mut lines = vec![format!("  {model}@{number}: {state}, began {began}: {because}")];
     lines.extend(generation.progress.iter().map(|progress| format!("    {}", words(progress))));
     lines.extend(reason.iter().map(|reason| format!("    not live yet: {reason}")));
-    let compared = generation.comparison.iter().flatten();
+    // What a retired one was compared with is retired, too, or gone.
+    let compared = generation.comparison.iter().filter(|_| state != "retired").flatten();
     lines
         .extend(compared.map(|table| format!("    {}", table_line(table).replace('\n', "\n    "))));
     lines

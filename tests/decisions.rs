@@ -208,6 +208,12 @@ async fn a_model_whose_file_is_gone_is_dropped_with_all_its_data_but_the_audit()
         kafka_tool("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", &["--list"]);
     assert!(!groups.contains(&group), "{groups}");
     assert_eq!(scene.vitrina.get("/v1/views/balance").await.status, 404);
+    // Who ran it a moment ago has nothing more to say of it.
+    let models = scene.folder().run(&["status", "--json"]).json()["models"].clone();
+    assert_eq!(models.as_array().map(Vec::len), Some(1), "{models}");
+    let metrics = scene.vitrina.get_admin("/metrics").await.body;
+    let stopped = "vitrina_model_state{model=\"balance\",state=\"stopped\"} 0";
+    assert!(metrics.as_str().unwrap().contains(stopped), "{metrics}");
     scene.no(&["drop", "balance", "--yes"], "there is no model balance: there are seen");
     scene.end().await;
 }

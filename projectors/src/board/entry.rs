@@ -171,7 +171,8 @@ impl Entry {
         self.tell(model);
         let (state, reason) = self.stands();
         for other in State::ALL {
-            metrics::state(model, other.name(), other == state);
+            // A model whose file is not here is nobody's alarm here.
+            metrics::state(model, other.name(), self.fed && other == state);
         }
         let partitions = ends
             .into_iter()

@@ -124,17 +124,20 @@ const SKIPPED: &str = r#"
     WHERE v.verdict = 'skipped' AND g.state = 'live' ORDER BY v.id"#;
 
 /// The worst state that a running instance reports speaks for the model: what has stopped must not hide behind what runs.
-/// Of instances without its file only where no other has it.
+/// Of instances without its file only where no other has it; of a model that was dropped they have nothing more to say.
 const MODELS: &str = "
-    WITH heard AS (
+    WITH worker AS (
+        SELECT * FROM vitrina.worker w
+        WHERE fed OR EXISTS (SELECT FROM vitrina.model m WHERE m.model = w.model)
+    ), heard AS (
         SELECT DISTINCT ON (model) model, coalesce(reason, last_error) AS last_reason
-        FROM vitrina.worker ORDER BY model, updated_at DESC
+        FROM worker ORDER BY model, updated_at DESC
     ), failed AS (
         SELECT DISTINCT ON (model) model, last_error, last_error_at
-        FROM vitrina.worker WHERE last_error IS NOT NULL ORDER BY model, last_error_at DESC
+        FROM worker WHERE last_error IS NOT NULL ORDER BY model, last_error_at DESC
     ), running AS (
         SELECT DISTINCT ON (model) model, state, reason
-        FROM vitrina.worker WHERE updated_at > now() - $1::interval
+        FROM worker WHERE updated_at > now() - $1::interval
         ORDER BY model, fed DESC,
             array_position(ARRAY['stopped', 'breaker_open', 'waiting', 'paused', 'catching_up', 'live', 'starting'], state)
     )
