@@ -18,6 +18,7 @@ pub mod metrics;
 mod names;
 pub mod parked;
 mod proof;
+pub mod rehearsal;
 mod rules;
 pub mod session;
 mod settings;

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use sqlx::postgres::PgConnection;
 
-use vitrina_ingest::Offset;
+use vitrina_ingest::{Epoch, Offset, TopicPartition};
 
 use crate::batch::{EventBatch, Identity, Part};
 
@@ -87,6 +87,27 @@ impl Window {
             self.see(offset, identity);
         }
     }
+}
+
+/// Windows by partition, with the epochs of the claims that they were read under.
+pub(crate) type Windows = HashMap<TopicPartition, (Epoch, Window)>;
+
+/// Marks the events that their windows have seen. The answer: those among them whose bytes differ from what was seen.
+pub(crate) fn mark_duplicates(windows: &mut Windows, batch: &mut EventBatch) -> Vec<usize> {
+    let mut differing = Vec::new();
+    for (index, event) in batch.events.iter_mut().enumerate() {
+        let span = &batch.spans[event.span];
+        let Some(identity) = event.identity else { continue };
+        let window = windows.get_mut(&(span.topic.clone(), span.partition));
+        let Some((_, window)) = window else { continue };
+        if let Seen::Duplicate { same } = window.see(event.offset, identity) {
+            event.duplicate = true;
+            if !same {
+                differing.push(index);
+            }
+        }
+    }
+    differing
 }
 
 /// Stores the part's identities, one row a span. Rows that lie wholly before the window go; those that a parked record

@@ -79,6 +79,17 @@ impl Writer {
         }
     }
 
+    /// These are the rules from now on.
+    pub(crate) fn take_rules(&mut self, rules: Rules) {
+        self.rules = rules;
+    }
+
+    /// What it has written is gone. Not to be asked where [`Self::is_doubtful`].
+    pub(crate) fn begin_anew(&mut self) {
+        self.has_events = false;
+        self.forget();
+    }
+
     /// Writes a part of `batch`, or nothing.
     ///
     /// # Errors

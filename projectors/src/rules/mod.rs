@@ -99,6 +99,13 @@ impl Rules {
         Ok(Self { rules, of_layout, cutting, told })
     }
 
+    /// All but the one at this place in file order, event by event.
+    pub(crate) fn without(&self, rule: usize) -> Self {
+        let mut some = Self { cutting: None, ..self.clone() };
+        some.of_layout.iter_mut().for_each(|rules| rules.retain(|other| *other != rule));
+        some
+    }
+
     /// The rules that name the event of a layout, in file order; only the one at `place`, where it is among them.
     pub(crate) fn of_event(&self, layout: usize, place: Option<&str>) -> Vec<usize> {
         let rules = &self.of_layout[layout];

@@ -17,7 +17,7 @@ pub(crate) mod plan;
 pub(crate) mod service;
 mod trouble;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ use vitrina_ingest::{Consumer, End, Epoch, TopicPartition};
 
 use crate::batch::{Columns, EventBatch, Part};
 use crate::board::{Board, Orders};
-use crate::commit::window::{Seen, Window};
+use crate::commit::window::{Windows, mark_duplicates};
 use crate::commit::writer::Writer;
 use crate::fault::Fault;
 use crate::metrics;
@@ -73,7 +73,7 @@ pub(crate) struct Worker {
     orders: watch::Receiver<Orders>,
     shutdown: CancellationToken,
     /// With the epochs of their claims: what one claim has seen and not written must not pass for written.
-    windows: HashMap<TopicPartition, (Epoch, Window)>,
+    windows: Windows,
     /// Claims that turned out not to be the newest: what was read under them is dropped.
     fenced: HashSet<(TopicPartition, Epoch)>,
     /// The breaker is half open: one record is tried.
@@ -106,7 +106,7 @@ impl Worker {
             board,
             shared,
             shutdown,
-            windows: HashMap::new(),
+            windows: Windows::new(),
             fenced: HashSet::new(),
             probing: false,
             sifts: 0,
@@ -220,23 +220,14 @@ impl Worker {
     }
 
     fn mark_duplicates(&mut self, batch: &mut EventBatch) {
-        for event in &mut batch.events {
+        for differing in mark_duplicates(&mut self.windows, batch) {
+            let event = &batch.events[differing];
             let span = &batch.spans[event.span];
-            let Some(identity) = event.identity else { continue };
-            let Some((_, window)) = self.windows.get_mut(&(span.topic.clone(), span.partition))
-            else {
-                continue;
-            };
-            if let Seen::Duplicate { same } = window.see(event.offset, identity) {
-                event.duplicate = true;
-                if !same {
-                    let (topic, partition, offset) = (&*span.topic, span.partition, event.offset.0);
-                    tracing::warn!(
-                        model = %self.model, topic, partition, offset,
-                        "dropped as a duplicate, but its bytes differ from the first event with its id"
-                    );
-                }
-            }
+            let (topic, partition, offset) = (&*span.topic, span.partition, event.offset.0);
+            tracing::warn!(
+                model = %self.model, topic, partition, offset,
+                "dropped as a duplicate, but its bytes differ from the first event with its id"
+            );
         }
     }
 
