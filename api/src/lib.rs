@@ -12,6 +12,7 @@ mod docs;
 mod edge;
 mod format;
 mod health;
+mod inside;
 mod json;
 mod openapi;
 mod prefer;

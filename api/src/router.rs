@@ -35,7 +35,8 @@ impl Api {
         self.open(self.furnish(routes))
     }
 
-    fn queries(&self) -> Router<Self> {
+    /// What is answered to a caller, before anybody has said who that is.
+    pub(crate) fn routes() -> Router<Self> {
         Router::new()
             .route("/v1/views", get(index::index))
             .route("/v1/views/{view}", get(list::list))
@@ -46,7 +47,10 @@ impl Api {
             .route("/docs", get(docs::page))
             .route("/docs/style.css", get(docs::style))
             .route("/problems/{slug}", get(docs::problem))
-            .layer(from_fn_with_state(self.readers(), passage::read))
+    }
+
+    fn queries(&self) -> Router<Self> {
+        Self::routes().layer(from_fn_with_state(self.readers(), passage::read))
     }
 
     fn furnish(&self, routes: Router<Self>) -> Router {

@@ -1,5 +1,5 @@
-//! As whom a request reads. Invariant: a handler has a caller only from `passage::read`; a route outside of that layer is an
-//! error of ours, never an open door.
+//! As whom a request reads. Invariant: a handler has a caller only from `passage::read`, or from this process itself
+//! (`inside`); a route outside of both is an error of ours, never an open door.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Who reads, as its credential says. Invariant: roles and claims come from a credential that was judged, and from nowhere
-//! else.
+//! Who reads, as its credential says. Invariant: over a listener roles and claims come from a credential that was judged, and
+//! from nowhere else.
 
 use std::collections::BTreeSet;
 
