@@ -213,28 +213,30 @@ fn missing(config: &Config, setting: &str, error: &std::io::Error) -> Failure {
 }
 
 /// Writes the reference set, which is part of the binary, to a folder: its contracts, these of its models, and the others where
-/// they are not read.
+/// they are not read; beside each model its tests.
 ///
 /// # Errors
 /// The folder's.
 pub(crate) fn write(folder: &Path, models: &[String]) -> io::Result<()> {
     let [contracts, shown, others] =
         ["contracts", "models", "more-models"].map(|name| folder.join(name));
-    for folder in [&contracts, &shown, &others] {
-        fs::create_dir(folder)?;
+    fs::create_dir(&contracts)?;
+    for folder in [&shown, &others] {
+        fs::create_dir_all(folder.join("tests"))?;
     }
     CONTRACTS.extract(&contracts)?;
-    for model in MODELS.files() {
-        let is_shown = model
+    let tests = MODELS.get_dir("tests").into_iter().flat_map(Dir::files);
+    for file in MODELS.files().chain(tests) {
+        let is_shown = file
             .path()
             .file_stem()
             .is_some_and(|stem| models.iter().any(|name| stem == name.as_str()));
-        fs::write((if is_shown { &shown } else { &others }).join(model.path()), model.contents())?;
+        fs::write((if is_shown { &shown } else { &others }).join(file.path()), file.contents())?;
     }
     Ok(())
 }
 
-/// A folder's path as the working folder sees it.
+/// A path as the working folder sees it.
 pub(crate) fn shown(folder: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     let relative = match folder.is_absolute() {

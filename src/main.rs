@@ -23,6 +23,7 @@ mod rebuild;
 mod serve;
 mod status;
 mod telemetry;
+mod testing;
 mod webhook;
 
 use std::io::Write as _;
@@ -62,6 +63,8 @@ enum Verb {
     New(new::Arguments),
     /// Checks contracts and models: everything that can be refused before a record arrives.
     Check(check::Arguments),
+    /// Plays the tests that stand beside the models: given events, then rows.
+    Test(testing::Arguments),
     /// Turns JSON lines into Avro records on Kafka.
     Publish(publish::Arguments),
     /// Says how each model is.
@@ -120,6 +123,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Init(arguments) => init::run(arguments, config()?).await,
         Verb::New(arguments) => new::run(arguments, config()?).await,
         Verb::Check(arguments) => check::run(arguments, found()?).await,
+        Verb::Test(arguments) => testing::run(arguments, found()?).await,
         Verb::Publish(arguments) => publish::run(arguments, found()?).await,
         Verb::Status(arguments) => status::run(arguments, found()?).await,
         Verb::Parked(arguments) => parked::run(arguments, found()?).await,

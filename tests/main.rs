@@ -34,6 +34,7 @@ mod sessions;
 mod stops;
 mod support;
 mod swaps;
+mod testing;
 mod tombstones;
 mod tutorial;
 mod upcasts;

@@ -3,7 +3,7 @@
 
 mod feed;
 mod place;
-mod postgres;
+pub(crate) mod postgres;
 mod progress;
 mod registry;
 mod running;
@@ -118,9 +118,9 @@ fn goodbye(arguments: &Arguments) -> String {
     }
 }
 
-/// The first signal ends the demo, and no other one keeps it from putting everything away. The answer is cancelled once
-/// one has come.
-fn end_on_signals(shutdown: CancellationToken) -> std::io::Result<CancellationToken> {
+/// The first signal ends a verb that has things to put away, and no other one keeps it from that. The answer is cancelled
+/// once one has come.
+pub(crate) fn end_on_signals(shutdown: CancellationToken) -> std::io::Result<CancellationToken> {
     let signalled = CancellationToken::new();
     let kinds = [
         SignalKind::interrupt(),

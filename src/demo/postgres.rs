@@ -17,8 +17,8 @@ use crate::failure::Failure;
 /// How long the server may take to stop, and again to end.
 const STOP: Duration = Duration::from_secs(3);
 
-pub(super) struct Postgres {
-    pub(super) url: String,
+pub(crate) struct Postgres {
+    pub(crate) url: String,
     binaries: PathBuf,
     owner: Option<(u32, u32)>,
     folder: TempDir,
@@ -30,7 +30,7 @@ impl Postgres {
     ///
     /// # Errors
     /// What a person can do something about, in one sentence.
-    pub(super) async fn start() -> Result<Self, Failure> {
+    pub(crate) async fn start() -> Result<Self, Failure> {
         let binaries = find_binaries()?;
         let folder = temporary()?;
         let owner = owner()?;
@@ -94,7 +94,7 @@ impl Postgres {
     }
 
     /// Stops the server and takes its folder away.
-    pub(super) async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         let data = self.folder.path().join("data");
         let stop = command(&self.binaries, "pg_ctl", self.owner)
             .args(["stop", "-m", "immediate", "-D"])
