@@ -1,5 +1,6 @@
 -- How a campaign spends its budget, as last told, and every alert beside it. Amounts are in the campaign's currency,
--- which alerts do not say: a partner who has campaigns in several is not to be summed.
+-- which alerts do not say: a partner who has campaigns in several is not to be summed. An alert counts once, whatever
+-- repeats it.
 
 CREATE TABLE budget_status (
   campaign_id    uuid PRIMARY KEY,

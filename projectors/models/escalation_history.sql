@@ -1,4 +1,5 @@
--- Who was told of an error, level by level. The first telling of a level counts.
+-- Who was told of an error, level by level. The first telling of a level counts. A level without those below it stands
+-- here as it came: somebody was woken too early.
 
 CREATE TABLE escalation_history (
   error_id uuid,

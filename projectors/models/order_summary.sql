@@ -1,7 +1,8 @@
 -- An order on one row, as its customer and the shop's desk look at it.
 --
 -- Orders, users and products come on three topics, in any order among one another. So whatever an order shows of the
--- others is looked up when the order comes, and brought to the orders that are there when the others come.
+-- others is looked up when the order comes, and brought to the orders that are there when the others come. A delivery
+-- before its order, or anything else of an order that is not there, shows nothing: order_status tells that it is odd.
 
 CREATE TABLE order_summary (
   order_id       text PRIMARY KEY,

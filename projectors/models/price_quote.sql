@@ -1,7 +1,7 @@
 -- Prices that were asked for, and the answers. A sale asks under its own number: request_id is its sale_id.
 --
 -- The till tells on a topic of its own that a price is not known, so it writes columns of its own. An answer that comes
--- after that is an answer still.
+-- after that is an answer still. One that nobody has asked for has no asked_at.
 
 CREATE TABLE price_quote (
   request_id      text PRIMARY KEY,
