@@ -112,23 +112,21 @@ impl View {
         table.unwrap_or(&self.name)
     }
 
-    /// What stands behind `FROM` for those of its rows, called `t`, that may be read and meet all of `conditions`. Where a
-    /// condition may fail, it never sees another row.
-    pub(crate) fn only(&self, conditions: &[String], binds: &mut Binds) -> String {
-        let all = |conditions: &[String]| match conditions {
+    /// What stands behind `FROM` for those of its rows, called `t`, that may be read and meet all of `conditions`. Where these
+    /// may fail, they never see another row, nor one that a SQL view leaves out.
+    pub(crate) fn only(&self, conditions: &[String], may_fail: bool, binds: &mut Binds) -> String {
+        let rows = (!self.rows.is_all()).then(|| self.rows.sql(binds));
+        let hides = rows.is_some() || self.is_view && !self.scope.is_empty();
+        let (relation, rows) = (&self.relation, rows.as_deref().unwrap_or("true"));
+        let conditions = match conditions {
             [] => "true".to_owned(),
             conditions => conditions.join(" AND "),
         };
-        if self.rows.is_all() {
-            return format!("{} t WHERE {}", self.relation, all(conditions));
-        }
-        let rows = self.rows.sql(binds);
-        let (relation, conditions) = (&self.relation, all(conditions));
-        match self.columns.iter().any(|column| column.fallible) {
-            false => format!("{relation} t WHERE {rows} AND {conditions}"),
+        match may_fail && hides {
             true => {
                 format!("(SELECT * FROM {relation} t WHERE {rows} OFFSET 0) t WHERE {conditions}")
             }
+            false => format!("{relation} t WHERE {rows} AND {conditions}"),
         }
     }
 

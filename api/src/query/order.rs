@@ -71,6 +71,11 @@ impl<'v> Term<'v> {
         format!("t.{}{text}", self.column.quoted)
     }
 
+    /// Whether comparing two of its values may fail.
+    pub(crate) fn may_fail(&self) -> bool {
+        self.column.fallible && !self.by_text
+    }
+
     /// The type of what is compared.
     pub(crate) fn cast(&self) -> &'v str {
         if self.by_text { "text" } else { &self.column.cast }

@@ -182,7 +182,7 @@ impl<'v> Page<'v> {
     pub(crate) fn estimate(&self) -> Statement {
         let mut binds = Binds::default();
         let conditions = self.filtered(&mut binds);
-        let rows = self.view.only(&conditions, &mut binds);
+        let rows = self.view.only(&conditions, self.may_fail(), &mut binds);
         Statement::free(format!("EXPLAIN (FORMAT JSON) SELECT FROM {rows}"), binds)
     }
 
@@ -197,8 +197,15 @@ impl<'v> Page<'v> {
         self.conditions.iter().map(condition).collect()
     }
 
+    /// Whether one of its conditions may fail on some row, or a comparison with the page before.
+    fn may_fail(&self) -> bool {
+        let terms = self.after.iter().flat_map(|_| &self.total);
+        self.filters().iter().any(|filter| filter.operand.column.fallible)
+            || terms.into_iter().any(Term::may_fail)
+    }
+
     fn counting(&self, conditions: &[String], binds: &mut Binds) -> String {
-        format!("SELECT count(*) FROM {}", self.view.only(conditions, binds))
+        format!("SELECT count(*) FROM {}", self.view.only(conditions, self.may_fail(), binds))
     }
 
     fn order_by(&self) -> String {
@@ -210,7 +217,7 @@ impl<'v> Page<'v> {
     fn ranges(&self, conditions: &[String], end: &str, binds: &mut Binds) -> String {
         let after = self.after_cursor(binds);
         let range = |Range { conditions: bounds, offset }: Range| {
-            let rows = self.view.only(&[conditions, &bounds].concat(), binds);
+            let rows = self.view.only(&[conditions, &bounds].concat(), self.may_fail(), binds);
             let offset = offset.map(|rows| format!(" OFFSET {rows}")).unwrap_or_default();
             format!("(SELECT {} FROM {rows}{end}{offset})", self.view.all_columns())
         };

@@ -141,6 +141,7 @@ async fn look_up(
         conditions.push(format!("t.{} = k.k{index}", column.quoted));
     }
     // LIMIT keeps the planner from joining in any other way than key by key.
+    let may_fail = view.key().iter().any(|column| column.fallible);
     let texts_of = row_texts(columns, Format::Json, &mut binds).into_iter();
     let below = Below {
         values: [("k.n".to_owned(), "int8")]
@@ -152,7 +153,7 @@ async fn look_up(
             values.join(", "),
             names.join(", "),
             view.all_columns(),
-            view.only(&conditions, &mut binds),
+            view.only(&conditions, may_fail, &mut binds),
         ),
     };
     let text = Freshness::above(view, None, &below, &mut binds);
