@@ -141,14 +141,18 @@ fn find_binaries() -> Result<PathBuf, Failure> {
     })
 }
 
-/// Why there is no Postgres: the line that says what is wrong, of many.
+/// Why there is no Postgres: the words that say what is wrong, of many lines.
 fn unmade(said: &str) -> Failure {
-    let says = |line: &&str| ["error:", "FATAL:", "PANIC:"].iter().any(|word| line.contains(word));
-    let line = said.lines().find(says).unwrap_or(said.trim());
+    let after = |line: &str| {
+        ["error:", "FATAL:", "PANIC:"]
+            .iter()
+            .find_map(|word| Some(line.split_once(word)?.1.to_owned()))
+    };
+    let what = said.lines().find_map(after).unwrap_or_else(|| said.to_owned());
     Failure::Usage(format!(
         "the embedded Postgres could not be made in {}: {}; let TMPDIR name a folder that you may write and that has room for 200 MB",
         std::env::temp_dir().display(),
-        line.trim()
+        what.trim()
     ))
 }
 
