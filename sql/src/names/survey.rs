@@ -54,6 +54,8 @@ pub(crate) struct Survey {
     pub(crate) others: Vec<String>,
     /// Aliases of parenthesised joins, whose whole row holds other relations' columns.
     pub(crate) joins: BTreeSet<String>,
+    /// Names that select lists give to their items.
+    pub(crate) items: BTreeSet<String>,
     /// Names standing alone where a value is expected.
     pub(crate) bare: Vec<Ident>,
     /// Dotted names where a value is expected.
@@ -298,6 +300,10 @@ impl Visitor for Survey {
         self.stars |= select.projection.iter().any(|item| {
             matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..))
         });
+        self.items.extend(select.projection.iter().filter_map(|item| match item {
+            SelectItem::ExprWithAlias { alias, .. } => Some(fold(alias)),
+            _ => None,
+        }));
         if select.into.is_some() {
             self.refuse(
                 start(select),

@@ -7,6 +7,7 @@ use sqlparser::ast::Ident;
 
 use crate::finding::place::Place;
 use crate::finding::report::Report;
+use crate::names::functions;
 use crate::names::name::fold;
 use crate::names::nearest::did_you_mean;
 use crate::names::survey::{NamedRelation, Survey};
@@ -94,6 +95,7 @@ impl Scope<'_> {
             }
         }
         self.check_dotted(survey, &resolved.events, report);
+        self.check_bare(survey, report);
         resolved
     }
 
@@ -227,6 +229,44 @@ impl Scope<'_> {
                     format!("`{}.{}` has no column `{column}`{why}", event.context, event.event),
                     format!("{near}its columns are {}", columns.join(", ")),
                 );
+            }
+        }
+    }
+
+    /// Names that stand alone, where the columns of everything in the statement are known.
+    fn check_bare(&self, survey: &Survey, report: &mut Report) {
+        if !survey.others.is_empty() || !survey.ctes.is_empty() {
+            return;
+        }
+        let relations = || survey.relations.iter().chain(&survey.target);
+        let columns = |named: &NamedRelation| match &named.name[..] {
+            _ if named.renames_columns => None,
+            [table] => {
+                let columns = &self.tables.get(&fold(table))?.columns;
+                Some(columns.iter().map(|column| column.name.clone()).collect())
+            }
+            [context, event] => self.relations.columns(&fold(context), &fold(event)),
+            _ => None,
+        };
+        let Some(columns) = relations().map(columns).collect::<Option<Vec<Vec<String>>>>() else {
+            return;
+        };
+        let known: BTreeSet<String> = columns.into_iter().flatten().collect();
+        let rows: BTreeSet<String> = relations().map(NamedRelation::called).collect();
+        for name in &survey.bare {
+            let folded = fold(name);
+            let word = name.quote_style.is_none()
+                && (folded == "default" || functions::refused_word(&folded).is_some());
+            let meant = [&known, &rows, &survey.items].iter().any(|names| names.contains(&folded))
+                || folded == "excluded"
+                || SYSTEM_COLUMNS.contains(&folded.as_str());
+            if !word && !meant {
+                let near = did_you_mean(&folded, known.iter().map(String::as_str));
+                let of: Vec<&str> = rows.iter().map(String::as_str).collect();
+                let of = of.join(", ");
+                let help = format!("{near}write a column of {of}; a text stands in single quotes");
+                let what = format!("nothing in this statement has a column `{folded}`");
+                report.error(Place::from(name.span.start), what, help);
             }
         }
     }

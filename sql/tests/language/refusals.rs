@@ -276,6 +276,16 @@ fn columns_that_are_not_there_or_not_brought() {
             "2:75",
             "`r` has no column `x`",
         ),
+        (
+            "DELETE FROM r o USING orders.order_placed e WHERE id = order_id AND dd = 1",
+            "2:69",
+            "nothing in this statement has a column `dd`: did you mean `d`? write a column of e, o;",
+        ),
+        (
+            "INSERT INTO r (id, a) SELECT order_id, \"PLACED\" FROM orders.order_placed e",
+            "2:40",
+            "nothing in this statement has a column `PLACED`",
+        ),
         ("CREATE INDEX ON r (d, x)", "2:23", "`r` has no column `x`"),
         ("CREATE VIEW w AS SELECT r.id, r.x FROM r", "2:33", "`r` has no column `x`"),
     ] {
@@ -289,6 +299,10 @@ fn columns_that_are_not_there_or_not_brought() {
         "INSERT INTO r (id, a) SELECT e.order_id, 1 FROM orders.order_placed e",
         "INSERT INTO r SELECT e.order_id, 1 FROM orders.order_placed e",
         "INSERT INTO r SELECT e.* FROM orders.order_placed e",
+        "UPDATE r SET d = DEFAULT, b = d + 1 FROM orders.order_placed WHERE id = order_id AND r IS NOT NULL",
+        "INSERT INTO r (id, a) SELECT order_id AS o, 1 FROM orders.order_placed GROUP BY o ON CONFLICT (id) DO UPDATE SET d = \
+         r.d + 1, a = EXCLUDED.a",
+        "CREATE VIEW w AS SELECT a + 1 AS more FROM r ORDER BY more; CREATE VIEW z AS SELECT more, nothing FROM w",
     ] {
         assert_eq!(told(rule), [""; 0], "{rule}");
     }

@@ -270,7 +270,7 @@ fn views_and_whole_rows_read_all_that_is_there() {
         touched[2],
         "o: all rows (the view `named` reads all rows of `o`): reads the whole row"
     );
-    for whole in ["to_jsonb(c)", "(c).name", "c.shown", "(SELECT c FROM l)", "row_to_json(c.*)"] {
+    for whole in ["to_jsonb(c)", "(c).name", "(SELECT c FROM l)", "row_to_json(c.*)"] {
         let rule = format!(
             "INSERT INTO o (id, st) SELECT e.order_id, ({whole})::text FROM orders.order_placed e JOIN c ON c.id = e.customer_id"
         );
