@@ -44,6 +44,12 @@ async fn contracts_are_taken_from_the_registry_with_what_can_be_derived() {
     let folder = Folder::new(&database);
     let made = folder.run(&["new", "context", "toys", "--topic", &topic, "--key", "toy_id"]);
     assert_eq!(made.status, Some(0), "{made:?}");
+    for name in ["toys.ToyMade", "toys.../toy", "toys.toy/made", "toys", "games.toy_made"] {
+        let refused = folder.run(&["new", "event", name, "--from-registry", &subject]);
+        assert_ne!(refused.status, Some(0), "{name}: {refused:?}");
+        assert!(!refused.stderr.is_empty(), "{name}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path().join("contracts")).unwrap().count(), 1);
     let made = folder.run(&["new", "event", "toys.toy_made", "--from-registry", &subject]);
     assert_eq!(made.status, Some(0), "{made:?}");
     let read = |path: &str| std::fs::read_to_string(folder.path().join(path)).unwrap();

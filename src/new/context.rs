@@ -23,7 +23,8 @@ pub(crate) fn run(arguments: &Arguments, config: &Config) -> Result<(), Failure>
     let topic = topic.clone().unwrap_or_else(|| format!("{name}.events"));
     let mut drafts = Drafts::default();
     drafts.add(file(config, name), text(&topic, key, ""));
-    let said = drafts.write_accepted(config)?;
+    drafts.accept(config)?;
+    let said = drafts.write()?;
     say(&format!("{said}\nnext: vitrina new event {name}.EVENT, or with --from-registry SUBJECT"))
 }
 

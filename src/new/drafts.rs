@@ -33,15 +33,15 @@ impl Drafts {
         Ok(found.into_iter().filter(Finding::is_error).collect())
     }
 
-    /// Writes them if `check` will refuse none of them.
+    /// Whether `check` will take all of them.
     ///
     /// # Errors
-    /// What it would refuse, and as [`Self::write`].
-    pub(crate) fn write_accepted(&self, config: &Config) -> Result<String, Failure> {
+    /// What it would refuse.
+    pub(crate) fn accept(&self, config: &Config) -> Result<(), Failure> {
         let found = self.foresee(config)?;
         let own: Vec<String> =
             found.iter().filter(|one| self.has(&one.file)).map(ToString::to_string).collect();
-        if own.is_empty() { self.write() } else { Err(Failure::Usage(own.join("\n"))) }
+        if own.is_empty() { Ok(()) } else { Err(Failure::Usage(own.join("\n"))) }
     }
 
     /// Writes them; which ones, for people.

@@ -29,10 +29,12 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> Result<(), Fa
     })?;
     let known = known(config, &contracts, context)?;
     let folder = format!("{}/{context}/{event}", definitions::shown(&config.contracts));
+    // What is wrong with its name is wrong with whatever stands in it.
     let mut drafts = Drafts::default();
+    drafts.add(format!("{folder}/v1.avsc"), first(known, event));
+    drafts.accept(config)?;
     let Some(subject) = &arguments.from_registry else {
-        drafts.add(format!("{folder}/v1.avsc"), first(known, event));
-        let said = drafts.write_accepted(config)?;
+        let said = drafts.write()?;
         return say(&format!("{said}\nnext: vitrina new model NAME --event {name}"));
     };
     let registry = Registry::new(&config.registry)?;
@@ -56,6 +58,7 @@ pub(crate) async fn run(arguments: &Arguments, config: &Config) -> Result<(), Fa
             ),
         }));
     };
+    let mut drafts = Drafts::default();
     record.draft(&folder, &mut drafts);
     let mut said = vec![drafts.write()?];
     said.extend(taken.left_out);

@@ -42,7 +42,8 @@ pub(crate) fn run(arguments: &Arguments, config: &Config) -> Result<(), Failure>
     let mut drafts = Drafts::default();
     let file = format!("{}/{}.sql", definitions::shown(&config.models), arguments.name);
     drafts.add(file, text(&arguments.name, context, contract));
-    let said = drafts.write_accepted(config)?;
+    drafts.accept(config)?;
+    let said = drafts.write()?;
     say(&format!("{said}, of {}\nnext: vitrina check", contract.relation()))
 }
 
