@@ -12,7 +12,7 @@ demo: ## everything in one process, with events flowing; ARGS="--events 1000 --e
 	cargo run -- demo $(ARGS)
 
 test: ## all tests, against one real Kafka, schema registry and Postgres that come and go with the run
-	tests/stack/packages build deployment
+	tests/stack/packages build deployment browser
 	tests/alerts
 	tests/dashboard
 	cargo test --workspace --no-run

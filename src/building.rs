@@ -83,11 +83,11 @@ impl Shown {
         if self.terminal {
             self.last = Some(Instant::now());
             let mut out = std::io::stdout().lock();
-            write!(out, "\r{} {}\x1b[K", bar(progress), words(progress))?;
+            write!(out, "\r{} {progress}\x1b[K", bar(progress))?;
             out.flush()?;
         } else if self.last.is_none_or(|last| last.elapsed() > LINE) {
             self.last = Some(Instant::now());
-            say(&words(progress))?;
+            say(&progress.to_string())?;
         }
         Ok(())
     }
@@ -101,19 +101,6 @@ impl Shown {
 fn bar(progress: &Progress) -> String {
     let filled = (progress.done as f64 / progress.total.max(1) as f64 * WIDTH as f64) as usize;
     format!("[{}{}]", "#".repeat(filled.min(WIDTH)), "-".repeat(WIDTH - filled.min(WIDTH)))
-}
-
-/// A generation that is built, for people.
-pub(crate) fn words(progress: &Progress) -> String {
-    let mut words = format!("{} of {} events", progress.done, progress.total);
-    if let Some(rate) = progress.per_second {
-        words += &format!(", {rate:.0} a second");
-    }
-    if let Some(left) = progress.seconds_left.filter(|left| *left > 0.0) {
-        words +=
-            &format!(", {} left", humantime::format_duration(Duration::from_secs(left as u64)));
-    }
-    words
 }
 
 /// How a table compares, for people.

@@ -7,7 +7,7 @@ use vitrina_projectors::{
     GenerationStatus, IgnoredName, ModelStatus, PartitionStatus, Sqlstate, Status, session,
 };
 
-use crate::building::{table_line, words};
+use crate::building::table_line;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::output::{say, say_json};
@@ -99,7 +99,7 @@ fn model_lines(model: &ModelStatus) -> Vec<String> {
 fn generation_lines(model: &str, generation: &GenerationStatus) -> Vec<String> {
     let GenerationStatus { generation: number, state, began, because, reason, .. } = generation;
     let mut lines = vec![format!("  {model}@{number}: {state}, began {began}: {because}")];
-    lines.extend(generation.progress.iter().map(|progress| format!("    {}", words(progress))));
+    lines.extend(generation.progress.iter().map(|progress| format!("    {progress}")));
     lines.extend(reason.iter().map(|reason| format!("    not live yet: {reason}")));
     // What a retired one was compared with is retired, too, or gone.
     let compared = generation.comparison.iter().filter(|_| state != "retired").flatten();

@@ -5,6 +5,7 @@ mod access;
 mod bank;
 mod blame;
 mod book;
+mod browser;
 mod building;
 mod changes;
 mod check;

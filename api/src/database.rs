@@ -33,6 +33,8 @@ pub(crate) struct Binds {
     values: Vec<Bind>,
     /// Those that a cast may refuse, cast.
     casts: Vec<String>,
+    /// Whether values stand in the text, for people.
+    are_written: bool,
 }
 
 #[derive(Debug)]
@@ -42,8 +44,16 @@ enum Bind {
 }
 
 impl Binds {
+    /// Values of a statement that people read, and we never send: they stand in it as literals.
+    pub(crate) fn written() -> Self {
+        Self { are_written: true, ..Self::default() }
+    }
+
     /// Adds a value; the answer is what stands for it in the statement. `cast` is a type as the catalogue writes it.
     pub(crate) fn add(&mut self, value: &str, cast: &str) -> String {
+        if self.are_written {
+            return format!("{}::{cast}", vitrina_sql::quote_literal(value));
+        }
         self.values.push(Bind::One(value.to_owned()));
         let bound = format!("${}::{cast}", self.values.len());
         if cast != "text" {

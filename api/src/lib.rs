@@ -7,6 +7,7 @@ pub mod admin;
 mod answer;
 mod api;
 mod catalogue;
+mod console;
 mod database;
 mod docs;
 mod edge;
@@ -27,6 +28,7 @@ pub use access::{
     AuthSettings, Bearer, KeySource, Reader, TokenSettings, Unreadable, is_safe_address,
 };
 pub use api::{Api, ApiError};
+pub use console::History;
 pub use edge::measure::{
     AUTHENTICATION_FAILURES_TOTAL, CERTIFICATE_UNTIL_SECONDS, DURATION_SECONDS, KEY_FETCHES_TOTAL,
     REQUESTS_TOTAL, describe_metrics,

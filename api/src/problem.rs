@@ -205,6 +205,14 @@ impl Problem {
         Self { kind, detail: detail.into(), errors: Vec::new(), retry_after }
     }
 
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The same, with the seconds after which trying again makes sense.
     pub(crate) fn retry_after(self, seconds: u64) -> Self {
         Self { retry_after: Some(seconds), ..self }

@@ -9,6 +9,7 @@ use tower::ServiceBuilder;
 
 use crate::admin::{self, Operators};
 use crate::api::Api;
+use crate::console;
 use crate::edge::{coding, guard, measure, origin, passage};
 use crate::health;
 use crate::views::{docs, index, list, row, schema};
@@ -21,18 +22,22 @@ impl Api {
         )
     }
 
-    /// What operators see: `/admin/v1/…`, `/metrics`, `/livez`, `/readyz`, `/healthz`.
+    /// What operators see: `/`, `/console/…`, `/admin/v1/…`, `/metrics`, `/livez`, `/readyz`, `/healthz`.
     pub fn admin_router(&self, metrics: PrometheusHandle, operators: Operators) -> Router {
-        let routes =
-            health::routes().merge(measure::routes(metrics)).merge(admin::routes(operators));
+        let routes = health::routes().merge(self.operating(metrics, operators));
         self.furnish(routes.fallback(guard::unknown_admin_route))
     }
 
     /// Both on one listener.
     pub fn joint_router(&self, metrics: PrometheusHandle, operators: Operators) -> Router {
-        let routes = self.queries().merge(health::routes()).merge(measure::routes(metrics));
-        let routes = routes.merge(admin::routes(operators)).fallback(guard::unknown_route);
-        self.open(self.furnish(routes))
+        let routes = self.queries().merge(health::routes());
+        let routes = routes.merge(self.operating(metrics, operators));
+        self.open(self.furnish(routes.fallback(guard::unknown_route)))
+    }
+
+    fn operating(&self, metrics: PrometheusHandle, operators: Operators) -> Router<Self> {
+        let console = console::routes(self.clone(), operators.clone());
+        measure::routes(metrics).merge(admin::routes(operators)).merge(console)
     }
 
     /// What is answered to a caller, before anybody has said who that is.

@@ -13,10 +13,12 @@ use vitrina_avro::Registry;
 use vitrina_ingest::KafkaSettings;
 
 use crate::commit::window;
+use crate::definition::Definition;
 use crate::generation::Files;
 use crate::generation::live::{Live, is_live};
 use crate::generation::role::Role;
 use crate::generation::state::building;
+use crate::generation::stored;
 use crate::metrics;
 use crate::names::{GenerationId, quote};
 use crate::parked::history::note_read;
@@ -81,6 +83,20 @@ impl Desk {
         let shown = workbench.show(parked).await;
         workbench.close().await;
         shown
+    }
+
+    /// What the model's live generation runs.
+    ///
+    /// # Errors
+    /// [`Refusal`]; there is no live generation, or its texts do not load in this version.
+    pub async fn definition(&self, model: &str) -> Result<Definition, Refusal> {
+        list::known(&self.pool, model).await?;
+        let mut connection = self.pool.acquire().await?;
+        let live = Live::all(&mut connection).await?;
+        let none = || Refusal::Wrong(format!("{model} has no live generation yet"));
+        let live = live.iter().find(|live| live.model == model).ok_or_else(none)?;
+        let id = GenerationId::new(model, live.generation);
+        Ok(stored::definition(&mut connection, &id).await?)
     }
 
     async fn workbench(&self, id: &GenerationId) -> Result<Workbench, Refusal> {

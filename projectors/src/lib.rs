@@ -10,6 +10,7 @@ mod commit;
 mod definition;
 mod desk;
 mod error_type;
+mod explain;
 mod fault;
 mod generation;
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub use board::{
 pub use definition::{Definition, Definitions, Roots};
 pub use desk::{Desk, FileOf, Resumed, Retried};
 pub use error_type::{ErrorType, Severity};
+pub use explain::{Explained, ExplainedRule};
 pub use fault::{Blame, Fault, Trouble};
 pub use generation::build::progress::{PartitionProgress, Progress};
 pub use generation::control;
@@ -46,7 +48,7 @@ pub use generation::{Files, Rebuild, Rebuilt};
 pub use names::quote;
 pub use parked::refusal::Refusal;
 pub use proof::store::OneWriter;
-pub use rules::{parallel, waves};
+pub use rules::waves;
 pub use settings::{
     BreakerSettings, ModelSettings, ParkedLimits, Policy, Retries, Rewind, Strategy, Swap,
 };

@@ -1,7 +1,7 @@
 //! How each rule runs and how each model's batches are written, and why not faster.
 
 use serde::Serialize;
-use vitrina_projectors::{Definition, Definitions};
+use vitrina_projectors::{Definition, Definitions, Explained, ExplainedRule};
 use vitrina_sql::Finding;
 use vitrina_sql::waves::Runs;
 
@@ -28,32 +28,15 @@ pub(super) struct RuleLine {
 
 /// Of all rules, in the order of models and files.
 pub(super) fn lines(loaded: &Definitions) -> Vec<RuleLine> {
-    let mut lines = Vec::new();
-    for definition in &loaded.models {
-        let waves = vitrina_projectors::waves(definition);
-        for (rule, how) in definition.model.rules.iter().zip(waves.rules) {
-            lines.push(RuleLine {
-                model: definition.model.name.clone(),
-                file: definition.model.file.clone(),
-                line: rule.at.line,
-                event: format!("{}.{}", rule.context, rule.event),
-                runs: runs(&how.runs, &definition.model.file),
-                touches: how.touches,
-            });
-        }
-    }
-    lines
-}
-
-/// How a rule of `file` runs, and why not faster.
-fn runs(runs: &Runs, file: &str) -> String {
-    match runs {
-        Runs::Waves { merge: None } => "in waves".to_owned(),
-        Runs::Waves { merge: Some(_) } => "in waves, merged".to_owned(),
-        Runs::EventByEvent(why) => {
-            format!("event by event: {} ({file}:{}); {}", why.because, why.at.line, why.help)
-        }
-    }
+    let of_model = |definition: &Definition| {
+        let (model, file) = (definition.model.name.clone(), definition.model.file.clone());
+        let line = move |rule: ExplainedRule| {
+            let ExplainedRule { line, event, runs, touches } = rule;
+            RuleLine { model: model.clone(), file: file.clone(), line, event, runs, touches }
+        };
+        definition.explained().rules.into_iter().map(line)
+    };
+    loaded.models.iter().flat_map(of_model).collect()
 }
 
 /// A warning where no two events of a model ever run together.
@@ -71,23 +54,7 @@ pub(super) fn slow(definition: &Definition) -> Option<Finding> {
 }
 
 pub(super) fn model_line(definition: &Definition) -> ModelLine {
-    let file = definition.model.file.clone();
-    let waves = vitrina_projectors::waves(definition);
-    let (parallel, writes) = match vitrina_projectors::parallel(definition, &waves) {
-        Ok(parallel) => {
-            let writes = format!(
-                "in parallel by the record key of {}, as far as its records prove that a key lives in one partition",
-                parallel.topic
-            );
-            (Some(parallel.topic), writes)
-        }
-        Err(why) => (
-            None,
-            format!(
-                "one batch after another: {} ({file}:{}); {}",
-                why.because, why.at.line, why.help
-            ),
-        ),
-    };
-    ModelLine { model: definition.model.name.clone(), file, parallel, writes }
+    let Explained { parallel, writes, .. } = definition.explained();
+    let (model, file) = (definition.model.name.clone(), definition.model.file.clone());
+    ModelLine { model, file, parallel, writes }
 }

@@ -1,6 +1,6 @@
 //! Who may operate. Invariant: no admin route is answered before this gate let the request in.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
@@ -25,7 +25,12 @@ pub enum Access {
 
 /// Who decides, as it is written down beside the decision: the name of what let the request in.
 #[derive(Clone, Copy)]
-pub(super) struct By(pub(super) &'static str);
+pub(crate) struct By(pub(crate) &'static str);
+
+impl By {
+    pub(crate) const LOCAL: Self = Self("somebody on this machine");
+    pub(crate) const TOKEN: Self = Self("http.admin_token");
+}
 
 impl Access {
     /// What fits a listener at `address`.
@@ -44,58 +49,67 @@ pub(crate) async fn admit(
     next: Next,
 ) -> Result<Response, Response> {
     let headers = request.headers();
-    match &access {
-        Access::Off => {
-            let detail = "The admin routes are off: http.admin_listen is not a loopback address, so everybody could \
-                          use them. Set http.admin_token, or let http.admin_listen be 127.0.0.1:PORT.";
-            Err(Problem::new(Kind::AdminOff, detail).into_response())
-        }
+    let by = match &access {
+        Access::Off => return Err(off().into_response()),
         Access::Token(expected) if !bears(headers, expected) => {
             let detail = "Send the token of http.admin_token, as in `Authorization: Bearer TOKEN`.";
-            Err(Problem::new(Kind::Unauthorized, detail).into_response())
+            return Err(Problem::new(Kind::Unauthorized, detail).into_response());
         }
-        Access::Local if is_foreign(headers) => {
+        Access::Local if !is_local(headers) || is_foreign(headers) => {
             let detail = "A page from elsewhere asks through a browser on this machine: set http.admin_token to allow it.";
-            Err(Problem::new(Kind::Foreign, detail).into_response())
+            return Err(Problem::new(Kind::Foreign, detail).into_response());
         }
-        Access::Token(_) | Access::Local => {
-            let by = match access {
-                Access::Token(_) => "http.admin_token",
-                _ => "somebody on this machine",
-            };
-            request.extensions_mut().insert(By(by));
-            let mut response = next.run(request).await;
-            response
-                .headers_mut()
-                .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            Ok(response)
-        }
-    }
+        Access::Token(_) => By::TOKEN,
+        Access::Local => By::LOCAL,
+    };
+    request.extensions_mut().insert(by);
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// Nobody is let in.
+pub(crate) fn off() -> Problem {
+    let detail = "The admin routes are off: http.admin_listen is not a loopback address, so everybody could \
+                  use them. Set http.admin_token, or let http.admin_listen be 127.0.0.1:PORT.";
+    Problem::new(Kind::AdminOff, detail)
+}
+
+/// Whether the request brings the token with this SHA-256.
+pub(crate) fn bears(headers: &HeaderMap, expected: &[u8; 32]) -> bool {
+    let sent = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
+    let Some((scheme, token)) = sent.split_at_checked("Bearer ".len()) else { return false };
+    scheme.eq_ignore_ascii_case(b"Bearer ") && is_token(token, expected)
 }
 
 /// Compares digests, each to its end, so that the time taken tells nothing.
-fn bears(headers: &HeaderMap, expected: &[u8; 32]) -> bool {
-    let sent = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
-    let Some((scheme, token)) = sent.split_at_checked("Bearer ".len()) else { return false };
+pub(crate) fn is_token(token: &[u8], expected: &[u8; 32]) -> bool {
     let given: [u8; 32] = Sha256::digest(token).into();
-    scheme.eq_ignore_ascii_case(b"Bearer ") && bool::from(given.ct_eq(expected))
+    given.ct_eq(expected).into()
 }
 
-/// Whether a browser sends this for a page that is not the listener's own: a page's name may be made to point here.
-fn is_foreign(headers: &HeaderMap) -> bool {
-    let text =
-        |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default());
-    let host = text(header::HOST).unwrap_or_default();
-    let name = host
-        .parse::<Authority>()
-        .map(|authority| authority.host().trim_matches(['[', ']']).to_owned());
-    let name = name.unwrap_or_default();
-    let local = name.is_empty()
-        || name == "localhost"
-        || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
-    let origin = text(header::ORIGIN);
-    let own = |origin: &str| origin.split_once("://").is_some_and(|(_, place)| place == host);
-    !local || origin.is_some_and(|origin| !own(origin))
+/// Whether the host that is asked for is this machine: another name may have been made to point here.
+pub(crate) fn is_local(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(header::HOST) else { return true };
+    let authority = host.to_str().unwrap_or_default().parse::<Authority>();
+    authority.is_ok_and(|authority| {
+        let name = authority.host().trim_matches(['[', ']']);
+        name == "localhost" || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+    })
+}
+
+/// Whether a browser sends this for a page that is not the listener's own. What it says of that itself decides; an origin only
+/// where it says nothing, for a page without referrers has one that says nothing.
+pub(crate) fn is_foreign(headers: &HeaderMap) -> bool {
+    let text = |name: &str| Some(headers.get(name)?.to_str().unwrap_or_default());
+    match (text("sec-fetch-site"), text("origin")) {
+        (Some(site), _) => !matches!(site, "same-origin" | "none"),
+        (None, None) => false,
+        (None, Some(origin)) => {
+            origin.split_once("://").map(|(_, place)| place)
+                != Some(text("host").unwrap_or_default())
+        }
+    }
 }
 
 #[cfg(test)]
@@ -144,18 +158,32 @@ mod tests {
     #[test]
     fn pages_from_elsewhere_are_foreign_and_tools_are_not() {
         for own in ["127.0.0.1:8082", "localhost:8082", "localhost", "[::1]:8082"] {
-            assert!(!is_foreign(&headers(&[("host", own)])), "{own}");
+            let foreign = |more: &[(&str, &str)]| {
+                is_foreign(&headers(&[&[("host", own)][..], more].concat()))
+            };
+            assert!(is_local(&headers(&[("host", own)])) && !foreign(&[]), "{own}");
             for scheme in ["http", "https"] {
                 let origin = format!("{scheme}://{own}");
-                assert!(!is_foreign(&headers(&[("host", own), ("origin", &origin)])), "{origin}");
+                assert!(!foreign(&[("origin", &origin)]), "{origin}");
             }
-            assert!(
-                is_foreign(&headers(&[("host", own), ("origin", "http://evil.example")])),
-                "{own}"
-            );
-            assert!(is_foreign(&headers(&[("host", own), ("origin", "null")])), "{own}");
+            for origin in ["http://evil.example", "null", ""] {
+                assert!(foreign(&[("origin", origin)]), "{own}: {origin}");
+                // The page is ours, and has no referrer.
+                let own = [("origin", origin), ("sec-fetch-site", "same-origin")];
+                assert!(!foreign(&own), "{origin}");
+            }
+            // Another port of this machine is another origin.
+            for site in ["cross-site", "same-site", "", "Same-Origin"] {
+                let origin = format!("http://{own}");
+                assert!(foreign(&[("sec-fetch-site", site), ("origin", &origin)]), "{site}");
+            }
+            assert!(!foreign(&[("sec-fetch-site", "none")]), "{own}");
         }
-        assert!(is_foreign(&headers(&[("host", "evil.example:8082")])));
-        assert!(!is_foreign(&HeaderMap::new()));
+        for elsewhere in
+            ["evil.example:8082", "127.0.0.1.evil.example", "localhost.", "", "10.0.0.1"]
+        {
+            assert!(!is_local(&headers(&[("host", elsewhere)])), "{elsewhere}");
+        }
+        assert!(is_local(&HeaderMap::new()) && !is_foreign(&HeaderMap::new()));
     }
 }

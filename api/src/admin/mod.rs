@@ -1,8 +1,8 @@
 //! What operators see and decide, over HTTP. Each route calls what the command line calls, so the two cannot drift; what
 //! is decided is written by `projectors`' desk, and running instances follow.
 
-mod gate;
-mod models;
+pub(crate) mod gate;
+pub(crate) mod models;
 mod operators;
 mod parked;
 
@@ -11,7 +11,8 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 pub use gate::Access;
-pub use operators::Operators;
+pub(crate) use gate::By;
+pub use operators::{Operators, Queries};
 pub use parked::{History, ParkedList, RecordAnswer, VersionAnswer};
 
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>(operators: Operators) -> Router<S> {

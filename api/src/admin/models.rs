@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::extract::{OriginalUri, State};
 use axum::{Extension, Json};
 use serde_json::{Value, json};
-use vitrina_projectors::{Rebuild, Rebuilt, Resumed, Status};
+use vitrina_projectors::{Desk, Rebuild, Rebuilt, Resumed, Status};
 
 use super::gate::By;
 use super::operators::Operators;
@@ -21,22 +21,28 @@ pub(super) async fn models(
     OriginalUri(uri): OriginalUri,
 ) -> Result<Json<Status>, Problem> {
     Parameters::parse(uri.query())?.only("the models' address", &[])?;
-    let asked = tokio::time::timeout(PATIENCE, async {
-        let mut connection = operators.desk.pool.acquire().await?;
-        Status::read(&mut connection, &operators.desk.kafka).await
-    });
-    let away = |why: String| {
+    Ok(Json(status(&operators.desk).await?))
+}
+
+/// How all models are.
+pub(crate) async fn status(desk: &Desk) -> Result<Status, Problem> {
+    read(desk).await.map_err(|why| {
         tracing::warn!(why, "the models' states cannot be read");
         Problem::new(
             Kind::Unavailable,
             "Postgres does not answer, or holds no schema `vitrina` yet; ask again later.",
         )
-    };
-    match asked.await {
-        Ok(Ok(status)) => Ok(Json(status)),
-        Ok(Err(error)) => Err(away(error.to_string())),
-        Err(_) => Err(away(format!("no answer within {} s", PATIENCE.as_secs()))),
-    }
+    })
+}
+
+/// The same, or why it cannot be told.
+pub(crate) async fn read(desk: &Desk) -> Result<Status, String> {
+    let asked = tokio::time::timeout(PATIENCE, async {
+        let mut connection = desk.pool.acquire().await?;
+        Status::read(&mut connection, &desk.kafka).await
+    });
+    let late = |_| format!("no answer within {} s", PATIENCE.as_secs());
+    asked.await.map_err(late)?.map_err(|error: sqlx::Error| error.to_string())
 }
 
 pub(super) async fn pause(

@@ -1,8 +1,11 @@
 //! What the admin routes work with, and how the desk's answers are told over HTTP.
 
+use std::net::SocketAddr;
+
 use vitrina_projectors::{Desk, Refusal};
 
 use super::gate::Access;
+use crate::console::History;
 use crate::problem::{Kind, Problem};
 
 /// What the admin routes work with.
@@ -10,6 +13,20 @@ use crate::problem::{Kind, Problem};
 pub struct Operators {
     pub access: Access,
     pub desk: Desk,
+    pub history: History,
+    pub queries: Queries,
+    /// Whether the listeners speak TLS.
+    pub is_encrypted: bool,
+}
+
+/// Where views are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Queries {
+    /// At the listener that operators use, too.
+    Here,
+    At(SocketAddr),
+    /// This instance answers none.
+    Nowhere,
 }
 
 impl From<Refusal> for Problem {

@@ -58,7 +58,7 @@ impl<'v> Shown<'v> {
         let orders: Vec<String> =
             view.indexes.iter().map(|index| spelled(index).join(",")).collect();
         Self {
-            examples: examples(view, &address, &orders),
+            examples: queries(view).iter().map(|query| format!("{address}?{query}")).collect(),
             row: (!parts.is_empty()).then(|| format!("{address}/{}", parts.join("/"))),
             columns: view.columns.iter().map(Described::new).collect(),
             key: view.key().into_iter().map(|column| column.name.as_str()).collect(),
@@ -78,15 +78,16 @@ impl<'v> Described<'v> {
     }
 }
 
-/// Addresses that can be followed as they are.
-fn examples(view: &View, address: &str, orders: &[String]) -> Vec<String> {
-    let few = format!("{address}?limit={FEW}");
+/// Queries that can be followed as they are.
+pub(crate) fn queries(view: &View) -> Vec<String> {
+    let few = format!("limit={FEW}");
     let columns: Vec<_> = view.column_names().take(3).map(quoted).collect();
     let select = format!("{few}&select={}", encode(&columns.join(",")));
     let filter = view.columns.first().map(|column| {
         let (name, value) = (encode(&as_parameter(&column.name)), encode(&example(column)));
         format!("{few}&{name}=gte.{value}")
     });
+    let orders: Vec<String> = view.indexes.iter().map(|index| spelled(index).join(",")).collect();
     let order = orders.last().map(|order| format!("{few}&order={}", encode(order)));
     [Some(few.clone()), Some(select), filter, order].into_iter().flatten().collect()
 }

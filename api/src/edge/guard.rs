@@ -104,7 +104,7 @@ pub(crate) async fn unknown_route(uri: Uri) -> Problem {
 pub(crate) async fn unknown_admin_route(uri: Uri) -> Problem {
     unknown(
         &uri,
-        "This listener serves /admin/v1/models, /admin/v1/parked, /metrics, /livez, /readyz and /healthz; views are at http.listen.",
+        "This listener serves the console at /, /admin/v1/models, /admin/v1/parked, /metrics, /livez, /readyz and /healthz; views are at http.listen.",
     )
 }
 

@@ -80,6 +80,33 @@ impl<'v> Page<'v> {
         self.select.iter().map(|value| value.name.as_str())
     }
 
+    /// The names of a row's values, with their types and whether they may be null.
+    pub(crate) fn typed(&self) -> impl Iterator<Item = (&str, &str, bool)> {
+        self.select.iter().map(Selected::typed)
+    }
+
+    /// The page as one would write it for a person at the model's stable schema, without its cursor: values stand in it as
+    /// literals. For reading, and for `psql`; nothing here runs it.
+    pub(crate) fn written(&self) -> String {
+        let mut binds = Binds::written();
+        let values: Vec<_> = self.select.iter().map(|value| value.written(&mut binds)).collect();
+        let table = vitrina_projectors::quote(self.view.table_name());
+        let mut sql = format!(
+            "SELECT {}\nFROM {}.{table} t",
+            values.join(", "),
+            vitrina_projectors::quote(&self.view.model)
+        );
+        let conditions = self.filtered(&mut binds);
+        if !conditions.is_empty() {
+            sql += &format!("\nWHERE {}", conditions.join("\n  AND "));
+        }
+        sql += &self.order_by().replacen(' ', "\n", 1);
+        if let Some(limit) = self.limit {
+            sql += &format!("\nLIMIT {limit}");
+        }
+        sql
+    }
+
     /// What the texts of its rows are of.
     pub(crate) fn shape(&self) -> Result<Shape, Problem> {
         shape(&self.select)

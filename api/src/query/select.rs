@@ -85,6 +85,23 @@ impl<'v> Selected<'v> {
         Ok((Self { name, operand, as_text }, rest))
     }
 
+    /// Its name, the name of its type, and whether it may be null.
+    pub(crate) fn typed(&self) -> (&str, &str, bool) {
+        let kind = if self.as_text { "text" } else { self.operand.cast() };
+        (&self.name, kind, !self.operand.is_column() || self.operand.column.nullable)
+    }
+
+    /// As a list of `SELECT` has it, of a relation named `t`.
+    pub(crate) fn written(&self, binds: &mut Binds) -> String {
+        let cast = if self.as_text { "::text" } else { "" };
+        let value = format!("{}{cast}", self.operand.sql(binds));
+        let is_its_own = self.operand.is_column() && self.operand.name() == self.name;
+        match is_its_own {
+            true => value,
+            false => format!("{value} AS {}", vitrina_projectors::quote(&self.name)),
+        }
+    }
+
     /// How JSON writes its text.
     pub(crate) fn form(&self) -> Form {
         if self.as_text { Form::Text } else { self.plain().unwrap_or(Form::Raw) }

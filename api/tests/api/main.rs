@@ -8,6 +8,7 @@ mod catalogue;
 #[allow(dead_code, unreachable_pub)] // shared with tests that use more of it
 #[path = "../../../tests/support/certificates.rs"]
 mod certificates;
+mod console;
 mod fire;
 mod formats;
 mod frames;

@@ -11,8 +11,8 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 use tower::ServiceExt;
-use vitrina_api::admin::{Access, Operators};
-use vitrina_api::{Api, ApiSettings};
+use vitrina_api::admin::{Access, Operators, Queries};
+use vitrina_api::{Api, ApiSettings, History};
 use vitrina_avro::{Registry, RegistrySettings};
 use vitrina_ingest::KafkaSettings;
 use vitrina_projectors::session;
@@ -73,7 +73,13 @@ pub(crate) fn operators(url: &str, access: Access) -> Operators {
         file: Arc::new(|_| None),
         kafka: KafkaSettings { brokers: "127.0.0.1:1".to_owned(), properties: BTreeMap::new() },
     };
-    Operators { access, desk }
+    Operators {
+        access,
+        desk,
+        history: History::default(),
+        queries: Queries::Here,
+        is_encrypted: false,
+    }
 }
 
 /// An answer, read to its end.

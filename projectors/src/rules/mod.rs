@@ -181,7 +181,7 @@ pub fn waves(definition: &Definition) -> Waves {
 ///
 /// # Errors
 /// The first access in the way.
-pub fn parallel(definition: &Definition, waves: &Waves) -> Result<Parallel, Obstacle> {
+pub(crate) fn parallel(definition: &Definition, waves: &Waves) -> Result<Parallel, Obstacle> {
     waves.parallel(&definition.model, &|relation| record_key(definition, relation))
 }
 

@@ -1,6 +1,7 @@
 //! How far a generation that is built has come: its positions, and the ends of the logs as its instances have seen them.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -70,6 +71,23 @@ impl Progress {
             _ => None,
         };
         Ok(Self { done, total, per_second, seconds_left, partitions })
+    }
+}
+
+/// For people.
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} events", self.done, self.total)?;
+        if let Some(rate) = self.per_second {
+            write!(f, ", {rate:.0} a second")?;
+        }
+        match self.seconds_left {
+            Some(left) if left > 0.0 => {
+                let left = Duration::from_secs(left as u64);
+                write!(f, ", {} left", humantime::format_duration(left))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

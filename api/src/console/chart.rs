@@ -1,0 +1,165 @@
+//! A line over the last hour. Invariant: whatever it shows it says, in words for who hears it and in a table for who counts;
+//! where nothing was known the line has a gap.
+
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
+
+use askama::Template;
+
+use super::history::{PACE, SPAN, Sample};
+use super::words::{clock, counted, grouped, lasting};
+
+const WIDTH: f64 = 600.0;
+const HEIGHT: f64 = 80.0;
+/// Room for the line's own breadth, above and below.
+const MARGIN: f64 = 3.0;
+/// A line of two minutes would be all noise.
+const SHORTEST: Duration = Duration::from_secs(300);
+
+/// How far a model is behind its log.
+#[derive(Template)]
+#[template(path = "console/chart.html")]
+pub(super) struct Chart {
+    of: String,
+    words: String,
+    /// The points of each piece of the line, as SVG has them.
+    lines: Vec<String>,
+    /// The same, down to the ground.
+    areas: Vec<String>,
+    most: Option<String>,
+    began: String,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    time: String,
+    events: String,
+    seconds: String,
+}
+
+impl Chart {
+    /// Of samples, the oldest first; its table has one row for each `step` at most.
+    pub(super) fn new(of: &str, samples: &[Sample], step: Duration) -> Self {
+        let Some(last) = samples.last() else { return Self::empty(of) };
+        let first = samples.first().unwrap_or(last);
+        let past = |sample: &Sample| last.at.duration_since(sample.at).unwrap_or_default();
+        let span = past(first).clamp(SHORTEST, SPAN);
+        let known: Vec<i64> = samples.iter().filter_map(|sample| sample.lag).collect();
+        let most = known.iter().copied().max();
+        let height = most.unwrap_or(0).max(1) as f64;
+        let place = |sample: &Sample| {
+            let x = WIDTH * (1.0 - past(sample).as_secs_f64() / span.as_secs_f64());
+            let share = sample.lag? as f64 / height;
+            Some((x, MARGIN + (HEIGHT - 2.0 * MARGIN) * (1.0 - share)))
+        };
+        let pieces: Vec<Vec<(f64, f64)>> = pieces(samples)
+            .into_iter()
+            .map(|piece| piece.iter().filter_map(place).collect::<Vec<_>>())
+            .filter(|piece| !piece.is_empty())
+            .collect();
+        Self {
+            of: of.to_owned(),
+            words: words(samples, &known, past(first)),
+            lines: pieces.iter().map(|piece| line(piece)).collect(),
+            areas: pieces.iter().map(|piece| area(piece)).collect(),
+            most: most.map(grouped),
+            began: format!("{} ago", lasting(span.as_secs_f64())),
+            rows: rows(samples, step),
+        }
+    }
+
+    fn empty(of: &str) -> Self {
+        let (of, words) = (of.to_owned(), "Nothing was measured yet.".to_owned());
+        let (lines, areas, rows) = (Vec::new(), Vec::new(), Vec::new());
+        Self { of, words, lines, areas, most: None, began: String::new(), rows }
+    }
+}
+
+/// Cut where the lag was not known, or nobody looked.
+fn pieces(samples: &[Sample]) -> Vec<Vec<Sample>> {
+    let mut pieces: Vec<Vec<Sample>> = Vec::new();
+    let mut before: Option<SystemTime> = None;
+    for sample in samples {
+        let follows = before
+            .and_then(|before| sample.at.duration_since(before).ok())
+            .is_some_and(|gap| gap < 4 * PACE);
+        before = sample.lag.map(|_| sample.at);
+        match pieces.last_mut() {
+            _ if sample.lag.is_none() => {}
+            Some(piece) if follows => piece.push(*sample),
+            _ => pieces.push(vec![*sample]),
+        }
+    }
+    pieces
+}
+
+fn line(points: &[(f64, f64)]) -> String {
+    let mut line = String::new();
+    for (x, y) in points {
+        // Writing to a text does not fail.
+        let _ = write!(line, "{x:.1},{y:.1} ");
+    }
+    // A point alone is a short line.
+    if let [(x, y)] = points {
+        let _ = write!(line, "{:.1},{y:.1}", x + 1.0);
+    }
+    line.trim_end().to_owned()
+}
+
+fn area(points: &[(f64, f64)]) -> String {
+    let (Some((first, _)), Some((last, _))) = (points.first(), points.last()) else {
+        return String::new();
+    };
+    format!("{first:.1},{HEIGHT} {} {last:.1},{HEIGHT}", line(points))
+}
+
+/// The last value, the least, the most, and where it tends to.
+fn words(samples: &[Sample], known: &[i64], past: Duration) -> String {
+    let (Some(least), Some(most)) = (known.iter().min(), known.iter().max()) else {
+        return "How far it is behind is not known: Kafka does not answer, or nothing was read yet.".to_owned();
+    };
+    let now = match samples.last().and_then(|sample| sample.lag) {
+        Some(lag) => format!("{} behind now", counted(lag, "event")),
+        None => "not known now".to_owned(),
+    };
+    if known.len() < 3 {
+        return format!("{now}; measured for a moment only.");
+    }
+    let past = lasting(past.as_secs_f64().max(60.0));
+    let (least, most, trend) = (grouped(*least), grouped(*most), trend(known));
+    format!("{now}; least {least} and most {most} in the last {past}, {trend}.")
+}
+
+/// The last quarter against what was before.
+fn trend(known: &[i64]) -> &'static str {
+    let (before, lately) = known.split_at(known.len() - known.len().div_ceil(4));
+    let mean = |part: &[i64]| part.iter().sum::<i64>() as f64 / part.len().max(1) as f64;
+    let (before, lately) = (mean(before), mean(lately));
+    let much = (before.max(lately) * 0.1).max(1.0);
+    match lately - before {
+        difference if difference > much => "rising",
+        difference if difference < -much => "falling",
+        _ => "steady",
+    }
+}
+
+/// The last sample of each step, the newest first.
+fn rows(samples: &[Sample], step: Duration) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut above: Option<SystemTime> = None;
+    for sample in samples.iter().rev() {
+        let is_near = above
+            .and_then(|above| above.duration_since(sample.at).ok())
+            .is_some_and(|past| past < step);
+        if is_near {
+            continue;
+        }
+        above = Some(sample.at);
+        rows.push(Row {
+            time: clock(sample.at),
+            events: sample.lag.map_or_else(|| "not known".to_owned(), grouped),
+            seconds: sample.seconds.map_or_else(|| "not known".to_owned(), lasting),
+        });
+    }
+    rows
+}

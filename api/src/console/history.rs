@@ -1,0 +1,145 @@
+//! How models were over the last hour, for their trends. Invariant: what was not known is kept as not known, never as zero;
+//! it is all in memory, and no more than an hour of it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio_util::sync::CancellationToken;
+use vitrina_projectors::{Desk, ModelStatus};
+
+use crate::admin::models;
+
+/// How far back it reaches.
+pub(super) const SPAN: Duration = Duration::from_secs(3600);
+/// How often it is looked.
+pub(super) const PACE: Duration = Duration::from_secs(10);
+/// Over which time a rate is told, at least.
+const RATE: Duration = Duration::from_secs(20);
+
+/// A look at a model.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Sample {
+    pub(super) at: SystemTime,
+    /// In events, over all partitions; none where one of them is not known.
+    pub(super) lag: Option<i64>,
+    /// Of the partition that is furthest behind.
+    pub(super) seconds: Option<f64>,
+    generation: Option<i32>,
+    /// All positions together.
+    reached: i64,
+}
+
+/// The last hour of all models.
+#[derive(Debug, Clone, Default)]
+pub struct History(Arc<Mutex<BTreeMap<String, VecDeque<Sample>>>>);
+
+impl Sample {
+    pub(super) fn of(model: &ModelStatus, at: SystemTime) -> Self {
+        let partitions = &model.partitions;
+        let behind = partitions.iter().map(|partition| partition.lag_seconds);
+        let furthest = behind.collect::<Option<Vec<f64>>>().unwrap_or_default();
+        Self {
+            at,
+            lag: match partitions.is_empty() {
+                true => None,
+                false => partitions.iter().map(|partition| partition.lag).sum(),
+            },
+            seconds: furthest.into_iter().reduce(f64::max),
+            generation: model.generation,
+            reached: partitions.iter().map(|partition| partition.position).sum(),
+        }
+    }
+}
+
+impl History {
+    /// Looks at all models again and again.
+    pub async fn follow(self, desk: Desk, shutdown: CancellationToken) {
+        let mut pace = tokio::time::interval(PACE);
+        pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = pace.tick() => {}
+                () = shutdown.cancelled() => return,
+            }
+            // Where Postgres is away nothing is known, and others say so.
+            let looked = shutdown.run_until_cancelled(models::read(&desk)).await;
+            if let Some(Ok(status)) = looked {
+                self.note(&status.models, SystemTime::now());
+            }
+        }
+    }
+
+    fn note(&self, models: &[ModelStatus], now: SystemTime) {
+        let samples = models.iter().map(|model| (model.model.clone(), Sample::of(model, now)));
+        self.keep(samples.collect(), now);
+    }
+
+    fn keep(&self, samples: Vec<(String, Sample)>, now: SystemTime) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (model, sample) in samples {
+            kept.entry(model).or_default().push_back(sample);
+        }
+        let is_old = |sample: &Sample| now.duration_since(sample.at).is_ok_and(|age| age > SPAN);
+        kept.retain(|_, samples| {
+            while samples.front().is_some_and(is_old) {
+                samples.pop_front();
+            }
+            !samples.is_empty()
+        });
+    }
+
+    /// What was seen of the model, and now is, oldest first.
+    pub(super) fn until(&self, model: &str, now: Sample) -> Vec<Sample> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.get(model).into_iter().flatten().copied().chain([now]).collect()
+    }
+}
+
+/// How many events a second were dealt with of late; none where that is not known yet.
+pub(super) fn rate(samples: &[Sample]) -> Option<f64> {
+    let now = samples.last()?;
+    let before = samples
+        .iter()
+        .rev()
+        .find(|sample| now.at.duration_since(sample.at).is_ok_and(|past| past >= RATE))?;
+    let seconds = now.at.duration_since(before.at).ok()?.as_secs_f64();
+    let events = now.reached - before.reached;
+    (before.generation == now.generation && events >= 0).then(|| events as f64 / seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    fn sample(second: u64, reached: i64) -> Sample {
+        let at = UNIX_EPOCH + Duration::from_secs(second);
+        Sample { at, lag: Some(0), seconds: None, generation: Some(1), reached }
+    }
+
+    #[test]
+    fn an_hour_is_kept_and_no_more() {
+        let history = History::default();
+        for second in (0..=7200).step_by(10) {
+            let sample = sample(second, 0);
+            history.keep(vec![("m".to_owned(), sample)], sample.at);
+        }
+        let kept = history.until("m", sample(7210, 0));
+        assert_eq!((kept.len(), kept[0].at), (362, UNIX_EPOCH + Duration::from_secs(3600)));
+        history.keep(Vec::new(), UNIX_EPOCH + Duration::from_secs(20_000));
+        assert_eq!(history.until("m", sample(20_000, 0)).len(), 1);
+        assert!(history.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty());
+    }
+
+    #[test]
+    fn a_rate_is_of_one_generation() {
+        let samples = [sample(0, 100), sample(10, 600), sample(20, 900), sample(30, 1100)];
+        assert_eq!(rate(&samples), Some(25.0));
+        assert_eq!(rate(&samples[..2]), None);
+        let swapped = [sample(0, 100), Sample { generation: Some(2), ..sample(30, 1100) }];
+        assert_eq!(rate(&swapped), None);
+        assert_eq!(rate(&[]), None);
+    }
+}
