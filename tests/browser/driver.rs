@@ -46,6 +46,7 @@ impl Browser {
             // Root may not have a sandbox.
             "--no-sandbox",
             "--disable-dev-shm-usage",
+            "--hide-scrollbars",
             "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
             &format!("--user-data-dir={}", profile.path().display()),
         ];

@@ -13,8 +13,8 @@ const WIDTH: f64 = 600.0;
 const HEIGHT: f64 = 80.0;
 /// Room for the line's own breadth, above and below.
 const MARGIN: f64 = 3.0;
-/// A line of two minutes would be all noise.
-const SHORTEST: Duration = Duration::from_secs(300);
+/// A line of a few seconds would be all noise.
+const SHORTEST: Duration = Duration::from_secs(60);
 
 /// How far a model is behind its log.
 #[derive(Template)]
@@ -52,7 +52,9 @@ impl Chart {
             let share = sample.lag? as f64 / height;
             Some((x, MARGIN + (HEIGHT - 2.0 * MARGIN) * (1.0 - share)))
         };
-        let pieces: Vec<Vec<(f64, f64)>> = pieces(samples)
+        // Two looks are no trend.
+        let drawn = if known.len() < 3 { &[] } else { samples };
+        let pieces: Vec<Vec<(f64, f64)>> = pieces(drawn)
             .into_iter()
             .map(|piece| piece.iter().filter_map(place).collect::<Vec<_>>())
             .filter(|piece| !piece.is_empty())
@@ -62,7 +64,7 @@ impl Chart {
             words: words(samples, &known, past(first)),
             lines: pieces.iter().map(|piece| line(piece)).collect(),
             areas: pieces.iter().map(|piece| area(piece)).collect(),
-            most: most.map(grouped),
+            most: most.filter(|most| *most > 0).map(grouped),
             began: format!("{} ago", lasting(span.as_secs_f64())),
             rows: rows(samples, step),
         }

@@ -94,7 +94,7 @@ impl Card {
             behind: now.lag.map_or_else(|| "unknown".to_owned(), |lag| counted(lag, "event")),
             late: now.seconds.map(lasting),
             rate: rate(&samples).map_or_else(
-                || "–".to_owned(),
+                || "not known yet".to_owned(),
                 |rate| format!("{} a second", grouped(rate.round() as i64)),
             ),
             parked: model.parked,

@@ -1,5 +1,6 @@
 //! `GET /console/parked`: what could not be applied, by the reason; and trying all of it again.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use askama::Template;
@@ -38,6 +39,7 @@ struct Page {
 struct Group {
     model: String,
     reason: String,
+    waits: bool,
     rule: Option<String>,
     sqlstate: Option<String>,
     count: i64,
@@ -107,18 +109,22 @@ fn retry_address(model: Option<&str>) -> String {
 /// Model, reason and rule.
 type Cause<'a> = (&'a str, &'a str, Option<&'a str>);
 
-/// The reasons with the most records first; those that only wait behind others are one.
+/// What all those have in common that only wait.
+const WAITS: &str = "Waits behind another record of its key";
+
+/// The reasons with the most records first; those that only wait behind others come last.
 fn groups(records: &[Parked]) -> Vec<Group> {
     let mut groups: BTreeMap<Cause<'_>, Vec<&Parked>> = BTreeMap::new();
     for record in records {
         let reason = match record.behind {
-            Some(_) => "Waits behind another record of its key",
+            Some(_) => WAITS,
             None => &record.reason,
         };
         groups.entry((&record.model, reason, record.rule.as_deref())).or_default().push(record);
     }
     let group = |((model, reason, rule), records): (Cause<'_>, Vec<&Parked>)| Group {
         model: model.to_owned(),
+        waits: reason == WAITS,
         reason: reason.to_owned(),
         rule: rule.map(str::to_owned),
         sqlstate: records.first().and_then(|record| record.sqlstate.clone()),
@@ -127,7 +133,7 @@ fn groups(records: &[Parked]) -> Vec<Group> {
         more: records.len().saturating_sub(SHOWN),
     };
     let mut groups: Vec<Group> = groups.into_iter().map(group).collect();
-    groups.sort_by_key(|group| std::cmp::Reverse(group.count));
+    groups.sort_by_key(|group| (group.waits, Reverse(group.count)));
     groups
 }
 

@@ -6,7 +6,7 @@ use axum::Extension;
 use axum::extract::{OriginalUri, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use vitrina_projectors::parked::{self, Parked, ParkedDetail};
 
 use super::Console;
@@ -48,6 +48,8 @@ struct Payload {
     bytes: Option<String>,
     more: usize,
     versions: Vec<(String, String)>,
+    /// What every version has: where the record lies, and what else came with it.
+    metadata: Option<String>,
 }
 
 impl Payload {
@@ -58,6 +60,8 @@ impl Payload {
             Value::String(text) => text,
             other => other.to_string(),
         };
+        let metadata = answer.versions.last().map(|version| parted(&version.fields).1);
+        let metadata = metadata.filter(Value::is_object);
         let versions = answer.versions.into_iter();
         Self {
             event: answer.event,
@@ -71,9 +75,20 @@ impl Payload {
             text: answer.value_text,
             more: value.as_ref().map_or(0, |value| value.len().saturating_sub(MOST)),
             bytes: value.as_deref().map(dumped),
-            versions: versions.map(|version| (version.version, pretty(&version.fields))).collect(),
+            versions: versions
+                .map(|version| (version.version, pretty(&parted(&version.fields).0)))
+                .collect(),
+            metadata: metadata.as_ref().map(pretty),
         }
     }
+}
+
+/// An event's own fields, and its metadata.
+fn parted(fields: &Value) -> (Value, Value) {
+    let Value::Object(fields) = fields else { return (fields.clone(), Value::Null) };
+    let (metadata, own): (Map<_, _>, Map<_, _>) =
+        fields.clone().into_iter().partition(|(name, _)| name.starts_with('_'));
+    (own.into(), metadata.into())
 }
 
 /// JSON for people; a text that is JSON, too.

@@ -274,7 +274,8 @@ fn as_address(typed: &str) -> String {
 
 /// Queries that can be followed as they are.
 fn examples(view: &View, address: &str) -> Vec<Example> {
-    let queries = crate::docs::queries(view).into_iter();
+    // As one types them.
+    let queries = crate::docs::queries(view).into_iter().map(|query| query.replace("%2C", ","));
     let example =
         |query: String| Example { address: format!("{address}?q={}", encode(&query)), query };
     queries.map(example).collect()
