@@ -28,7 +28,6 @@ pub use access::{
     AuthSettings, Bearer, KeySource, Reader, TokenSettings, Unreadable, is_safe_address,
 };
 pub use api::{Api, ApiError};
-pub use console::History;
 pub use edge::measure::{
     AUTHENTICATION_FAILURES_TOTAL, CERTIFICATE_UNTIL_SECONDS, DURATION_SECONDS, KEY_FETCHES_TOTAL,
     REQUESTS_TOTAL, describe_metrics,

@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use vitrina_api::admin::{Access, Operators, Queries};
-use vitrina_api::{Api, ApiError, ApiSettings, History, Tls};
+use vitrina_api::admin::{Access, Lookout, Operators, Queries};
+use vitrina_api::{Api, ApiError, ApiSettings, Tls};
 use vitrina_ingest::BrokerKind;
 use vitrina_projectors::control;
 use vitrina_projectors::{Board, Definitions, Desk, Proposal, Proposed, Service, State, session};
@@ -201,7 +201,7 @@ impl Instance {
         let operators = Operators {
             access: Access::new(admin, self.config.admin_token.as_deref()),
             desk: desk.clone(),
-            history: History::default(),
+            lookout: Lookout::default(),
             queries: match listeners {
                 Listeners::Joint(_) => Queries::Here,
                 Listeners::Apart { queries: Some(_), .. } => Queries::At(self.config.listen),
@@ -209,8 +209,8 @@ impl Instance {
             },
             is_encrypted: self.tls.is_some(),
         };
-        let history = operators.history.clone();
-        tokio::spawn(history.follow(desk.clone(), self.shutdown.clone()));
+        let lookout = operators.lookout.clone();
+        tokio::spawn(lookout.follow(desk.clone(), self.shutdown.clone()));
         if let Access::Off = operators.access {
             tracing::info!(
                 "the admin routes are off: {admin} (http.admin_listen) is no loopback address and \

@@ -2,7 +2,8 @@
 //! is decided is written by `projectors`' desk, and running instances follow.
 
 pub(crate) mod gate;
-pub(crate) mod models;
+pub(crate) mod lookout;
+mod models;
 mod operators;
 mod parked;
 
@@ -12,6 +13,7 @@ use axum::routing::{get, post};
 
 pub use gate::Access;
 pub(crate) use gate::By;
+pub use lookout::Lookout;
 pub use operators::{Operators, Queries};
 pub use parked::{History, ParkedList, RecordAnswer, VersionAnswer};
 

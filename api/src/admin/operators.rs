@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use vitrina_projectors::{Desk, Refusal};
 
 use super::gate::Access;
-use crate::console::History;
+use super::lookout::Lookout;
 use crate::problem::{Kind, Problem};
 
 /// What the admin routes work with.
@@ -13,7 +13,7 @@ use crate::problem::{Kind, Problem};
 pub struct Operators {
     pub access: Access,
     pub desk: Desk,
-    pub history: History,
+    pub lookout: Lookout,
     pub queries: Queries,
     /// Whether the listeners speak TLS.
     pub is_encrypted: bool,

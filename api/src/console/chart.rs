@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use askama::Template;
 
-use super::history::{PACE, SPAN, Sample};
 use super::words::{clock, counted, grouped, lasting};
+use crate::admin::lookout::{PACE, SPAN, Sample};
 
 const WIDTH: f64 = 600.0;
 const HEIGHT: f64 = 80.0;
@@ -164,4 +164,69 @@ fn rows(samples: &[Sample], step: Duration) -> Vec<Row> {
         });
     }
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    /// A look every five seconds.
+    fn samples(lags: &[Option<i64>]) -> Vec<Sample> {
+        let sample = |(look, lag): (u64, &Option<i64>)| Sample {
+            at: UNIX_EPOCH + Duration::from_secs(look * 5),
+            lag: *lag,
+            seconds: lag.map(|_| 0.5),
+            generation: Some(1),
+            reached: 0,
+        };
+        (0..).zip(lags).map(sample).collect()
+    }
+
+    fn chart(lags: &[Option<i64>]) -> Chart {
+        Chart::new("m", &samples(lags), Duration::from_secs(10))
+    }
+
+    #[test]
+    fn what_is_drawn_is_said() {
+        let chart = chart(&[Some(0), Some(0), Some(0), Some(1000), Some(1500)]);
+        let said = "1\u{202f}500 events behind now; least 0 and most 1\u{202f}500 in the last 60 s, rising.";
+        assert_eq!((&*chart.words, chart.most.as_deref()), (said, Some("1\u{202f}500")));
+        // Newest first, one in ten seconds.
+        let rows: Vec<_> = chart.rows.iter().map(|row| row.events.as_str()).collect();
+        assert_eq!(rows, ["1\u{202f}500", "0", "0"]);
+        assert!(chart.lines[0].starts_with("400.0,77.0 ") && chart.lines[0].ends_with("600.0,3.0"));
+        let html = chart.to_string();
+        assert!(html.contains(said) && html.contains("<polyline"), "{html}");
+    }
+
+    #[test]
+    fn what_is_not_known_is_no_zero() {
+        let lags = [Some(5), Some(5), None, Some(5), None];
+        let gaps = chart(&lags);
+        assert_eq!((gaps.lines.len(), gaps.areas.len()), (2, 2));
+        assert!(gaps.words.starts_with("not known now; least 5"), "{}", gaps.words);
+        assert_eq!(gaps.rows[0].events, "not known");
+        let nothing = chart(&[None, None, None]);
+        assert!(nothing.lines.is_empty() && nothing.words.contains("is not known"));
+        // Nobody looked for a minute.
+        let mut late = samples(&[Some(1); 4]);
+        late[2].at += Duration::from_secs(60);
+        late[3].at += Duration::from_secs(60);
+        assert_eq!(Chart::new("m", &late, PACE).lines.len(), 2);
+        assert!(Chart::new("m", &[], PACE).rows.is_empty());
+    }
+
+    #[test]
+    fn a_trend_is_more_than_noise() {
+        for (lags, tends) in [
+            (vec![0; 20], "steady"),
+            ((0..20).collect(), "rising"),
+            ((0..20).rev().collect(), "falling"),
+            (vec![100, 101, 100, 99, 100, 101, 100, 102], "steady"),
+        ] {
+            assert_eq!(trend(&lags), tends, "{lags:?}");
+        }
+    }
 }

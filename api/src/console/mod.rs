@@ -10,7 +10,6 @@ mod equivalent;
 mod form;
 mod frame;
 mod generation;
-mod history;
 mod model;
 mod overview;
 mod parked;
@@ -21,20 +20,29 @@ mod sorry;
 mod view;
 mod words;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::{get, post};
+use vitrina_projectors::Status;
 
 use crate::admin::Operators;
 use crate::api::Api;
-
-pub use history::History;
+use crate::problem::Problem;
 
 /// What its pages are made with.
 #[derive(Clone)]
 struct Console {
     api: Api,
     operators: Operators,
+}
+
+impl Console {
+    /// How all models are.
+    async fn status(&self) -> Result<Arc<Status>, Problem> {
+        self.operators.lookout.status(&self.operators.desk).await
+    }
 }
 
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>(

@@ -15,7 +15,6 @@ use super::generation::ShownGeneration;
 use super::overview::Card;
 use super::sorry::Sorry;
 use super::words::{grouped, lasting, moment};
-use crate::admin::models::status;
 use crate::problem::{Kind, Problem};
 use crate::query::Parameters;
 use crate::query::path::{encode, segments};
@@ -69,7 +68,7 @@ pub(super) async fn page(
 ) -> Result<Response, Sorry> {
     Parameters::parse(uri.query())?.only("a model's address", &[])?;
     let name = segments(&uri)?.into_iter().next().unwrap_or_default();
-    let status = status(&console.operators.desk).await?;
+    let status = console.status().await?;
     let model = status.models.iter().find(|model| model.model == name).ok_or_else(|| {
         Problem::new(Kind::UnknownName, format!("There is no model {name}; the overview has all."))
     })?;
@@ -87,7 +86,7 @@ pub(super) async fn page(
     });
     let page = Page {
         frame: console.frame(Tab::Overview),
-        card: Card::new(model, &console.operators.history, STEP),
+        card: Card::new(model, &console.operators.lookout, STEP),
         deeds: deeds(model),
         last_error: model.last_error.clone().map(|error| (at, error)),
         one_writer: one_writer.map(|one| format!("since {}: {}", moment(&one.since), one.why)),

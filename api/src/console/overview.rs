@@ -12,10 +12,9 @@ use super::Console;
 use super::chart::Chart;
 use super::frame::{Frame, Tab, html};
 use super::generation::ShownGeneration;
-use super::history::{History, Sample, rate};
 use super::sorry::Sorry;
 use super::words::{counted, grouped, lasting};
-use crate::admin::models::status;
+use crate::admin::lookout::{Lookout, Sample, rate};
 use crate::query::Parameters;
 use crate::query::path::encode;
 
@@ -79,9 +78,9 @@ impl Tone {
 }
 
 impl Card {
-    pub(super) fn new(model: &ModelStatus, history: &History, step: Duration) -> Self {
+    pub(super) fn new(model: &ModelStatus, lookout: &Lookout, step: Duration) -> Self {
         let now = Sample::of(model, SystemTime::now());
-        let samples = history.until(&model.model, now);
+        let samples = lookout.until(&model.model, now);
         let built = model.generations.iter().map(ShownGeneration::new);
         Self {
             name: model.model.clone(),
@@ -110,9 +109,9 @@ pub(super) async fn page(
     OriginalUri(uri): OriginalUri,
 ) -> Result<Response, Sorry> {
     Parameters::parse(uri.query())?.only("the overview", &[])?;
-    let status = status(&console.operators.desk).await?;
-    let history = &console.operators.history;
-    let cards = status.models.iter().map(|model| Card::new(model, history, STEP));
+    let status = console.status().await?;
+    let lookout = &console.operators.lookout;
+    let cards = status.models.iter().map(|model| Card::new(model, lookout, STEP));
     let mut models: Vec<Card> = cards.collect();
     models.sort_by(|one, other| {
         (one.tone, one.parked == 0, &one.name).cmp(&(other.tone, other.parked == 0, &other.name))

@@ -11,8 +11,8 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 use tower::ServiceExt;
-use vitrina_api::admin::{Access, Operators, Queries};
-use vitrina_api::{Api, ApiSettings, History};
+use vitrina_api::admin::{Access, Lookout, Operators, Queries};
+use vitrina_api::{Api, ApiSettings};
 use vitrina_avro::{Registry, RegistrySettings};
 use vitrina_ingest::KafkaSettings;
 use vitrina_projectors::session;
@@ -76,7 +76,7 @@ pub(crate) fn operators(url: &str, access: Access) -> Operators {
     Operators {
         access,
         desk,
-        history: History::default(),
+        lookout: Lookout::default(),
         queries: Queries::Here,
         is_encrypted: false,
     }

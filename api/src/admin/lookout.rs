@@ -1,41 +1,52 @@
-//! How models were over the last hour, for their trends. Invariant: what was not known is kept as not known, never as zero;
+//! How models are, and were over the last hour, for who looks at them all the time. Invariant: what was not known is kept as not known, never as zero;
 //! it is all in memory, and no more than an hour of it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use vitrina_projectors::{Desk, ModelStatus};
+use vitrina_projectors::{Desk, ModelStatus, Status};
 
-use crate::admin::models;
+use super::models;
+use crate::problem::Problem;
 
 /// How far back it reaches.
-pub(super) const SPAN: Duration = Duration::from_secs(3600);
+pub(crate) const SPAN: Duration = Duration::from_secs(3600);
 /// How often it is looked.
-pub(super) const PACE: Duration = Duration::from_secs(10);
+pub(crate) const PACE: Duration = Duration::from_secs(5);
+/// How old what is shown may be when it is read.
+const FRESH: Duration = Duration::from_secs(1);
 /// Over which time a rate is told, at least.
 const RATE: Duration = Duration::from_secs(20);
 
 /// A look at a model.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Sample {
-    pub(super) at: SystemTime,
+pub(crate) struct Sample {
+    pub(crate) at: SystemTime,
     /// In events, over all partitions; none where one of them is not known.
-    pub(super) lag: Option<i64>,
+    pub(crate) lag: Option<i64>,
     /// Of the partition that is furthest behind.
-    pub(super) seconds: Option<f64>,
-    generation: Option<i32>,
+    pub(crate) seconds: Option<f64>,
+    pub(crate) generation: Option<i32>,
     /// All positions together.
-    reached: i64,
+    pub(crate) reached: i64,
 }
 
-/// The last hour of all models.
+/// How all models are, and their last hour. Cheap to clone, shared by all who look.
 #[derive(Debug, Clone, Default)]
-pub struct History(Arc<Mutex<BTreeMap<String, VecDeque<Sample>>>>);
+pub struct Lookout(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// What was read last, and when.
+    last: tokio::sync::Mutex<Option<(Instant, Result<Arc<Status>, Problem>)>>,
+    kept: Mutex<BTreeMap<String, VecDeque<Sample>>>,
+}
 
 impl Sample {
-    pub(super) fn of(model: &ModelStatus, at: SystemTime) -> Self {
+    pub(crate) fn of(model: &ModelStatus, at: SystemTime) -> Self {
         let partitions = &model.partitions;
         let behind = partitions.iter().map(|partition| partition.lag_seconds);
         let furthest = behind.collect::<Option<Vec<f64>>>().unwrap_or_default();
@@ -52,11 +63,24 @@ impl Sample {
     }
 }
 
-impl History {
+impl Lookout {
+    /// How all models are: read once a second at most, however many look, for each reading asks Kafka, too.
+    pub(crate) async fn status(&self, desk: &Desk) -> Result<Arc<Status>, Problem> {
+        let mut last = self.0.last.lock().await;
+        if let Some((at, read)) = &*last
+            && at.elapsed() < FRESH
+        {
+            return read.clone();
+        }
+        let read = models::status(desk).await.map(Arc::new);
+        *last = Some((Instant::now(), read.clone()));
+        read
+    }
+
     /// Looks at all models again and again.
     pub async fn follow(self, desk: Desk, shutdown: CancellationToken) {
         let mut pace = tokio::time::interval(PACE);
-        pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = pace.tick() => {}
@@ -76,7 +100,7 @@ impl History {
     }
 
     fn keep(&self, samples: Vec<(String, Sample)>, now: SystemTime) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
         for (model, sample) in samples {
             kept.entry(model).or_default().push_back(sample);
         }
@@ -90,14 +114,14 @@ impl History {
     }
 
     /// What was seen of the model, and now is, oldest first.
-    pub(super) fn until(&self, model: &str, now: Sample) -> Vec<Sample> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn until(&self, model: &str, now: Sample) -> Vec<Sample> {
+        let kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.get(model).into_iter().flatten().copied().chain([now]).collect()
     }
 }
 
 /// How many events a second were dealt with of late; none where that is not known yet.
-pub(super) fn rate(samples: &[Sample]) -> Option<f64> {
+pub(crate) fn rate(samples: &[Sample]) -> Option<f64> {
     let now = samples.last()?;
     let before = samples
         .iter()
@@ -121,16 +145,16 @@ mod tests {
 
     #[test]
     fn an_hour_is_kept_and_no_more() {
-        let history = History::default();
-        for second in (0..=7200).step_by(10) {
+        let lookout = Lookout::default();
+        for second in (0..=7200).step_by(5) {
             let sample = sample(second, 0);
-            history.keep(vec![("m".to_owned(), sample)], sample.at);
+            lookout.keep(vec![("m".to_owned(), sample)], sample.at);
         }
-        let kept = history.until("m", sample(7210, 0));
-        assert_eq!((kept.len(), kept[0].at), (362, UNIX_EPOCH + Duration::from_secs(3600)));
-        history.keep(Vec::new(), UNIX_EPOCH + Duration::from_secs(20_000));
-        assert_eq!(history.until("m", sample(20_000, 0)).len(), 1);
-        assert!(history.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty());
+        let kept = lookout.until("m", sample(7205, 0));
+        assert_eq!((kept.len(), kept[0].at), (722, UNIX_EPOCH + Duration::from_secs(3600)));
+        lookout.keep(Vec::new(), UNIX_EPOCH + Duration::from_secs(20_000));
+        assert_eq!(lookout.until("m", sample(20_000, 0)).len(), 1);
+        assert!(lookout.0.kept.lock().unwrap_or_else(PoisonError::into_inner).is_empty());
     }
 
     #[test]
