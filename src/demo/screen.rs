@@ -40,7 +40,7 @@ Look at
   the page    http://{listen}/
   a view      http://{listen}/v1/views/{model}?limit=5
   all views   http://{listen}/docs, or for programs http://{listen}/v1/views
-  parked      http://{listen}/admin/v1/parked: one record is no event, on purpose
+  parked      http://{listen}/console/parked: one record is no event, on purpose
 
 Try, from another terminal
   {program} status{option}{found}
