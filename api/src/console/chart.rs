@@ -132,11 +132,17 @@ fn words(samples: &[Sample], known: &[i64], past: Duration) -> String {
     format!("{now}; least {least} and most {most} in the last {past}, {trend}.")
 }
 
+/// The value in the middle: a batch that was under way when somebody looked is no trend.
+fn median(part: &[i64]) -> f64 {
+    let mut sorted = part.to_vec();
+    sorted.sort_unstable();
+    sorted.get(sorted.len() / 2).copied().unwrap_or(0) as f64
+}
+
 /// The last quarter against what was before.
 fn trend(known: &[i64]) -> &'static str {
     let (before, lately) = known.split_at(known.len() - known.len().div_ceil(4));
-    let mean = |part: &[i64]| part.iter().sum::<i64>() as f64 / part.len().max(1) as f64;
-    let (before, lately) = (mean(before), mean(lately));
+    let (before, lately) = (median(before), median(lately));
     let much = (before.max(lately) * 0.1).max(1.0);
     match lately - before {
         difference if difference > much => "rising",
@@ -225,6 +231,7 @@ mod tests {
             ((0..20).collect(), "rising"),
             ((0..20).rev().collect(), "falling"),
             (vec![100, 101, 100, 99, 100, 101, 100, 102], "steady"),
+            (vec![0, 0, 0, 0, 0, 0, 0, 0, 192, 0], "steady"),
         ] {
             assert_eq!(trend(&lags), tends, "{lags:?}");
         }
