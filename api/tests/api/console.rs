@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use sqlx::{Connection as _, PgConnection};
 use vitrina_api::admin::Access;
+use vitrina_api::{ApiSettings, AuthSettings};
 
+use crate::guarded::Guarded;
 use crate::stage::{Answer, Stage};
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
@@ -205,6 +207,35 @@ async fn a_query_that_is_refused_says_why_on_its_page() {
         page.page(query, 200);
         assert!(page.text.contains(words), "{query}: {}", page.text);
     }
+}
+
+#[tokio::test]
+async fn where_readers_are_known_an_operator_reads_what_everybody_may() {
+    let tables = "CREATE TABLE mark (id int PRIMARY KEY, hidden text, shown text); CREATE TABLE secret (id int PRIMARY KEY)";
+    let rows = "INSERT INTO mark VALUES (1, 'nobody reads it', 'everybody reads it')";
+    let mut guarded = Guarded::new("mark", tables, rows, &[("ann", &["customer"], "")]).await;
+    guarded.allow("GRANT SELECT (id, shown) ON mark TO PUBLIC").await;
+    let auth = Some(AuthSettings { tokens: None, api_keys_file: None });
+    let settings = ApiSettings { auth, ..ApiSettings::new(&guarded.stage.url) };
+    let access = Access::new("127.0.0.1:8082".parse().unwrap(), None);
+    let router = guarded.stage.admin_with(settings, access);
+    for (uri, words) in [
+        ("/console/views", "PUBLIC"),
+        ("/console/views/mark", "everybody reads it"),
+        ("/console/views/mark?q=hidden%3Dnot.is.null", "is not a parameter"),
+        ("/console/views/mark?q=select%3Dhidden", "hidden"),
+        ("/", "mark"),
+    ] {
+        let page = ask(&router, uri, &[]).await;
+        page.page(uri, 200);
+        assert!(
+            page.text.contains(words) && !page.text.contains("nobody reads it"),
+            "{uri}: {}",
+            page.text
+        );
+        assert!(!page.text.contains("secret") && !page.text.contains("hidden, or null"), "{uri}");
+    }
+    ask(&router, "/console/views/mark.secret", &[]).await.page("secret", 404);
 }
 
 #[tokio::test]

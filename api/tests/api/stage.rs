@@ -144,10 +144,13 @@ impl Stage {
 
     /// What operators ask; Kafka and the registry are away.
     pub(crate) fn admin(&self, access: Access) -> Router {
+        self.admin_with(ApiSettings::new(&self.url), access)
+    }
+
+    /// The same, with settings.
+    pub(crate) fn admin_with(&self, settings: ApiSettings, access: Access) -> Router {
         let metrics = PrometheusBuilder::new().build_recorder().handle();
-        Api::new(ApiSettings::new(&self.url))
-            .unwrap()
-            .admin_router(metrics, operators(&self.url, access))
+        Api::new(settings).unwrap().admin_router(metrics, operators(&self.url, access))
     }
 
     pub(crate) async fn run(&mut self, script: &str) {
