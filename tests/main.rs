@@ -12,6 +12,7 @@ mod check;
 mod command_line;
 mod decisions;
 mod demo;
+mod every;
 mod exactly_once;
 mod faults;
 mod first_files;

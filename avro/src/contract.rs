@@ -4,6 +4,7 @@
 pub(crate) mod carry;
 pub(crate) mod context;
 pub(crate) mod draft;
+pub(crate) mod every;
 pub(crate) mod literal;
 pub(crate) mod load;
 pub(crate) mod publish;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 use vitrina_sql::{Place, UpcastItem};
 
+use crate::contract::every::EVERY;
 use crate::schema::Schema;
 use crate::schema::node::{Field, RecordType};
 use crate::value::column::{Column, ColumnType};
@@ -42,6 +44,8 @@ pub(crate) const FACTS: usize = 4;
 #[derive(Debug, Clone, Default)]
 pub struct Contracts {
     pub contexts: BTreeMap<String, Context>,
+    /// All events of all contexts; none where the contract of one does not load, or there is no context.
+    pub every: Option<Arc<Contract>>,
     /// What does not load, a context (`None`) or an event of it, and where it says why.
     pub broken: BTreeMap<(String, Option<String>), String>,
 }
@@ -90,6 +94,8 @@ pub struct Contract {
     pub versions: Vec<Version>,
     /// The files it was read from.
     pub files: Vec<String>,
+    /// Of `every.event`: the contracts of all events.
+    pub(crate) stands_for: Vec<Arc<Contract>>,
 }
 
 /// One version of a contract.
@@ -124,8 +130,12 @@ impl Contracts {
         self.contexts.get(context)?.events.get(event)
     }
 
-    /// What stands behind the name of an event relation: the contract of an event type, or a context's tombstones.
+    /// What stands behind the name of an event relation: the contract of an event type, a context's tombstones, or all
+    /// events of all contexts.
     pub fn relation(&self, context: &str, event: &str) -> Option<&Arc<Contract>> {
+        if context == EVERY {
+            return self.every.as_ref().filter(|every| every.name == event);
+        }
         let context = self.contexts.get(context)?;
         if event == context.tombstone.name {
             Some(&context.tombstone)
@@ -170,6 +180,11 @@ impl Contract {
         Some((self.schema_file(version), version::field_place(&version.json, field)))
     }
 
+    /// As it was with its first `versions`.
+    pub fn until(&self, versions: usize) -> Self {
+        Self { versions: self.versions[..versions].to_vec(), ..self.clone() }
+    }
+
     /// The file of a version's schema.
     pub fn schema_file(&self, version: &Version) -> &str {
         let name = format!("/v{}.avsc", version.number);
@@ -208,10 +223,16 @@ impl vitrina_sql::Relations for Contracts {
 
     fn broken(&self, context: &str, event: &str) -> Option<String> {
         let named = |event| self.broken.get(&(context.to_owned(), event));
-        named(None).or_else(|| named(Some(event.to_owned()))).cloned()
+        let first = || self.broken.values().next().filter(|_| context == EVERY);
+        named(None).or_else(|| named(Some(event.to_owned()))).or_else(first).cloned()
     }
 
     fn topic(&self, context: &str) -> String {
+        if context == EVERY {
+            let topics: BTreeSet<&String> =
+                self.contexts.values().map(|context| &context.topic).collect();
+            return topics.into_iter().map(String::as_str).collect::<Vec<_>>().join(" ");
+        }
         self.contexts.get(context).map_or_else(String::new, |context| context.topic.clone())
     }
 
@@ -225,7 +246,8 @@ impl vitrina_sql::Relations for Contracts {
         let contracts = self
             .contexts
             .values()
-            .flat_map(|context| context.events.values().chain([&context.tombstone]));
+            .flat_map(|context| context.events.values().chain([&context.tombstone]))
+            .chain(&self.every);
         contracts.map(|contract| contract.relation()).collect()
     }
 }

@@ -20,7 +20,7 @@ pub use read::frame::{Framed, HeaderPlace, Headers, Record, SchemaRef};
 pub use read::layout::{Layout, ORDINAL, VersionLayout};
 pub use read::matching::{Obstacle, Unfit};
 pub use read::outlook::Outlook;
-pub use read::rows::Rows;
+pub use read::rows::{EventRows, Row, Rows};
 pub use registry::subject::Registered;
 pub use registry::{Registry, RegistryError, RegistrySettings};
 pub use schema::{Schema, SchemaError, parse_json};

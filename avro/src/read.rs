@@ -8,6 +8,7 @@ pub(crate) mod layout;
 pub(crate) mod matching;
 pub(crate) mod meaning;
 pub(crate) mod metadata;
+pub(crate) mod older;
 pub(crate) mod outlook;
 pub(crate) mod reader;
 pub(crate) mod rows;

@@ -5,6 +5,7 @@
 mod changes;
 mod dice;
 mod events;
+mod every;
 mod fixed;
 mod inserts;
 mod lanes;

@@ -112,7 +112,7 @@ impl<'a> Precedence<'a> {
         self.relations.topic(&one.context) == self.relations.topic(&other.context)
     }
 
-    /// The contexts that insert into `table`, where none of them is of the rule's own topic.
+    /// The contexts that insert into `table`, where none of them is of the rule's own topic; every event is of all.
     fn others_insert(&self, rule: &Rule, table: &str) -> Option<String> {
         let inserts = || {
             let of_table = |other: &&Rule| other.kind == RuleKind::Insert && other.target == table;
@@ -120,7 +120,7 @@ impl<'a> Precedence<'a> {
         };
         let contexts: BTreeSet<String> =
             inserts().map(|other| format!("`{}`", other.context)).collect();
-        let own = inserts().any(|other| self.same_topic(rule, other));
+        let own = inserts().any(|other| other.is_of_every() || self.same_topic(rule, other));
         (!contexts.is_empty() && !own).then(|| Vec::from_iter(contexts).join(", "))
     }
 

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use vitrina_sql::{Files, Finding, Place};
 
 use crate::contract::context::{self, ContextFile};
+use crate::contract::every::EVERY;
 use crate::contract::sort::{self, Sort};
 use crate::contract::tombstone::TOMBSTONE;
 use crate::contract::version::{self, MAX_NAME, VersionFile};
 use crate::contract::{Context, Contract, Contracts};
 
 /// Names that stand for something else in models or in Postgres.
-const RESERVED: [&str; 3] = ["every", "vitrina", "public"];
+const RESERVED: [&str; 3] = [EVERY, "vitrina", "public"];
 
 #[derive(Default)]
 struct Folder<'a> {
@@ -39,6 +40,7 @@ impl Contracts {
             contracts.load_context(root, name, &folder, &mut findings);
         }
         refuse_twins(&mut contracts, &mut findings);
+        contracts.every = contracts.every_event();
         (contracts, findings)
     }
 
@@ -218,6 +220,7 @@ fn load_event(
         full_names: full_names.into_iter().collect(),
         versions,
         files: paths.collect(),
+        stands_for: Vec::new(),
     })
 }
 

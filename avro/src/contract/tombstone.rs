@@ -34,6 +34,7 @@ impl Contract {
             full_names: Vec::new(),
             versions: vec![version],
             files: Vec::new(),
+            stands_for: Vec::new(),
         }
     }
 

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::contract::Contracts;
 use crate::contract::tombstone::TOMBSTONE;
+use crate::contract::{Contract, Contracts};
 use crate::read::error::RecordError;
 use crate::read::frame::{Framed, Record, SchemaRef};
 use crate::read::key::{self, KeyReader};
@@ -13,7 +13,7 @@ use crate::read::layout::Layout;
 use crate::read::matching::{self, Fit};
 use crate::read::metadata::Envelope;
 use crate::read::reader::RecordReader;
-use crate::read::rows::Rows;
+use crate::read::rows::{EventRows, Row, Rows};
 use crate::schema::Schema;
 use crate::schema::node::{Node, NodeId};
 use crate::value::column::{Column, Values};
@@ -30,10 +30,16 @@ pub struct Decoder {
     known: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// A layout, and where its context's events come from.
+/// A layout, and where the events of each of its contracts come from.
 #[derive(Debug)]
 struct Target {
     layout: Layout,
+    sources: Vec<Source>,
+}
+
+#[derive(Debug)]
+struct Source {
+    contract: Arc<Contract>,
     topic: String,
     envelope: Envelope,
 }
@@ -50,10 +56,20 @@ struct WriterSchema {
 #[derive(Debug)]
 struct Branch {
     name: String,
-    /// For each layout that names the record: its index, and the reader, or why there is none.
-    readers: Vec<(usize, Result<RecordReader, RecordError>)>,
+    readers: Vec<Reader>,
     /// The topics none of whose contracts knows the name.
     unknown_on: Vec<Arc<UnknownName>>,
+}
+
+/// How a layout reads the branch's records on a topic.
+#[derive(Debug)]
+struct Reader {
+    layout: usize,
+    topic: String,
+    /// The event relation that it reads.
+    relation: String,
+    /// Where among the layout's versions the rows go, and how they are read, or why they are not.
+    way: Result<(usize, RecordReader), RecordError>,
 }
 
 /// Which schema wrote the key of a tombstone, and the column that it is to give.
@@ -87,12 +103,9 @@ pub struct Defaulted {
 /// What became of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DecodedRecord<'o> {
-    /// It is a row of `out[layout][version]`.
+    /// Its rows are those of `out[layout][version]`.
     Event {
-        layout: usize,
-        /// Index of the version, from 0.
-        version: usize,
-        row: u32,
+        rows: EventRows,
         /// By which duplicates are known; none where the event has no id.
         identity: Option<EventId<'o>>,
     },
@@ -112,18 +125,18 @@ pub struct EventId<'o> {
 impl Decoder {
     /// `layouts`: the contracts that the model's rules name. One whose context is not among `contracts` never matches.
     pub fn new(contracts: &Contracts, layouts: Vec<Layout>) -> Self {
+        let source = |contract: &Arc<Contract>| {
+            let context = contracts.contexts.get(&contract.context)?;
+            let (topic, envelope) = (context.topic.clone(), Envelope::new(context, contract));
+            Some(Source { contract: Arc::clone(contract), topic, envelope })
+        };
         let target = |layout: Layout| {
-            let context = contracts.contexts.get(&layout.contract.context);
-            let topic = context.map(|context| context.topic.clone()).unwrap_or_default();
-            let envelope =
-                context.map(|context| Envelope::new(context, &layout.contract)).unwrap_or_default();
-            Target { topic, envelope, layout }
+            let sources = layout.contract.events().iter().filter_map(source).collect();
+            Target { sources, layout }
         };
         let layouts: Vec<Target> = layouts.into_iter().map(target).collect();
-        let tombstones =
-            layouts.iter().enumerate().filter(|(_, target)| target.layout.contract.is_tombstone());
-        let readers =
-            tombstones.map(|(index, target)| (index, Ok(target.tombstone_reader()))).collect();
+        let targets = layouts.iter().enumerate();
+        let readers = targets.flat_map(|(index, target)| target.tombstones(index)).collect();
         let mut known: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for context in contracts.contexts.values() {
             let names = context.events.values().flat_map(|event| event.full_names.iter().cloned());
@@ -155,7 +168,7 @@ impl Decoder {
             .into_iter()
             .map(|node| self.branch(schema, node))
             .collect();
-        let defaulted = branches.iter().flat_map(|branch| self.defaulted(branch)).collect();
+        let defaulted = branches.iter().flat_map(Self::defaulted).collect();
         let keyed = self.layouts.iter().enumerate().filter(|(_, target)| target.key().is_some());
         let keys = keyed
             .map(|(index, target)| (index, KeyReader::new(schema, &target.layout.contract)))
@@ -164,13 +177,13 @@ impl Decoder {
         defaulted
     }
 
-    fn defaulted(&self, branch: &Branch) -> impl Iterator<Item = Defaulted> {
+    fn defaulted(branch: &Branch) -> impl Iterator<Item = Defaulted> {
         let readers = branch.readers.iter();
-        let readers = readers.filter_map(|(index, reader)| Some((index, reader.as_ref().ok()?)));
-        let filled = readers.filter(|(_, reader)| !reader.filled.is_empty());
-        filled.map(|(index, reader)| Defaulted {
+        let ways = readers.filter_map(|reader| Some((&reader.relation, reader.way.as_ref().ok()?)));
+        let filled = ways.filter(|(_, (_, reader))| !reader.filled.is_empty());
+        filled.map(|(relation, (_, reader))| Defaulted {
             record: branch.name.clone(),
-            relation: self.layouts[*index].layout.contract.relation(),
+            relation: relation.clone(),
             version: reader.version as u32 + 1,
             fields: reader.filled.clone(),
         })
@@ -183,10 +196,10 @@ impl Decoder {
             return Branch { name, readers: Vec::new(), unknown_on };
         };
         let name = record.name.full.clone();
-        let named =
-            |(_, target): &(usize, &Target)| target.layout.contract.full_names.contains(&name);
-        let targets = self.layouts.iter().enumerate().filter(named);
-        let readers = targets.map(|(index, target)| (index, target.reader(schema, node))).collect();
+        let targets = self.layouts.iter().enumerate();
+        let readers = targets
+            .flat_map(|(index, target)| target.readers(index, &name, schema, node))
+            .collect();
         let unknown_on = self.unknown_on(&name);
         Branch { name, readers, unknown_on }
     }
@@ -239,7 +252,7 @@ impl Decoder {
     fn keyed(&self, record: &Record<'_>) -> Option<(usize, &Column)> {
         let mut layouts = self.layouts.iter().enumerate();
         layouts.find_map(|(index, target)| {
-            Some((index, target.key().filter(|_| target.topic == record.topic)?))
+            Some((index, target.key().filter(|_| target.is_on(record.topic))?))
         })
     }
 
@@ -290,43 +303,94 @@ impl Decoder {
         &'o self,
         branch: &'o Branch,
         record: &'r Record<'r>,
-        mut cursor: Cursor<'r>,
+        cursor: Cursor<'r>,
         out: &'o mut [Vec<Rows>],
     ) -> Result<DecodedRecord<'o>, RecordError> {
-        let reader =
-            branch.readers.iter().find(|(layout, _)| self.layouts[*layout].topic == record.topic);
-        let Some((layout, reader)) = reader else {
+        let mut rows = EventRows::default();
+        for reader in branch.readers.iter().filter(|reader| reader.topic == record.topic) {
+            match reader.decode(record, cursor, &mut out[reader.layout]) {
+                Ok(row) => rows.add(row),
+                Err(error) => {
+                    let written = rows.iter();
+                    written.for_each(|row| out[row.layout][row.version].truncate(row.row as usize));
+                    return Err(error);
+                }
+            }
+        }
+        let Some(row) = rows.iter().next() else {
             let unknown = branch.unknown_on.iter().find(|unknown| unknown.topic == record.topic);
             return Ok(DecodedRecord::Ignored { unknown });
         };
-        let reader = reader.as_ref().map_err(Clone::clone)?;
-        let ordinal = 1 + out[*layout].iter().map(Rows::len).sum::<usize>() as i64;
-        let rows = &mut out[*layout][reader.version];
+        let identity = out[row.layout][row.version].identities.get(row.row as usize);
+        let identity = identity.map(|id| EventId { record: &branch.name, id });
+        Ok(DecodedRecord::Event { rows, identity })
+    }
+}
+
+impl Reader {
+    /// Decodes what is left of a record into the next row.
+    fn decode<'r>(
+        &'r self,
+        record: &'r Record<'r>,
+        mut cursor: Cursor<'r>,
+        out: &mut [Rows],
+    ) -> Result<Row, RecordError> {
+        let (version, reader) = self.way.as_ref().map_err(Clone::clone)?;
+        let ordinal = 1 + out.iter().map(Rows::len).sum::<usize>() as i64;
+        let rows = &mut out[*version];
         let row = rows.len();
         reader.decode(record, &mut cursor, ordinal, rows).inspect_err(|_| rows.truncate(row))?;
-        let identity = rows.identities.get(row).map(|id| EventId { record: &branch.name, id });
-        Ok(DecodedRecord::Event {
-            layout: *layout,
-            version: reader.version,
-            row: row as u32,
-            identity,
-        })
+        Ok(Row { layout: self.layout, version: *version, row: row as u32 })
     }
 }
 
 impl Target {
-    fn reader(&self, schema: &Arc<Schema>, node: NodeId) -> Result<RecordReader, RecordError> {
-        let contract = &self.layout.contract;
+    /// How records of this name are read, on each topic.
+    fn readers(
+        &self,
+        layout: usize,
+        name: &String,
+        schema: &Arc<Schema>,
+        node: NodeId,
+    ) -> impl Iterator<Item = Reader> {
+        let named =
+            self.sources.iter().filter(move |source| source.contract.full_names.contains(name));
+        named.map(move |source| source.reader(layout, self.way(source, schema, node)))
+    }
+
+    fn way(
+        &self,
+        source: &Source,
+        schema: &Arc<Schema>,
+        node: NodeId,
+    ) -> Result<(usize, RecordReader), RecordError> {
+        let Source { contract, envelope, .. } = source;
         let fit = matching::fit(contract, schema, node)?;
-        Ok(RecordReader::new(fit, node, contract, self.layout.versions(), self.envelope.clone()))
+        let place = self.layout.place_of(contract, fit.version);
+        let reader = match self.layout.source(place) {
+            Some((layout, _)) => {
+                RecordReader::new(fit, node, contract, layout.versions(), envelope.clone())
+            }
+            None => {
+                let layout = &self.layout.versions()[place];
+                RecordReader::of_every(fit, node, contract, layout, envelope.clone())
+            }
+        };
+        Ok((place, reader))
     }
 
     /// Of a tombstone nothing is read but the metadata: it has no bytes.
-    fn tombstone_reader(&self) -> RecordReader {
+    fn tombstones(&self, layout: usize) -> Option<Reader> {
+        let source = self.sources.first().filter(|_| self.layout.contract.is_tombstone())?;
         let schema = Arc::new(Schema::record_of(TOMBSTONE, None));
         let (fit, root) = (Fit::of_nothing(&schema), schema.root());
-        let versions = self.layout.versions();
-        RecordReader::new(fit, root, &self.layout.contract, versions, self.envelope.clone())
+        let (contract, versions) = (&source.contract, self.layout.versions());
+        let reader = RecordReader::new(fit, root, contract, versions, source.envelope.clone());
+        Some(source.reader(layout, Ok((0, reader))))
+    }
+
+    fn is_on(&self, topic: &str) -> bool {
+        self.sources.iter().any(|source| source.topic == topic)
     }
 
     /// The column of tombstones that their key gives, where a rule uses it.
@@ -334,6 +398,13 @@ impl Target {
         let version = &self.layout.versions()[0];
         let is_used = self.layout.contract.is_tombstone() && !version.fields.is_empty();
         version.columns.first().filter(|_| is_used)
+    }
+}
+
+impl Source {
+    fn reader(&self, layout: usize, way: Result<(usize, RecordReader), RecordError>) -> Reader {
+        let (topic, relation) = (self.topic.clone(), self.contract.relation());
+        Reader { layout, topic, relation, way }
     }
 }
 

@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::contract::every::{PAYLOAD, TYPE, VERSION};
 use crate::contract::{Contract, METADATA, Version};
+use crate::read::older::OlderVersion;
 use crate::read::rows::Rows;
 use crate::value::column::{Column, ColumnType};
 
@@ -20,6 +22,9 @@ pub struct Layout {
     selected: Vec<String>,
     /// All of them were asked for, as a whole.
     whole: bool,
+    /// Of `every.event`, where rules show events: the last of `versions`, each a version of one event that upcasts bring
+    /// to the newest. The first holds all others.
+    older: Vec<OlderVersion>,
 }
 
 /// The columns to be bound for one version: payload, then metadata, then the ordinal.
@@ -36,12 +41,31 @@ pub struct VersionLayout {
 impl Layout {
     /// `columns`: names of the newest version's columns and of metadata that the rules use; `None` is all of them.
     pub fn new(contract: &Arc<Contract>, columns: Option<&BTreeSet<String>>) -> Self {
+        let shows = columns.is_none_or(|columns| columns.contains(PAYLOAD));
+        // Of every event it is kept which one it is, for where it is parked.
+        let named: &[&str] = if contract.is_every() { &[TYPE, VERSION] } else { &[] };
+        Self::of(contract, columns, shows, named)
+    }
+
+    /// The same events with fewer of their columns.
+    pub fn narrow(&self, columns: Option<&BTreeSet<String>>) -> Self {
+        Self::of(&self.contract, columns, !self.older.is_empty(), &[])
+    }
+
+    /// `apart`: events of older versions are kept by themselves; `named`: columns that are kept, whether wanted or not.
+    fn of(
+        contract: &Arc<Contract>,
+        columns: Option<&BTreeSet<String>>,
+        apart: bool,
+        named: &[&str],
+    ) -> Self {
         let wanted = |name: &str| columns.is_none_or(|columns| columns.contains(name));
         let newest = contract.newest().columns.iter().map(|column| column.name.as_str());
         let metadata = METADATA.iter().map(|(name, _)| *name);
         let selected: Vec<String> =
             newest.chain(metadata).filter(|name| wanted(name)).map(str::to_owned).collect();
-        let mut needed: BTreeSet<&str> = selected.iter().map(String::as_str).collect();
+        let mut needed: BTreeSet<&str> =
+            selected.iter().map(String::as_str).chain(named.iter().copied()).collect();
         let mut needs = Vec::new();
         for version in contract.versions.iter().rev() {
             let before = before(version, &needed);
@@ -51,16 +75,18 @@ impl Layout {
         let metadata: Vec<usize> = (0..METADATA.len())
             .filter(|&place| needs.iter().any(|needs| needs.contains(METADATA[place].0)))
             .collect();
+        let older = if apart { OlderVersion::all(contract, &selected) } else { Vec::new() };
         let versions = contract
             .versions
             .iter()
             .zip(needs.iter().rev())
             .map(|(version, needs)| VersionLayout::new(version, needs, metadata.clone()))
+            .chain(older.iter().map(|older| older.layout().clone()))
             .collect();
-        Self { contract: Arc::clone(contract), versions, selected, whole: columns.is_none() }
+        Self { contract: Arc::clone(contract), versions, selected, whole: columns.is_none(), older }
     }
 
-    /// The columns to be bound, by version; index 0 is version 1.
+    /// The columns to be bound, by version; index 0 is version 1. Of `every.event` they are of several events.
     pub fn versions(&self) -> &[VersionLayout] {
         &self.versions
     }
@@ -90,7 +116,43 @@ impl Layout {
             let same = newer.columns.iter().any(|other| other.name == column && other.ty == ty);
             same && !newer.written.iter().any(|item| item.name == column)
         };
-        (metadata || self.contract.versions[version + 1..].iter().all(unchanged)).then_some(place)
+        (metadata || self.contract.versions.iter().skip(version + 1).all(unchanged))
+            .then_some(place)
+    }
+
+    /// The contract and the version, from 0, whose columns a version of the relation is made of; none where it shows
+    /// events as they are.
+    pub fn source(&self, version: usize) -> Option<(&Layout, usize)> {
+        match version.checked_sub(self.versions.len() - self.older.len()) {
+            Some(place) => Some(self.older[place].source()),
+            None => (!self.contract.is_every()).then_some((self, version)),
+        }
+    }
+
+    /// Which of the versions holds the events of this contract's.
+    pub(crate) fn place_of(&self, event: &Arc<Contract>, version: usize) -> usize {
+        let first = self.versions.len() - self.older.len();
+        let found = self.older.iter().position(|older| older.is_of(event, version));
+        match found {
+            Some(place) => first + place,
+            None if self.contract.is_every() => 0,
+            None => version,
+        }
+    }
+
+    /// Which event a row is of, as `context.event@vN`.
+    pub fn event(&self, version: usize, rows: &Rows, row: usize) -> String {
+        if let Some((layout, version)) = self.source(version) {
+            return format!("{}@v{}", layout.contract.relation(), version + 1);
+        }
+        let columns = &self.versions[version].columns;
+        let value = |name: &str| {
+            let place = columns.iter().position(|column| column.name == name)?;
+            rows.values[place].get(row)
+        };
+        let relation = String::from_utf8_lossy(value(TYPE).unwrap_or_default()).into_owned();
+        let number = value(VERSION).and_then(|bytes| bytes.try_into().ok()).map(i32::from_be_bytes);
+        format!("{relation}@v{}", number.unwrap_or_default())
     }
 
     /// Empty rows for each version.
@@ -106,16 +168,20 @@ impl Layout {
     pub fn relation_sql(&self, first: usize) -> String {
         let mut parameter = first;
         let mut branches = Vec::new();
+        let first_older = self.versions.len() - self.older.len();
         for (place, version) in self.versions.iter().enumerate() {
-            branches.push(self.branch(place, parameter));
+            branches.push(match place.checked_sub(first_older) {
+                Some(older) => self.older[older].branch(parameter, &self.selected),
+                None => self.branch(place, parameter),
+            });
             parameter += version.columns.len();
         }
         let fence = if branches.len() > 1 { " OFFSET 0" } else { "" };
         format!("({}{fence})", branches.join(" UNION ALL "))
     }
 
-    /// One version's events, brought to the newest.
-    fn branch(&self, place: usize, first: usize) -> String {
+    /// One version's events, brought to the newest: a query with the columns that were asked for, and [`ORDINAL`].
+    pub fn branch(&self, place: usize, first: usize) -> String {
         let version = &self.versions[place];
         let arrays: Vec<String> = version
             .columns
@@ -179,6 +245,6 @@ fn array(ty: ColumnType) -> String {
     }
 }
 
-fn quoted<'a>(names: impl Iterator<Item = &'a str>) -> String {
+pub(crate) fn quoted<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
 }

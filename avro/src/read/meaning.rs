@@ -3,6 +3,10 @@
 
 use vitrina_sql::{MeaningPart, Place};
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::contract::every::{KIND, PAYLOAD, VERSION};
 use crate::contract::version::place_of;
 use crate::contract::{Contract, Version};
 use crate::read::layout::{Layout, VersionLayout};
@@ -18,16 +22,17 @@ impl Layout {
     /// Equal for two contracts exactly when a model that uses these columns cannot tell them apart.
     pub fn meaning(&self) -> Vec<MeaningPart> {
         let contract = &*self.contract;
-        let mut names: Vec<&str> = contract.full_names.iter().map(String::as_str).collect();
-        names.sort_unstable();
-        let part = |text: String| MeaningPart {
-            file: contract.schema_file(contract.newest()).to_owned(),
-            at: Place::START,
-            what: contract.relation(),
-            text: format!("{} {text}", contract.relation()),
-        };
-        let mut parts =
-            vec![part(format!("names {names:?}")), part(format!("columns {:?}", self.selected()))];
+        let columns = part(contract, format!("columns {:?}", self.selected()));
+        if contract.is_every() {
+            let of_event = |event| self.meaning_of(event).into_iter();
+            let events = contract.stands_for.iter().flat_map(of_event);
+            let within = |part: MeaningPart| {
+                let text = format!("{} {}", contract.relation(), part.text);
+                MeaningPart { text, ..part }
+            };
+            return [columns].into_iter().chain(events.map(within)).collect();
+        }
+        let mut parts = vec![names(contract), columns];
         let mut step = 0;
         let mut before: Option<&Version> = None;
         for (version, used) in contract.versions.iter().zip(self.versions()) {
@@ -40,6 +45,45 @@ impl Layout {
         }
         parts
     }
+
+    /// What one event means to a model that takes every event: that there is it, and what is shown of it.
+    fn meaning_of(&self, event: &Arc<Contract>) -> Vec<MeaningPart> {
+        let selected = self.selected();
+        let mut parts = vec![names(event)];
+        if selected.contains(&KIND) {
+            parts.push(part(event, format!("kind {:?}", event.kind)));
+        }
+        if selected.contains(&VERSION) {
+            // Which version a record is read as depends on all fields of all of them.
+            let whole = |version: &Version| {
+                let fields = (0..version.columns.len()).map(|field| wire(version, field));
+                part(event, format!("v{} {:?}", version.number, fields.collect::<Vec<_>>()))
+            };
+            parts.extend(event.versions.iter().map(whole));
+        }
+        if selected.contains(&PAYLOAD) {
+            let fields = event.newest().columns.iter().map(|column| column.name.clone());
+            let fields: BTreeSet<String> = fields.collect();
+            parts.extend(Self::new(event, Some(&fields)).meaning());
+        }
+        parts
+    }
+}
+
+fn part(contract: &Contract, text: String) -> MeaningPart {
+    MeaningPart {
+        file: contract.schema_file(contract.newest()).to_owned(),
+        at: Place::START,
+        what: contract.relation(),
+        text: format!("{} {text}", contract.relation()),
+    }
+}
+
+/// The records that are its events.
+fn names(contract: &Contract) -> MeaningPart {
+    let mut names: Vec<&str> = contract.full_names.iter().map(String::as_str).collect();
+    names.sort_unstable();
+    part(contract, format!("names {names:?}"))
 }
 
 /// The used fields of a version that are not simply those of the one before, by name.

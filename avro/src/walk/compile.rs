@@ -114,7 +114,8 @@ impl<'a> Compiler<'a> {
         steps
     }
 
-    fn members(&mut self, members: &[Member]) -> Vec<Step> {
+    /// What reads a record and appends it as JSON.
+    pub(crate) fn members(&mut self, members: &[Member]) -> Vec<Step> {
         let mut steps = Vec::new();
         // What parts a member from the one before.
         let mut label = vec![b'{'];

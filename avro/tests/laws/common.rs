@@ -70,6 +70,8 @@ pub struct Bench {
     pub layouts: Vec<Layout>,
     /// The name of the last record that was ignored, where no contract knows it.
     pub unknown: Option<UnknownName>,
+    /// Where the last event went: layout and version.
+    pub places: Vec<(usize, usize)>,
 }
 
 /// What one decoded event is.
@@ -115,7 +117,7 @@ impl Bench {
 
     pub fn with(contracts: &Contracts, layouts: Vec<Layout>) -> Self {
         let decoder = Decoder::new(contracts, layouts.clone());
-        Self { rows: decoder.rows(), decoder, layouts, unknown: None }
+        Self { rows: decoder.rows(), decoder, layouts, unknown: None, places: Vec::new() }
     }
 
     /// Of `shop.placed`, these versions.
@@ -167,10 +169,12 @@ impl Bench {
             None => self.decoder.tombstone(&record, &mut self.rows),
         };
         let (layout, version, row, identity) = match decoded {
-            Ok(DecodedRecord::Event { layout, version, row, identity }) => {
+            Ok(DecodedRecord::Event { rows, identity }) => {
                 let identity =
                     identity.map(|identity| (identity.record.to_owned(), identity.id.to_vec()));
-                (layout, version, row as usize, identity)
+                self.places = rows.iter().map(|row| (row.layout, row.version)).collect();
+                let first = rows.iter().next().unwrap();
+                (first.layout, first.version, first.row as usize, identity)
             }
             Ok(DecodedRecord::Ignored { unknown }) => {
                 self.unknown = unknown.map(|unknown| (**unknown).clone());

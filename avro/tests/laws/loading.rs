@@ -56,7 +56,7 @@ fn a_context_loads_with_its_types() {
             ("none", ColumnType::Jsonb, true),
         ]
     );
-    assert_eq!(contracts.names(), ["shop.placed", "shop.tombstone"]);
+    assert_eq!(contracts.names(), ["shop.placed", "shop.tombstone", "every.event"]);
     let columns = contracts.columns("shop", "placed").unwrap();
     assert_eq!((&columns[1][..], &columns[7][..], columns.len()), ("amount", "_event_id", 17));
     assert_eq!(contracts.columns("shop", "shipped"), None);

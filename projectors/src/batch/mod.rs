@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use vitrina_avro::{Rows, UnknownName};
+use vitrina_avro::{EventRows, Row, Rows, UnknownName};
 use vitrina_ingest::{Batch, Offset, Span, TopicPartition};
 
 use crate::fault::Blame;
@@ -36,34 +36,24 @@ pub(crate) struct Event {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Content {
-    Row(Row),
+    /// Where its values are.
+    Rows(EventRows),
     /// It did not decode, or its rules refuse it: index into [`EventBatch::blames`].
-    Refused {
-        blame: usize,
-        row: Option<Row>,
-    },
-}
-
-/// Where an event's values are: the contract, as an index into the model's layouts; its version, from 0; the row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Row {
-    pub layout: usize,
-    pub version: usize,
-    pub row: u32,
+    Refused { blame: usize, rows: Option<EventRows> },
 }
 
 impl Event {
     /// Its values, where it decoded.
-    pub(crate) fn row(&self) -> Option<Row> {
+    pub(crate) fn rows(&self) -> Option<EventRows> {
         match self.content {
-            Content::Row(row) => Some(row),
-            Content::Refused { row, .. } => row,
+            Content::Rows(rows) => Some(rows),
+            Content::Refused { rows, .. } => rows,
         }
     }
 
     pub(crate) fn blame(&self) -> Option<usize> {
         match self.content {
-            Content::Row(_) => None,
+            Content::Rows(_) => None,
             Content::Refused { blame, .. } => Some(blame),
         }
     }
@@ -188,10 +178,10 @@ impl EventBatch {
                 self.unknown.extend(unknown.map(|unknown| (span, offset, unknown)));
                 return;
             }
-            Reading::Event(row, identity) => (Content::Row(row), identity),
+            Reading::Event(rows, identity) => (Content::Rows(rows), identity),
             Reading::Refused(blame) => {
                 self.blames.push(blame);
-                (Content::Refused { blame: self.blames.len() - 1, row: None }, None)
+                (Content::Refused { blame: self.blames.len() - 1, rows: None }, None)
             }
         };
         self.events.push(Event { span, offset, record, content, identity, duplicate: false });
@@ -199,9 +189,14 @@ impl EventBatch {
 
     /// Says that the rules refuse an event.
     pub(crate) fn blame(&mut self, event: usize, blame: Blame) {
-        let row = self.events[event].row();
-        self.events[event].content = Content::Refused { blame: self.blames.len(), row };
+        let rows = self.events[event].rows();
+        self.events[event].content = Content::Refused { blame: self.blames.len(), rows };
         self.blames.push(blame);
+    }
+
+    /// The values that an event has in a layout's relation.
+    pub(crate) fn row(&self, event: u32, layout: usize) -> Option<Row> {
+        self.events[event as usize].rows()?.of(layout)
     }
 
     /// The first of some events whose record key is among the values of a row that Postgres shows.
@@ -247,7 +242,7 @@ mod tests {
             first_timestamp: None,
             last_timestamp: None,
         };
-        let content = Content::Row(Row { layout: 0, version: 0, row: 0 });
+        let content = Content::Rows(Row { layout: 0, version: 0, row: 0 }.into());
         let event = |span, offset| Event {
             span,
             offset: Offset(offset),

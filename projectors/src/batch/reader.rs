@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use vitrina_avro::{
-    DecodedRecord, Decoder, Defaulted, Framed, KeySchema, Record, RecordError, Registry,
+    DecodedRecord, Decoder, Defaulted, EventRows, Framed, KeySchema, Record, RecordError, Registry,
     RegistryError, Rows, Schema, SchemaRef, UnknownName,
 };
 
-use crate::batch::{Columns, Identity, Row};
+use crate::batch::{Columns, Identity};
 use crate::fault::Blame;
 
 /// How long the registry's word that a schema cannot be had is taken for other records of the same schema.
@@ -27,7 +27,7 @@ pub(crate) struct RecordReader {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reading {
     /// Its values are in the rows; by the identity duplicates are known, where it has one.
-    Event(Row, Option<Identity>),
+    Event(EventRows, Option<Identity>),
     /// No rule names its type, and perhaps no contract.
     Ignored(Option<Arc<UnknownName>>),
     Refused(Blame),
@@ -168,10 +168,10 @@ impl RecordReader {
 fn of(record: &Record<'_>, decoded: DecodedRecord<'_>) -> Reading {
     match decoded {
         DecodedRecord::Ignored { unknown } => Reading::Ignored(unknown.cloned()),
-        DecodedRecord::Event { layout, version, row, identity, .. } => {
+        DecodedRecord::Event { rows, identity } => {
             let value = record.value.unwrap_or_default();
             let identity = identity.map(|one| Identity::new(one.record, record.key, one.id, value));
-            Reading::Event(Row { layout, version, row }, identity)
+            Reading::Event(rows, identity)
         }
     }
 }

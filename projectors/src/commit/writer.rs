@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection, Executor};
-use vitrina_avro::{Layout, Rows};
+use vitrina_avro::{EventRows, Layout, Rows};
 use vitrina_sql::quote_literal;
 
-use crate::batch::{EventBatch, Part, Row};
+use crate::batch::{EventBatch, Part};
 use crate::commit::ignored;
 use crate::commit::positions;
 use crate::commit::window;
@@ -124,10 +124,12 @@ impl Writer {
     /// The blame with the place where the event failed. Nothing is written or locked for it, and where it cannot be asked,
     /// the rule is named.
     async fn locate(&mut self, batch: &EventBatch, event: usize, blame: Blame) -> Blame {
-        let (timeout, Some(row)) = (self.timeout, batch.events[event].row()) else { return blame };
+        let (timeout, Some(rows)) = (self.timeout, batch.events[event].rows()) else {
+            return blame;
+        };
         let Self { rules, layouts, connection: Some(connection), .. } = self else { return blame };
         let mut running = Bounded { connection, timeout };
-        running.locate(rules, layouts, &batch.rows, row, blame).await
+        running.locate(rules, layouts, &batch.rows, rows, blame).await
     }
 
     /// Runs the rules over one event, or only the one at `place` where it is among them, and takes it back, whatever came
@@ -139,7 +141,7 @@ impl Writer {
         &mut self,
         place: Option<&str>,
         rows: &[Vec<Rows>],
-        event: Row,
+        event: EventRows,
     ) -> Result<(), Fault> {
         let timeout = self.timeout;
         self.connect().await?;
@@ -150,8 +152,7 @@ impl Writer {
         let tried = async {
             within(patience(timeout), connection.execute(AssertSqlSafe(begin))).await?;
             let mut running = Bounded { connection, timeout };
-            let some = rules.of_event(event.layout, place);
-            running.run_rules(rules, &some, rows, 0, event).await?;
+            running.run_rules(&rules.of_event(event, place), rows, 0, event).await?;
             running.check_deferred(0).await
         };
         let tried = tried.await;

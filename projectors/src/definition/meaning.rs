@@ -27,17 +27,21 @@ pub(super) fn parts(
     let mut parts = model.meaning();
     for layout in layouts {
         parts.extend(layout.meaning());
-        let Some(context) = contracts.contexts.get(&layout.contract.context) else { continue };
-        let file = format!("{contract_root}/{}/context.toml", context.name);
-        let text = files.0.get(&file).map_or("", String::as_str);
-        for (setting, value) in sources(context, layout) {
-            let sets = |line: &str| line.trim_start().starts_with(setting);
-            parts.push(MeaningPart {
-                file: file.clone(),
-                at: Place { line: 1 + text.lines().position(sets).unwrap_or(0), column: 1 },
-                what: format!("{setting} of {}", context.name),
-                text: format!("{} {setting} {value}", layout.contract.relation()),
-            });
+        let every = layout.contract.is_every();
+        let own = |context: &&Context| every || context.name == layout.contract.context;
+        for context in contracts.contexts.values().filter(own) {
+            let file = format!("{contract_root}/{}/context.toml", context.name);
+            let text = files.0.get(&file).map_or("", String::as_str);
+            for (setting, value) in sources(context, layout) {
+                let sets = |line: &str| line.trim_start().starts_with(setting);
+                let (relation, name) = (layout.contract.relation(), &context.name);
+                parts.push(MeaningPart {
+                    file: file.clone(),
+                    at: Place { line: 1 + text.lines().position(sets).unwrap_or(0), column: 1 },
+                    what: format!("{setting} of {name}"),
+                    text: format!("{relation} {name} {setting} {value}"),
+                });
+            }
         }
     }
     parts
@@ -51,7 +55,8 @@ fn sources(context: &Context, layout: &Layout) -> Vec<(&'static str, String)> {
         ("time", layout.uses("_time"), format!("{time:?}")),
         ("correlation_id", layout.uses("_correlation_id"), format!("{correlation_id:?}")),
         ("causation_id", layout.uses("_causation_id"), format!("{causation_id:?}")),
-        ("key", layout.uses(&key), key),
+        // Of every event the record key is a column; that a field is it, no rule sees.
+        ("key", layout.uses(&key) && !layout.contract.is_every(), key),
     ];
     let always = [("topic", context.topic.clone()), ("event_id", format!("{id:?}"))];
     let read = read.into_iter().filter(|(_, used, _)| *used);

@@ -110,11 +110,8 @@ impl Definition {
         let named = used.iter().filter_map(|(context, event)| contracts.relation(context, event));
         let layouts: Vec<Layout> = named.map(|contract| layout(&model, contract)).collect();
         // With all contexts of their topics, for of a record that no contract there knows it is said so.
-        let topic_of =
-            |context: &str| contracts.contexts.get(context).map(|context| &context.topic);
-        let topics: Vec<&String> =
-            used.iter().filter_map(|(context, _)| topic_of(context)).collect();
-        let beside = contracts.contexts.values().filter(|context| topics.contains(&&context.topic));
+        let topics = topics(&layouts, contracts);
+        let beside = contracts.contexts.values().filter(|context| topics.contains(&context.topic));
         let contexts: BTreeSet<&str> = used
             .iter()
             .map(|(context, _)| context.as_str())
@@ -147,17 +144,24 @@ impl Definition {
         Self { files, model, contracts: contracts.clone(), layouts, parts, meaning, text_hash }
     }
 
-    /// The topics of the contracts that the rules name.
+    /// The topics of the events that the rules run for.
     pub fn topics(&self) -> Vec<String> {
-        let contexts = self.layouts.iter().map(|layout| &layout.contract.context);
-        let mut topics: Vec<String> = contexts
-            .filter_map(|context| self.contracts.contexts.get(context))
-            .map(|context| context.topic.clone())
-            .collect();
-        topics.sort();
-        topics.dedup();
-        topics
+        topics(&self.layouts, &self.contracts).into_iter().collect()
     }
+
+    /// The contracts of the events that the rules run for, each once.
+    pub(crate) fn events(&self) -> Vec<Arc<Contract>> {
+        let events = self.layouts.iter().flat_map(|layout| layout.contract.events());
+        let named = events.map(|event| (event.relation(), Arc::clone(event)));
+        named.collect::<BTreeMap<_, _>>().into_values().collect()
+    }
+}
+
+fn topics(layouts: &[Layout], contracts: &Contracts) -> BTreeSet<String> {
+    let every = layouts.iter().any(|layout| layout.contract.is_every());
+    let named = |name: &String| layouts.iter().any(|layout| layout.contract.context == *name);
+    let contexts = contracts.contexts.values().filter(|context| every || named(&context.name));
+    contexts.map(|context| context.topic.clone()).collect()
 }
 
 /// Why a model that was read cannot run.

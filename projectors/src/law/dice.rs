@@ -4,6 +4,7 @@ use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
+#[derive(Clone)]
 pub(super) struct Dice(SmallRng);
 
 impl Dice {

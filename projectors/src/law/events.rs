@@ -9,6 +9,9 @@ use super::dice::Dice;
 pub(super) const RELATIONS: [(&str, &str, usize); 3] =
     [("a", "up", 3), ("a", "off", 1), ("b", "tick", 2)];
 
+/// The relation of all of them, besides.
+pub(super) const EVERY: &str = "every.event";
+
 /// One event of a version of a relation.
 #[derive(Debug, Clone)]
 pub(super) struct Event {
@@ -29,8 +32,9 @@ const G: &str = r#"{"name":"g","type":"long"}"#;
 const OK: &str = r#"{"name":"ok","type":"boolean","default":true}"#;
 
 fn schema(name: &str, fields: &[&str]) -> String {
+    let kind = if name == "Off" { r#""kind":"domain","# } else { "" };
     format!(
-        r#"{{"type":"record","name":"{name}","namespace":"law","fields":[{}]}}"#,
+        r#"{{"type":"record","name":"{name}","namespace":"law",{kind}"fields":[{}]}}"#,
         fields.join(",")
     )
 }

@@ -109,6 +109,13 @@ pub(super) const MODELS: &[(&str, &str)] = &[
          INSERT INTO m SELECT e.k, e.n FROM a.up e ON CONFLICT (k) DO UPDATE SET x = EXCLUDED.x;",
     ),
     (
+        "AllRelations",
+        "CREATE TABLE h (k int8 PRIMARY KEY, n int8); CREATE TABLE m (k int8 PRIMARY KEY, n int8 NOT NULL);
+         INSERT INTO h SELECT e.k, 1 FROM a.up e ON CONFLICT DO NOTHING;
+         INSERT INTO m SELECT e.g, 0 FROM a.off e ON CONFLICT DO NOTHING;
+         UPDATE m SET n = m.n * 2 + 1 FROM every.event e WHERE m.k = (e._payload ->> 'g')::int8;",
+    ),
+    (
         "FloatSums",
         "CREATE TABLE m (k int8 PRIMARY KEY, f float8 NOT NULL DEFAULT 0);
          INSERT INTO m AS t SELECT e.k, e.f FROM a.up e ON CONFLICT (k) DO UPDATE SET f = t.f + EXCLUDED.f;",
@@ -194,6 +201,19 @@ pub(super) const MODELS: &[(&str, &str)] = &[
         "CREATE TABLE m (k int8 PRIMARY KEY, n int8 NOT NULL);
          INSERT INTO m SELECT e.k, coalesce(t.n, 0) + 1 FROM a.up e LEFT JOIN m AS t ON t.k = e.k
          ON CONFLICT (k) DO UPDATE SET n = EXCLUDED.n;",
+    ),
+    (
+        // Not one of the lines: rules of one event in two relations, which read one another's work in file order.
+        "file order",
+        "CREATE TABLE h (k text PRIMARY KEY, n int8 NOT NULL, last text, c int8);
+         CREATE TABLE m (k int8 PRIMARY KEY, c int8);
+         INSERT INTO h AS t SELECT e._type, 1, e._payload ->> 'tag', e._version FROM every.event e
+         ON CONFLICT (k) DO UPDATE SET n = t.n + 1, last = EXCLUDED.last, c = EXCLUDED.c;
+         INSERT INTO m SELECT e.k, (SELECT h.n FROM h WHERE h.k = 'a.up') FROM a.up e
+         ON CONFLICT (k) DO UPDATE SET c = EXCLUDED.c;
+         UPDATE h SET c = (SELECT sum(m.c) FROM m WHERE m.k = (e._payload ->> 'k')::int8) FROM every.event e
+         WHERE h.k = e._type;
+         DELETE FROM m USING b.tick e WHERE m.k = e.k;",
     ),
     (
         // Not one of the lines: literals without a type in the form that runs event by event in one statement.

@@ -4,6 +4,7 @@ use vitrina_sql::Files;
 
 use super::dice::Dice;
 use super::events::{RELATIONS, contracts};
+use super::every;
 use super::tables::Table;
 use super::values::Place;
 use super::{changes, inserts};
@@ -76,6 +77,9 @@ impl Model {
                 42..80 => changes::update(dice, table, &relation, place),
                 _ => changes::delete(dice, table, &relation, place),
             });
+        }
+        if !keyed {
+            every::show(&mut dice.clone(), &mut rules);
         }
         let view = dice.pick(&[
             "SELECT k, n FROM m",

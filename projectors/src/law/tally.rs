@@ -66,6 +66,8 @@ const FORMS: &[&str] = &[
     "conflict: update with a condition",
     "delete",
     "delete: by what a table holds",
+    "every.event: a rule",
+    "every.event: beside other relations",
     "found by OR",
     "found by a constant",
     "found by another column",

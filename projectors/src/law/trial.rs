@@ -4,7 +4,7 @@
 use sqlx::postgres::PgConnectOptions;
 
 use super::dice::Dice;
-use super::events::{Event, RELATIONS};
+use super::events::{EVERY, Event, RELATIONS};
 use super::models::{self, Model};
 use super::split::{Split, compare};
 use super::tally::Tally;
@@ -58,11 +58,13 @@ pub(super) enum Outcome {
     Broken(String),
 }
 
-/// The relations that the rules name, as indices.
+/// The relations whose events run rules, as indices.
 pub(super) fn relations(definition: &Definition) -> Vec<usize> {
     let named = |at: &usize| {
         let (context, event, _) = RELATIONS[*at];
-        definition.model.rules.iter().any(|rule| (&*rule.context, &*rule.event) == (context, event))
+        let names =
+            definition.model.rules.iter().map(|rule| format!("{}.{}", rule.context, rule.event));
+        names.into_iter().any(|name| name == EVERY || name == format!("{context}.{event}"))
     };
     (0..RELATIONS.len()).filter(named).collect()
 }

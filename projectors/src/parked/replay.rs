@@ -5,13 +5,13 @@ use std::collections::HashSet;
 
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor as _};
-use vitrina_avro::Rows;
+use vitrina_avro::{EventRows, Rows};
 
 use super::queues::raise_versions;
 use super::refusal::Refusal;
 use super::store::without_nul;
 use super::workbench::{ParkedRecord, STORED, Workbench};
-use crate::batch::{Identity, Reading, Row};
+use crate::batch::{Identity, Reading};
 use crate::fault::{Blame, Fault};
 use crate::generation::live::is_fed_as;
 use crate::rules::run::Bounded;
@@ -117,7 +117,7 @@ impl Workbench {
             let verdict = match reading {
                 Reading::Ignored(_) => Verdict::Leaves("ignored", None),
                 Reading::Refused(blame) => Verdict::Fails(blame),
-                Reading::Event(row, identity) => {
+                Reading::Event(event, identity) => {
                     let late = identity.filter(|_| !stored.decoded);
                     let again = identity.is_some_and(|identity| seen.contains(&identity.hash()));
                     let known = match late {
@@ -128,7 +128,7 @@ impl Workbench {
                     if known {
                         Verdict::Leaves("duplicate", late)
                     } else {
-                        self.apply(&rows, row, late).await?
+                        self.apply(&rows, event, late).await?
                     }
                 }
             };
@@ -154,12 +154,12 @@ impl Workbench {
     async fn apply(
         &mut self,
         rows: &[Vec<Rows>],
-        row: Row,
+        event: EventRows,
         late: Option<Identity>,
     ) -> Result<Verdict, Refusal> {
         self.connection.execute("SAVEPOINT one").await?;
         let mut running = Bounded { connection: &mut self.connection, timeout: session::STATEMENT };
-        let mut run = running.run_event(&self.rules, rows, 0, row).await.map(drop);
+        let mut run = running.run_event(&self.rules, rows, 0, event).await.map(drop);
         if run.is_ok() {
             run = running.check_deferred(0).await;
         }
@@ -174,7 +174,7 @@ impl Workbench {
                 let mut running =
                     Bounded { connection: &mut self.connection, timeout: session::STATEMENT };
                 let layouts = &self.definition.layouts;
-                let blame = running.locate(&self.rules, layouts, rows, row, blame).await;
+                let blame = running.locate(&self.rules, layouts, rows, event, blame).await;
                 self.connection.execute("ROLLBACK TO SAVEPOINT one").await?;
                 Ok(Verdict::Fails(blame))
             }

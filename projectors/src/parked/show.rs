@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
-use vitrina_avro::{Contract, Decoder, Layout};
+use vitrina_avro::{Decoder, Layout, Row};
 
 use super::list::Parked;
 use super::refusal::Refusal;
 use super::store;
 use super::workbench::{ParkedRecord, STORED, Workbench};
-use crate::batch::{Reading, RecordReader, Row};
+use crate::batch::{Reading, RecordReader};
 use crate::rules::statement::Statement;
 
 /// A parked record with its payload, which is personal data: for administrators only.
@@ -56,21 +56,16 @@ impl Workbench {
         shown.schema = Some(framed.schema.to_string());
         let Ok(schema) = self.registry.schema(&framed.schema).await else { return Ok(shown) };
         shown.writer_schema = Some(Value::String(schema.describe()));
-        for contract in
-            self.definition.layouts.iter().map(|layout| layout.contract.clone()).collect::<Vec<_>>()
-        {
+        for contract in self.definition.events() {
             for newest in 1..=contract.versions.len() {
-                let until = Contract {
-                    versions: contract.versions[..newest].to_vec(),
-                    ..(*contract).clone()
-                };
-                let layout = Layout::new(&Arc::new(until), None);
+                let layout = Layout::new(&Arc::new(contract.until(newest)), None);
                 let decoder = Decoder::new(&self.definition.contracts, vec![layout.clone()]);
                 let mut reader = RecordReader::new(decoder);
                 reader.add_schema(framed.schema, &schema);
                 let mut rows = reader.rows();
                 let read = reader.read_framed(&record, &framed, &mut rows);
-                let Ok(Reading::Event(Row { version, .. }, _)) = read else { continue };
+                let Ok(Reading::Event(read, _)) = read else { continue };
+                let Some(Row { version, .. }) = read.of(0) else { continue };
                 shown
                     .event
                     .get_or_insert_with(|| format!("{}@v{}", contract.relation(), version + 1));

@@ -75,9 +75,10 @@ impl<'a> ParkedColumns<'a> {
         self.timestamps.push(record.timestamp_ms);
         self.schemas.push(schema(&record));
         let blame = event.blame().map(|blame| &batch.blames[blame]);
-        let row = event.row();
+        let row = event.rows().and_then(|rows| rows.iter().next());
         self.events.push(row.map(|row| {
-            format!("{}@v{}", layouts[row.layout].contract.relation(), row.version + 1)
+            let rows = &batch.rows[row.layout][row.version];
+            layouts[row.layout].event(row.version, rows, row.row as usize)
         }));
         self.identities.push(event.identity.map(|identity| identity.bytes(event.offset)));
         self.duplicates.push(event.duplicate);

@@ -18,7 +18,7 @@ mod text;
 use std::fmt;
 use std::sync::Arc;
 
-use vitrina_avro::Record;
+use vitrina_avro::{EventRows, Record};
 use vitrina_ingest::{Offset, Partitioner};
 
 use crate::batch::{Event, EventBatch, Part};
@@ -117,7 +117,7 @@ fn prove(
     let record = batch.records.get(event.record);
     let key = record.as_ref().and_then(|record: &Record<'_>| record.key);
     let key = key.ok_or("the record has no key")?;
-    if let Some(row) = event.row() {
+    for row in event.rows().iter().flat_map(EventRows::iter) {
         match &told[row.layout] {
             Told::ByKey if std::str::from_utf8(key).is_err() => {
                 return Err("the record's key is no text".into());
@@ -175,11 +175,11 @@ mod tests {
     use std::collections::HashMap;
 
     use proptest::prelude::*;
-    use vitrina_avro::Headers;
+    use vitrina_avro::{Headers, Row};
     use vitrina_ingest::{Batch, Epoch, Span};
 
     use super::*;
-    use crate::batch::{Content, Row};
+    use crate::batch::Content;
 
     const TOLD: [Told; 1] = [Told::ByKey];
 
@@ -215,7 +215,7 @@ mod tests {
                 span: index,
                 offset: Offset(index as i64),
                 record: index,
-                content: Content::Row(Row { layout: 0, version: 0, row: 0 }),
+                content: Content::Rows(Row { layout: 0, version: 0, row: 0 }.into()),
                 identity: None,
                 duplicate: false,
             });

@@ -5,11 +5,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
-use vitrina_avro::{Layout, ORDINAL, Rows};
+use vitrina_avro::{EventRows, Layout, ORDINAL, Row, Rows};
 use vitrina_sql::waves::{Cutter, KeyValue, Waves, combine};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::batch::{EventBatch, Row};
+use crate::batch::EventBatch;
 use crate::definition::Definition;
 use crate::rules::statement::Statement;
 
@@ -20,9 +20,9 @@ pub(crate) struct Cut {
     pub order: Vec<u32>,
     /// Where each wave ends in `order`.
     pub ends: Vec<usize>,
-    /// Hashes of the events' keys, and where those of each event of the batch begin.
+    /// Hashes of the events' keys, and where those of each row of each event of the batch begin.
     hashes: Vec<Option<u64>>,
-    begins: Vec<u32>,
+    begins: Vec<[u32; 2]>,
 }
 
 /// How one model's batches are cut.
@@ -80,14 +80,14 @@ impl Cutting {
         batch: &EventBatch,
         events: &[u32],
     ) -> sqlx::Result<Cut> {
-        let events: Vec<(u32, Row)> = events
+        let events: Vec<(u32, EventRows)> = events
             .iter()
-            .filter_map(|event| Some((*event, batch.events[*event as usize].row()?)))
+            .filter_map(|event| Some((*event, batch.events[*event as usize].rows()?)))
             .collect();
         let mut answers = Vec::with_capacity(self.relations.len());
         for (layout, relation) in self.relations.iter().enumerate() {
             let mut picked: Vec<Vec<u32>> = vec![Vec::new(); batch.rows[layout].len()];
-            for (_, row) in events.iter().filter(|(_, row)| row.layout == layout) {
+            for row in events.iter().filter_map(|(_, rows)| rows.of(layout)) {
                 picked[row.version].push(row.row);
             }
             let rows = &batch.rows[layout];
@@ -97,17 +97,24 @@ impl Cutting {
             ));
         }
         let (mut hashes, mut bounds) = (Vec::new(), Vec::with_capacity(events.len()));
-        let mut begins = vec![0; batch.events.len()];
-        for (event, row) in &events {
-            let start = hashes.len();
-            begins[*event as usize] = start as u32;
-            let (asked, computed) = &answers[row.layout];
-            let rows = &batch.rows[row.layout][row.version];
-            self.relations[row.layout].hash(rows, *row, asked, computed, &mut hashes);
-            bounds.push((row.layout, start..hashes.len()));
+        let mut begins = vec![[0; 2]; batch.events.len()];
+        for (event, rows) in &events {
+            let mut held = [None, None];
+            for (place, row) in rows.iter().enumerate() {
+                let start = hashes.len();
+                begins[*event as usize][place] = start as u32;
+                let (asked, computed) = &answers[row.layout];
+                let rows = &batch.rows[row.layout][row.version];
+                self.relations[row.layout].hash(rows, row, asked, computed, &mut hashes);
+                held[place] = Some((row.layout, start..hashes.len()));
+            }
+            bounds.push(held);
         }
         let mut waves = Vec::with_capacity(events.len());
-        let keyed = bounds.into_iter().map(|(relation, range)| (relation, &hashes[range]));
+        let keyed = bounds.into_iter().map(|held| {
+            let keyed = |(layout, range)| (layout, &hashes[range]);
+            held.map(|held| held.map(keyed)).into_iter().flatten()
+        });
         let count = self.cutter.cut(keyed, &mut waves);
         let cut = Cut::new(events.into_iter().map(|(index, _)| index).zip(waves), count);
         Ok(Cut { hashes, begins, ..cut })
@@ -135,12 +142,22 @@ impl Cut {
         Self { order, ends, ..Self::default() }
     }
 
-    /// Sorts events by whether another one among them has the same values of these keys: first those that stand alone,
-    /// then the others, each in their order. How many stand alone.
-    pub(crate) fn alone_first(&self, events: &mut [u32], keys: &[usize]) -> usize {
+    /// Sorts events by whether another one among them has the same values of these keys of a layout's: first those that
+    /// stand alone, then the others, each in their order. How many stand alone.
+    pub(crate) fn alone_first(
+        &self,
+        batch: &EventBatch,
+        events: &mut [u32],
+        layout: usize,
+        keys: &[usize],
+    ) -> usize {
         // Equal keys have equal hashes, so one that is alone in its hash is alone; two that only share a hash are merged,
         // which costs time and changes nothing. A key that is NULL meets nobody.
-        let hash = |event: u32| combine(keys, &self.hashes[self.begins[event as usize] as usize..]);
+        let hash = |event: u32| {
+            let event = event as usize;
+            let place = batch.events[event].rows()?.iter().position(|row| row.layout == layout)?;
+            combine(keys, &self.hashes[self.begins[event][place] as usize..])
+        };
         let mut counts: HashMap<u64, u32> = HashMap::with_capacity(events.len());
         events
             .iter()

@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use sqlx::Executor as _;
 use sqlx::postgres::PgConnection;
-use vitrina_avro::{Contracts, Layout, METADATA};
+use vitrina_avro::{Contracts, EventRows, Layout, METADATA};
 use vitrina_sql::Rule;
 use vitrina_sql::waves::{
     EventKeys, KEY, KeyValue, Obstacle, Parallel, RecordKey, Runs, StoredType, Types, Waves,
@@ -50,8 +50,6 @@ pub(crate) struct Plain {
 #[derive(Clone)]
 pub(crate) struct Rules {
     pub rules: Vec<RunnableRule>,
-    /// By layout: the rules that name its event, in file order.
-    pub of_layout: Vec<Vec<usize>>,
     /// How batches are cut into waves; `None` where some rule's form over a wave is not one that Postgres takes.
     pub cutting: Option<Cutting>,
     /// What tells each layout's rows, where batches of different record keys may be written at once.
@@ -76,10 +74,6 @@ impl Rules {
                 metrics::event_by_event(&definition.model.name, &rule.place, &why.because);
             }
         }
-        let mut of_layout = vec![Vec::new(); definition.layouts.len()];
-        for (index, rule) in rules.iter().enumerate() {
-            of_layout[rule.layout].push(index);
-        }
         let mut cutting = Some(Cutting::new(definition, &waves));
         for rule in &mut rules {
             // A wave's forms are ours; where Postgres does not take one, the model is only slower.
@@ -96,21 +90,21 @@ impl Rules {
             }
         }
         let told = told(definition, &waves);
-        Ok(Self { rules, of_layout, cutting, told })
+        Ok(Self { rules, cutting, told })
     }
 
     /// All but the one at this place in file order, event by event.
     pub(crate) fn without(&self, rule: usize) -> Self {
         let mut some = Self { cutting: None, ..self.clone() };
-        some.of_layout.iter_mut().for_each(|rules| rules.retain(|other| *other != rule));
+        some.rules.remove(rule);
         some
     }
 
-    /// The rules that name the event of a layout, in file order; only the one at `place`, where it is among them.
-    pub(crate) fn of_event(&self, layout: usize, place: Option<&str>) -> Vec<usize> {
-        let rules = &self.of_layout[layout];
-        let named = rules.iter().find(|rule| Some(&*self.rules[**rule].place) == place);
-        named.map_or_else(|| rules.clone(), |rule| vec![*rule])
+    /// The rules that an event runs, in file order; only the one at `place`, where it is among them.
+    pub(crate) fn of_event(&self, event: EventRows, place: Option<&str>) -> Vec<&RunnableRule> {
+        let rules = || self.rules.iter().filter(move |rule| event.of(rule.layout).is_some());
+        let named = rules().find(|rule| Some(&*rule.place) == place);
+        named.map_or_else(|| rules().collect(), |rule| vec![rule])
     }
 }
 
@@ -200,10 +194,10 @@ fn told(definition: &Definition, waves: &Waves) -> Option<Vec<Told>> {
     relations.map(one).collect()
 }
 
-/// The record key of a relation's events. A field that some upcast makes is not what the record is keyed by.
+/// The record key of a relation's events; those of all contexts have none in common. A field that some upcast makes is not what the record is keyed by.
 fn record_key(definition: &Definition, relation: &EventKeys) -> RecordKey {
     let Some(context) = definition.contracts.contexts.get(&relation.context) else {
-        return RecordKey { topic: String::new(), column: None };
+        return RecordKey { topic: None, column: None };
     };
     let layout = definition.layouts.iter().find(|layout| {
         (&layout.contract.context, &layout.contract.name) == (&relation.context, &relation.event)
@@ -213,7 +207,7 @@ fn record_key(definition: &Definition, relation: &EventKeys) -> RecordKey {
         let carried = |version: usize| layout.carried(version, &column).is_some();
         (0..layout.versions().len()).all(carried).then_some(column)
     });
-    RecordKey { topic: context.topic.clone(), column }
+    RecordKey { topic: Some(context.topic.clone()), column }
 }
 
 /// The types of events' columns, and of the generation's tables as Postgres has them.

@@ -3,9 +3,8 @@
 
 use std::sync::Arc;
 
-use vitrina_avro::{Contract, Layout, Rows};
+use vitrina_avro::{EventRows, Layout, Rows};
 
-use crate::batch::Row;
 use crate::fault::{Blame, Fault};
 use crate::rules::run::Bounded;
 use crate::rules::statement::Statement;
@@ -19,13 +18,12 @@ impl Bounded<'_> {
         rules: &Rules,
         layouts: &[Layout],
         rows: &[Vec<Rows>],
-        event: Row,
+        event: EventRows,
         blame: Blame,
     ) -> Blame {
-        let failed = |rule: &&RunnableRule| {
-            rule.layout == event.layout && blame.rule.as_ref() == Some(&rule.place)
-        };
-        let Some(rule) = rules.rules.iter().find(failed) else { return blame };
+        let failed = rules.rules.iter().filter(|rule| blame.rule.as_ref() == Some(&rule.place));
+        let failed = failed.filter_map(|rule| Some((rule, event.of(rule.layout)?))).next();
+        let Some((rule, event)) = failed else { return blame };
         let (row, rows) = ([event.row], &rows[event.layout]);
         let mut picked: Vec<&[u32]> = vec![&[]; rows.len()];
         picked[event.version] = &row;
@@ -45,23 +43,24 @@ impl Bounded<'_> {
     }
 }
 
-/// What brings an event of `version` to the columns that the rule uses, oldest step first: each written item, and where
+/// What brings an event of the version at `place` to the columns that the rule uses, oldest step first: each written item, and where
 /// it is written.
-fn upcasts(rule: &RunnableRule, stored: &Layout, version: usize) -> Vec<(String, Statement)> {
-    let contract = &stored.contract;
-    let used = Layout::new(contract, rule.columns.as_ref());
+fn upcasts(rule: &RunnableRule, stored: &Layout, place: usize) -> Vec<(String, Statement)> {
+    let used = stored.narrow(rule.columns.as_ref());
+    // Of every event, those of its own relation.
+    let Some((used, version)) = used.source(place) else { return Vec::new() };
+    let contract = &used.contract;
     let mut statements = Vec::new();
     for newer in version + 1..contract.versions.len() {
         let step = &contract.versions[newer];
-        let versions = contract.versions[..=newer].to_vec();
-        let so_far = Arc::new(Contract { versions, ..Contract::clone(contract) });
+        let so_far = Arc::new(contract.until(newer + 1));
         for item in &step.written {
             if !used.versions()[newer].columns.iter().any(|column| column.name == item.name) {
                 continue;
             }
             let column = [item.name.clone()].into();
-            let select = |relation: &str| format!("SELECT * FROM {relation} AS e");
-            let statement = Statement::over(&so_far, stored, Some(&column), false, select);
+            let layout = Layout::new(&so_far, Some(&column));
+            let statement = Statement::of_column(&layout, version, stored, place);
             statements.push((format!("{}:{}", step.upcast_file, item.at.line), statement));
         }
     }

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use sqlx::Executor as _;
 use sqlx::postgres::PgConnection;
-use vitrina_avro::Rows;
+use vitrina_avro::{EventRows, Rows};
 
-use crate::batch::{EventBatch, Row};
+use crate::batch::EventBatch;
 use crate::fault::Fault;
-use crate::rules::Rules;
 use crate::rules::statement::Statement;
+use crate::rules::{Rules, RunnableRule};
 use crate::session::{patience, within};
 use crate::sqlstate::Sqlstate;
 
@@ -72,30 +72,28 @@ impl Bounded<'_> {
         rules: &Rules,
         rows: &[Vec<Rows>],
         index: usize,
-        event: Row,
+        event: EventRows,
     ) -> Result<Written, Fault> {
-        self.run_rules(rules, &rules.of_layout[event.layout], rows, index, event).await
+        self.run_rules(&rules.of_event(event, None), rows, index, event).await
     }
 
-    /// Some of an event's rules, by their indices.
+    /// Some of an event's rules.
     ///
     /// # Errors
     /// [`Fault`], with the event where it is to blame.
     pub(crate) async fn run_rules(
         &mut self,
-        rules: &Rules,
-        some: &[usize],
+        rules: &[&RunnableRule],
         rows: &[Vec<Rows>],
         index: usize,
-        event: Row,
+        event: EventRows,
     ) -> Result<Written, Fault> {
-        let row = [event.row];
-        let rows = &rows[event.layout];
-        let mut picked: Vec<&[u32]> = vec![&[]; rows.len()];
-        picked[event.version] = &row;
         let mut written = Written { untouched: 0, waves: 1 };
-        for &rule in some {
-            let rule = &rules.rules[rule];
+        for rule in rules {
+            let Some(event) = event.of(rule.layout) else { continue };
+            let (row, rows) = ([event.row], &rows[event.layout]);
+            let mut picked: Vec<&[u32]> = vec![&[]; rows.len()];
+            picked[event.version] = &row;
             let touched = self.run(&rule.single, rows, &picked, &rule.place, Some(index)).await?;
             written.untouched += u64::from(touched == 0);
         }
@@ -125,8 +123,8 @@ impl Bounded<'_> {
         let mut written = Written::default();
         for &index in events {
             let index = index as usize;
-            let Some(row) = batch.events[index].row() else { continue };
-            written += self.run_event(rules, &batch.rows, index, row).await?;
+            let Some(event) = batch.events[index].rows() else { continue };
+            written += self.run_event(rules, &batch.rows, index, event).await?;
         }
         Ok(written)
     }
@@ -150,25 +148,20 @@ impl Bounded<'_> {
         let mut written = Written::default();
         for wave in cut.waves() {
             for rule in &rules.rules {
-                let of_rule = |event: &&u32| {
-                    batch.events[**event as usize]
-                        .row()
-                        .is_some_and(|row| row.layout == rule.layout)
-                };
+                let of_rule = |event: &&u32| batch.row(**event, rule.layout).is_some();
                 let mut events: Vec<u32> = wave.iter().filter(of_rule).copied().collect();
                 let picked = &mut picked[rule.layout];
                 // What meets nothing of its kind need not be merged.
-                let alone = rule
-                    .plain
-                    .as_ref()
-                    .map_or(0, |plain| cut.alone_first(&mut events, &plain.keys));
+                let alone = rule.plain.as_ref().map_or(0, |plain| {
+                    cut.alone_first(batch, &mut events, rule.layout, &plain.keys)
+                });
                 let (alone, others) = events.split_at(alone);
                 let plain = rule.plain.as_ref().map(|plain| (&plain.statement, alone));
                 for (statement, events) in plain.into_iter().chain([(&rule.wave, others)]) {
                     if events.is_empty() {
                         continue;
                     }
-                    pick(batch, events, picked);
+                    pick(batch, rule.layout, events, picked);
                     let rows = &batch.rows[rule.layout];
                     let touched = self.run(statement, rows, picked, &rule.place, None).await?;
                     written.untouched += u64::from(touched == 0);
@@ -183,9 +176,9 @@ impl Bounded<'_> {
 /// Rows of one layout, by version.
 type Picked = Vec<Vec<u32>>;
 
-fn pick(batch: &EventBatch, events: &[u32], picked: &mut Picked) {
+fn pick(batch: &EventBatch, layout: usize, events: &[u32], picked: &mut Picked) {
     picked.iter_mut().for_each(Vec::clear);
-    for row in events.iter().filter_map(|event| batch.events[*event as usize].row()) {
+    for row in events.iter().filter_map(|event| batch.row(*event, layout)) {
         picked[row.version].push(row.row);
     }
 }

@@ -105,8 +105,8 @@ impl Bounded<'_> {
         event: usize,
         blame: Blame,
     ) -> Result<Blame, Fault> {
-        let Some(row) = batch.events[event].row() else { return Ok(blame) };
-        let blame = self.locate(rules, layouts, &batch.rows, row, blame).await;
+        let Some(rows) = batch.events[event].rows() else { return Ok(blame) };
+        let blame = self.locate(rules, layouts, &batch.rows, rows, blame).await;
         self.savepoint("ROLLBACK TO SAVEPOINT sifted").await?;
         Ok(blame)
     }

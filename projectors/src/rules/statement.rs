@@ -2,21 +2,20 @@
 //! of events of any mixture of versions go into one call; which of them may go together is decided elsewhere.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use sqlx::encode::{Encode, IsNull};
 use sqlx::error::BoxDynError;
 use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgTypeInfo};
 use sqlx::{Arguments, AssertSqlSafe, Postgres, SqlSafeStr, SqlStr, Type};
-use vitrina_avro::{ColumnType, Contract, Layout, METADATA, ORDINAL, Rows, Values};
+use vitrina_avro::{ColumnType, Contract, Layout, METADATA, ORDINAL, Rows, Values, VersionLayout};
 
 /// A statement over events of one contract, ready to be prepared.
 #[derive(Debug, Clone)]
 pub(crate) struct Statement {
     sql: SqlStr,
-    /// For each version of the contract, where each parameter's values lie in the model's [`Rows`].
-    parameters: Vec<Vec<usize>>,
+    /// For versions of the contract, where each parameter's values lie in the model's [`Rows`].
+    parameters: Vec<(usize, Vec<usize>)>,
 }
 
 impl Statement {
@@ -28,44 +27,33 @@ impl Statement {
         ordinal: bool,
         write: impl FnOnce(&str) -> String,
     ) -> Self {
-        Self::over(&stored.contract, stored, columns, ordinal, write)
-    }
-
-    /// The same over `contract`, which may lack the newest of the stored one's versions.
-    pub(crate) fn over(
-        contract: &Arc<Contract>,
-        stored: &Layout,
-        columns: Option<&BTreeSet<String>>,
-        ordinal: bool,
-        write: impl FnOnce(&str) -> String,
-    ) -> Self {
-        let own = Layout::new(contract, columns);
-        let wanted =
-            relation_columns(contract).filter(|name| columns.is_none_or(|all| all.contains(*name)));
+        let own = stored.narrow(columns);
+        let wanted = relation_columns(&stored.contract);
+        let wanted = wanted.filter(|name| columns.is_none_or(|all| all.contains(*name)));
         let mut selected: Vec<String> = wanted.map(crate::quote).collect();
         if ordinal || selected.is_empty() {
             selected.push(crate::quote(ORDINAL));
         }
         let relation =
             format!("(SELECT {} FROM {} AS _batch)", selected.join(", "), own.relation_sql(1));
-        let parameters = own
-            .versions()
-            .iter()
-            .zip(stored.versions())
-            .map(|(own, stored)| {
-                let place =
-                    |name: &str| stored.columns.iter().position(|column| column.name == name);
-                own.columns.iter().filter_map(|column| place(&column.name)).collect()
-            })
-            .collect();
+        let versions = own.versions().iter().zip(stored.versions());
+        let parameters = versions.map(|(own, stored)| places(own, stored)).enumerate().collect();
         Self { sql: AssertSqlSafe(write(&relation)).into_sql_str(), parameters }
+    }
+
+    /// A look at the column that events of one version have in `newer`, a layout of it alone, which may lack the newest
+    /// versions; `place`: of the version among those of `stored`.
+    pub(crate) fn of_column(newer: &Layout, version: usize, stored: &Layout, place: usize) -> Self {
+        let sql = format!("SELECT * FROM ({}) AS e", newer.branch(version, 1));
+        let places = places(&newer.versions()[version], &stored.versions()[place]);
+        Self { sql: AssertSqlSafe(sql).into_sql_str(), parameters: vec![(place, places)] }
     }
 
     pub(crate) fn sql(&self) -> SqlStr {
         self.sql.clone()
     }
 
-    /// Binds, for each version of the contract, the given rows.
+    /// Binds, for versions of the contract, the given rows.
     ///
     /// # Errors
     /// More bytes than one message to Postgres holds.
@@ -75,13 +63,20 @@ impl Statement {
         picked: &[P],
     ) -> Result<PgArguments, BoxDynError> {
         let mut arguments = PgArguments::default();
-        for ((places, rows), picked) in self.parameters.iter().zip(versions).zip(picked) {
+        for (version, places) in &self.parameters {
+            let (values, rows) = (&versions[*version].values, picked[*version].as_ref());
             for &place in places {
-                arguments.add(Array { values: &rows.values[place], rows: picked.as_ref() })?;
+                arguments.add(Array { values: &values[place], rows })?;
             }
         }
         Ok(arguments)
     }
+}
+
+/// Where the columns of `own` lie among those that are stored.
+fn places(own: &VersionLayout, stored: &VersionLayout) -> Vec<usize> {
+    let place = |name: &str| stored.columns.iter().position(|column| column.name == name);
+    own.columns.iter().filter_map(|column| place(&column.name)).collect()
 }
 
 /// The event relation's columns in their order, which `e.*` shows.

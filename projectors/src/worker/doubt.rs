@@ -2,10 +2,11 @@
 //! is not there. So others are tried, in transactions that are taken back. Only an event that fails while others pass
 //! before it and after it is to blame; where they fare no better, or none is at hand, nothing is parked.
 
+use vitrina_avro::EventRows;
 use vitrina_ingest::{End, Offset, TopicPartition};
 
 use super::Worker;
-use crate::batch::{Columns, Content, Event, EventBatch, Row};
+use crate::batch::{Columns, Content, Event, EventBatch};
 use crate::fault::{Blame, Fault, Otherwise, Trouble};
 
 /// How often an event must fail alone, where it may be only slow.
@@ -23,11 +24,11 @@ pub(super) struct Suspect {
     others_passed: bool,
 }
 
-/// Events that were applied, the last of each layout: they are tried where the batch has no others.
+/// Events that were applied, the last of each relation: they are tried where the batch has no others.
 #[derive(Debug)]
 pub(super) struct Witnesses {
     rows: Columns,
-    events: Vec<Row>,
+    events: Vec<EventRows>,
 }
 
 /// How others fare.
@@ -100,19 +101,20 @@ impl Worker {
     ) -> Result<Others, Option<End>> {
         let kept = self.witnesses.take();
         let mut others = others(batch, event);
-        others
-            .extend(kept.iter().flat_map(|kept| kept.events.iter().map(|row| (&kept.rows, *row))));
-        let layout = batch.events[event].row().map(|row| row.layout);
-        others.sort_by_key(|(_, row)| Some(row.layout) != layout);
+        others.extend(
+            kept.iter().flat_map(|kept| kept.events.iter().map(|event| (&kept.rows, *event))),
+        );
+        let own = batch.events[event].rows().unwrap_or_default();
+        others.sort_by_key(|(_, other)| !other.meets(&own));
         if otherwise == Otherwise::Stop {
-            others.retain(|(_, row)| Some(row.layout) == layout);
+            others.retain(|(_, other)| other.meets(&own));
         }
         let mut fare = Others::NoBetter;
-        for (rows, row) in others.into_iter().take(OTHERS) {
+        for (rows, other) in others.into_iter().take(OTHERS) {
             if self.shutdown.is_cancelled() {
                 return Err(None);
             }
-            match self.writer.try_out(blame.rule.as_deref(), rows, row).await {
+            match self.writer.try_out(blame.rule.as_deref(), rows, other).await {
                 // Also one that is refused for its values has come past whatever is in everybody's way.
                 Ok(()) | Err(Fault::Record { .. }) => fare = Others::Better,
                 Err(Fault::World { trouble, reason }) => fare = Others::World(trouble, reason),
@@ -126,10 +128,11 @@ impl Worker {
 
     /// Keeps what was applied of a batch that is done; gives back the columns that are not needed for it.
     pub(super) fn keep_witnesses(&mut self, batch: EventBatch) -> Option<Columns> {
-        let mut events: Vec<Row> = Vec::new();
-        for row in batch.events.iter().rev().filter_map(applied) {
-            if events.iter().all(|known| known.layout != row.layout) {
-                events.push(row);
+        let mut events: Vec<EventRows> = Vec::new();
+        for event in batch.events.iter().rev().filter_map(applied) {
+            let known = |layout: usize| events.iter().any(|known| known.of(layout).is_some());
+            if event.iter().any(|row| !known(row.layout)) {
+                events.push(event);
             }
         }
         if events.is_empty() {
@@ -141,18 +144,18 @@ impl Worker {
 }
 
 /// The other events of the batch that may be tried, of other keys: those that come later, then those that came before.
-fn others(batch: &EventBatch, event: usize) -> Vec<(&Columns, Row)> {
+fn others(batch: &EventBatch, event: usize) -> Vec<(&Columns, EventRows)> {
     let queue = batch.queue(&batch.events[event]);
     let later = batch.events[event + 1..].iter();
     let others = later.chain(batch.events[..event].iter().rev());
     let others = others.filter(|other| queue.is_none() || batch.queue(other) != queue);
-    others.filter_map(applied).map(|row| (&batch.rows, row)).collect()
+    others.filter_map(applied).map(|rows| (&batch.rows, rows)).collect()
 }
 
 /// An event that was applied, or is to be.
-fn applied(event: &Event) -> Option<Row> {
+fn applied(event: &Event) -> Option<EventRows> {
     match event.content {
-        Content::Row(row) if !event.duplicate => Some(row),
+        Content::Rows(rows) if !event.duplicate => Some(rows),
         _ => None,
     }
 }

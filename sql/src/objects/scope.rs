@@ -12,6 +12,7 @@ use crate::names::name::fold;
 use crate::names::nearest::did_you_mean;
 use crate::names::survey::{NamedRelation, Survey};
 use crate::objects::table::Table;
+use crate::shape::rule::EVERY;
 
 /// What the models may refer to: event relations and their columns.
 pub trait Relations {
@@ -23,7 +24,7 @@ pub trait Relations {
         let _ = (context, event);
         None
     }
-    /// What the context's events come on, side by side with those of all others.
+    /// What the context's events come on, side by side with those of all others; for `every`, all that events come on.
     fn topic(&self, context: &str) -> String {
         context.to_owned()
     }
@@ -32,7 +33,7 @@ pub trait Relations {
         let _ = (context, event, column);
         None
     }
-    /// All names as `context.event`, for suggestions; `context.tombstone` is one of every context.
+    /// All names as `context.event`, for suggestions; `context.tombstone` is one of each context, `every.event` one of all.
     fn names(&self) -> Vec<String>;
 }
 
@@ -150,13 +151,14 @@ impl Scope<'_> {
         let name = format!("{context}.{event}");
         let names = self.relations.names();
         match (context, event) {
-            ("every", "event") => (
-                "`every.event`, all events of all contexts, is not built yet".to_owned(),
-                "write one rule for each event relation that it stands for".to_owned(),
+            (EVERY, "event") => (
+                "there is no context whose events `every.event` would hold".to_owned(),
+                "write the context.toml of one".to_owned(),
             ),
             (_, "tombstone") => {
+                let contexts = names.iter().filter_map(|name| Some(name.split_once('.')?.0));
                 let contexts: BTreeSet<&str> =
-                    names.iter().filter_map(|name| Some(name.split_once('.')?.0)).collect();
+                    contexts.filter(|context| *context != EVERY).collect();
                 let near = did_you_mean(context, contexts.iter().copied());
                 let known = contexts.into_iter().collect::<Vec<_>>().join(", ");
                 let help = match known.as_str() {

@@ -63,6 +63,9 @@ pub struct Rule {
     pub(crate) ast: Statement,
 }
 
+/// The context of `every.event`, whose events are those of all contexts.
+pub(crate) const EVERY: &str = "every";
+
 /// The name of the batch in a per-event statement; user's names do not begin so.
 pub(crate) const BATCH: &str = "_vitrina_batch";
 
@@ -74,6 +77,11 @@ impl Rule {
 
     pub(crate) fn same_event(&self, other: &Self) -> bool {
         (&self.context, &self.event) == (&other.context, &other.event)
+    }
+
+    /// Whether the rule runs for events of all types.
+    pub(crate) fn is_of_every(&self) -> bool {
+        self.context == EVERY
     }
 
     /// The statement with every mention of the event relation replaced by `derived_table`, which is a text like

@@ -7,6 +7,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use super::access::{Access, KeyPart};
 use super::order::{Order, common};
 use super::runs::Waves;
+use super::sabotage::{Line, left_out};
 
 /// Cuts batches of one model. It keeps its memory from batch to batch.
 #[derive(Debug, Clone)]
@@ -51,56 +52,69 @@ impl Cutter {
         plan.finish()
     }
 
-    /// For each event its relation (as in [`Waves::relations`]) and the hashes of that relation's keys, in the log's
-    /// order; `None` for a NULL. Appends each event's wave, from 0 without gaps, and says how many waves there are.
-    pub fn cut<'a>(
-        &mut self,
-        events: impl IntoIterator<Item = (usize, &'a [Option<u64>])>,
-        waves: &mut Vec<u32>,
-    ) -> u32 {
+    /// For each event the relations that hold it (as in [`Waves::relations`]), each with the hashes of its keys, in the
+    /// log's order; `None` for a NULL. Appends each event's wave, from 0 without gaps, and says how many waves there are.
+    pub fn cut<'a, E>(&mut self, events: impl IntoIterator<Item = E>, waves: &mut Vec<u32>) -> u32
+    where
+        E: IntoIterator<Item = (usize, &'a [Option<u64>])> + Clone,
+    {
         for lookup in &mut self.lookups {
             lookup.index.clear();
             lookup.last.clear();
         }
         let mut count = 0;
-        for (relation, keys) in events {
-            let wave = self.place(relation, keys);
+        for event in events {
+            let wave = self.earliest(event.clone());
+            self.leave(event, wave);
             count = count.max(wave + 1);
             waves.push(wave);
         }
         count
     }
 
-    fn place(&mut self, relation: usize, keys: &[Option<u64>]) -> u32 {
+    /// The first wave that an event may be in, for all that it does in any relation.
+    fn earliest<'a>(&self, event: impl IntoIterator<Item = (usize, &'a [Option<u64>])>) -> u32 {
         let mut wave = 0;
-        for probe in &self.probes[relation] {
-            let lookup = &self.lookups[probe.lookup];
-            let Some(start) = combine(&probe.keys, keys).and_then(|hash| lookup.index.get(&hash))
-            else {
-                continue;
-            };
-            let last = &lookup.last[*start..start + lookup.marks];
-            wave = probe.after.iter().fold(wave, |wave, mark| wave.max(last[*mark]));
-            wave = probe
-                .not_before
-                .iter()
-                .fold(wave, |wave, mark| wave.max(last[*mark].saturating_sub(1)));
-        }
-        for probe in &self.probes[relation] {
-            let lookup = &mut self.lookups[probe.lookup];
-            let Some(hash) = combine(&probe.keys, keys).filter(|_| !probe.leaves.is_empty()) else {
-                continue;
-            };
-            let start = *lookup.index.entry(hash).or_insert_with(|| {
-                lookup.last.resize(lookup.last.len() + lookup.marks, 0);
-                lookup.last.len() - lookup.marks
-            });
-            for mark in &probe.leaves {
-                let last = &mut lookup.last[start + mark];
-                *last = (*last).max(wave + 1);
+        let most = if left_out(Line::AllRelations) { 1 } else { usize::MAX };
+        for (relation, keys) in event.into_iter().take(most) {
+            for probe in &self.probes[relation] {
+                let lookup = &self.lookups[probe.lookup];
+                let hash = combine(&probe.keys, keys);
+                let Some(start) = hash.and_then(|hash| lookup.index.get(&hash)) else { continue };
+                let last = &lookup.last[*start..start + lookup.marks];
+                wave = probe.after.iter().fold(wave, |wave, mark| wave.max(last[*mark]));
+                wave = probe
+                    .not_before
+                    .iter()
+                    .fold(wave, |wave, mark| wave.max(last[*mark].saturating_sub(1)));
             }
         }
         wave
+    }
+
+    /// Marks what the event does, for those that come after it.
+    fn leave<'a>(
+        &mut self,
+        event: impl IntoIterator<Item = (usize, &'a [Option<u64>])>,
+        wave: u32,
+    ) {
+        for (relation, keys) in event {
+            for probe in &self.probes[relation] {
+                let lookup = &mut self.lookups[probe.lookup];
+                let Some(hash) = combine(&probe.keys, keys).filter(|_| !probe.leaves.is_empty())
+                else {
+                    continue;
+                };
+                let start = *lookup.index.entry(hash).or_insert_with(|| {
+                    lookup.last.resize(lookup.last.len() + lookup.marks, 0);
+                    lookup.last.len() - lookup.marks
+                });
+                for mark in &probe.leaves {
+                    let last = &mut lookup.last[start + mark];
+                    *last = (*last).max(wave + 1);
+                }
+            }
+        }
     }
 }
 

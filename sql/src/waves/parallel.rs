@@ -12,11 +12,14 @@ use crate::model::Model;
 /// Where the events of a relation come from, and what all events of one record have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordKey {
-    pub topic: String,
+    /// None: they come from several.
+    pub topic: Option<String>,
     /// The relation's column that is the record key's field, the same in all its versions; `None`: there is none, so only
     /// [`KEY`] counts.
     pub column: Option<String>,
 }
+
+const SPLIT: &str = "only what comes from one topic can be split by its record key";
 
 /// The record key itself, as text, among a relation's columns.
 pub const KEY: &str = "_key";
@@ -72,14 +75,20 @@ impl<'a> Judgement<'a> {
     fn one_topic(&self) -> Result<String, Obstacle> {
         let mut topic: Option<&str> = None;
         for (rule, waves) in self.waves.rules.iter().enumerate() {
-            let own = &self.records[waves.relation].topic;
+            let at = self.model.rules[rule].at;
+            let Some(own) = &self.records[waves.relation].topic else {
+                return Err(Obstacle {
+                    because: "its events come from the topics of all contexts".into(),
+                    at,
+                    help: SPLIT.into(),
+                });
+            };
             match topic {
                 Some(first) if first != own => {
                     return Err(Obstacle {
                         because: format!("its events come from the topics `{first}` and `{own}`"),
-                        at: self.model.rules[rule].at,
-                        help: "only what comes from one topic can be split by its record key"
-                            .into(),
+                        at,
+                        help: SPLIT.into(),
                     });
                 }
                 _ => topic = Some(own),

@@ -36,6 +36,8 @@ pub(crate) enum Line {
     AdditionsMeetReads,
     /// A merged event never runs before an earlier one of its key.
     NotBefore,
+    /// An event is held against what it does in any of its relations.
+    AllRelations,
     /// Floats are not summed.
     FloatSums,
     /// What may be NULL is not summed.

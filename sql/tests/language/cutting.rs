@@ -12,6 +12,9 @@ const KEYS: usize = 3;
 
 type Keys = [Option<u64>; KEYS];
 
+/// The relations that hold it, each with its keys.
+type Event = Vec<(usize, Keys)>;
+
 fn columns() -> impl Strategy<Value = ColumnSet> {
     let column = prop_oneof![Just(Column::Exists), (0usize..3).prop_map(Column::At)];
     btree_set(column, 0..3)
@@ -71,13 +74,19 @@ fn analysis() -> impl Strategy<Value = Waves> {
     })
 }
 
-fn events() -> impl Strategy<Value = Vec<(usize, Keys)>> {
+fn events() -> impl Strategy<Value = Vec<Event>> {
     // Hashes as they are: without a pattern.
     let key = proptest::option::weighted(
         0.9,
         (1u64..4).prop_map(|key| key.wrapping_mul(0xd6e8_feb8_6659_fd93)),
     );
-    vec((0usize..3, [key.clone(), key.clone(), key]), 0..40)
+    let keys = [key.clone(), key.clone(), key];
+    let other = proptest::option::weighted(0.3, (1usize..3, keys.clone()));
+    let event = (0usize..3, keys, other).prop_map(|(relation, keys, other)| {
+        let other = other.map(|(apart, keys)| ((relation + apart) % 3, keys));
+        [(relation, keys)].into_iter().chain(other).collect()
+    });
+    vec(event, 0..40)
 }
 
 /// Whether one row may belong to both: no column known of both differs, and NULL equals nothing.
@@ -103,26 +112,33 @@ fn conflict(one: &Access, other: &Access) -> (bool, bool) {
     (disturbs(one, other) || disturbs(other, one), !one.adds.is_disjoint(&other.adds))
 }
 
-fn naive(analysis: &Waves, events: &[(usize, Keys)]) -> Vec<u32> {
+/// What an event does: each access with its rule, and the keys of the rule's relation.
+fn does<'a>(analysis: &'a Waves, event: &'a Event) -> Vec<(usize, &'a Access, &'a Keys)> {
+    let rules = event.iter().flat_map(|(relation, keys)| {
+        analysis.relations[*relation].rules.iter().map(move |rule| (*rule, keys))
+    });
+    let accesses = rules.flat_map(|(rule, keys)| {
+        analysis.rules[rule].accesses.iter().map(move |access| (rule, access, keys))
+    });
+    accesses.collect()
+}
+
+fn naive(analysis: &Waves, events: &[Event]) -> Vec<u32> {
     let mut cut: Vec<u32> = Vec::new();
-    for (relation, keys) in events {
+    for event in events {
         let mut wave = 0;
-        for (earlier, (other_relation, other_keys)) in events[..cut.len()].iter().enumerate() {
-            for rule in &analysis.relations[*relation].rules {
-                for other in &analysis.relations[*other_relation].rules {
-                    for access in &analysis.rules[*rule].accesses {
-                        for met in &analysis.rules[*other].accesses {
-                            if !meet((access, keys), (met, other_keys)) {
-                                continue;
-                            }
-                            let merged = rule == other && analysis.rules[*rule].merge().is_some();
-                            wave = match conflict(access, met) {
-                                (true, _) if !merged => wave.max(cut[earlier] + 1),
-                                (true, _) | (_, true) => wave.max(cut[earlier]),
-                                _ => wave,
-                            };
-                        }
+        for (earlier, before) in events[..cut.len()].iter().enumerate() {
+            for (rule, access, keys) in does(analysis, event) {
+                for (other, met, other_keys) in does(analysis, before) {
+                    if !meet((access, keys), (met, other_keys)) {
+                        continue;
                     }
+                    let merged = rule == other && analysis.rules[rule].merge().is_some();
+                    wave = match conflict(access, met) {
+                        (true, _) if !merged => wave.max(cut[earlier] + 1),
+                        (true, _) | (_, true) => wave.max(cut[earlier]),
+                        _ => wave,
+                    };
                 }
             }
         }
@@ -131,11 +147,14 @@ fn naive(analysis: &Waves, events: &[(usize, Keys)]) -> Vec<u32> {
     cut
 }
 
-fn cut(cutter: &mut Cutter, events: &[(usize, Keys)]) -> (Vec<u32>, u32) {
+fn cut(cutter: &mut Cutter, events: &[Event]) -> (Vec<u32>, u32) {
     let mut waves = Vec::new();
-    let count =
-        cutter.cut(events.iter().map(|(relation, keys)| (*relation, keys.as_slice())), &mut waves);
+    let count = cutter.cut(events.iter().map(held), &mut waves);
     (waves, count)
+}
+
+fn held(event: &Event) -> impl Iterator<Item = (usize, &[Option<u64>])> + Clone {
+    event.iter().map(|(relation, keys)| (*relation, keys.as_slice()))
 }
 
 proptest! {
@@ -158,7 +177,7 @@ fn cut_of(rules: &str, keys: &[Option<u64>]) -> Vec<u32> {
     let analysis = waves(rules);
     assert_eq!(analysis.relations[0].keys.len(), 1);
     let mut waves = Vec::new();
-    let events = keys.iter().map(|key| (0, std::slice::from_ref(key)));
+    let events = keys.iter().map(|key| [(0, std::slice::from_ref(key))]);
     Cutter::new(&analysis).cut(events, &mut waves);
     waves
 }
@@ -187,7 +206,7 @@ fn a_merged_event_never_runs_before_an_earlier_one_of_its_key() {
     );
     let events = [[Some(1), Some(10)], [Some(1), Some(20)], [Some(2), Some(20)]];
     let mut waves = Vec::new();
-    Cutter::new(&analysis).cut(events.iter().map(|keys| (0, keys.as_slice())), &mut waves);
+    Cutter::new(&analysis).cut(events.iter().map(|keys| [(0, keys.as_slice())]), &mut waves);
     assert_eq!(waves, [0, 1, 1]);
 }
 
@@ -200,7 +219,7 @@ fn a_delete_and_an_insert_of_different_knowledge_meet() {
     );
     let (order, customer) = ([Some(1), Some(7)], [Some(8)]);
     let mut waves = Vec::new();
-    Cutter::new(&analysis).cut([(0, order.as_slice()), (1, customer.as_slice())], &mut waves);
+    Cutter::new(&analysis).cut([[(0, order.as_slice())], [(1, customer.as_slice())]], &mut waves);
     assert_eq!(waves, [0, 1]);
 }
 
@@ -216,6 +235,27 @@ fn a_tombstone_stands_between_the_records_of_its_key() {
         [placed(1), tombstone(1), tombstone(2), placed(2), placed(1), tombstone(1), tombstone(1)];
     let mut waves = Vec::new();
     Cutter::new(&analysis)
-        .cut(events.iter().map(|(relation, keys)| (*relation, keys.as_slice())), &mut waves);
+        .cut(events.iter().map(|(relation, keys)| [(*relation, keys.as_slice())]), &mut waves);
     assert_eq!(waves, [0, 1, 0, 1, 2, 3, 3]);
+}
+
+#[test]
+fn an_event_waits_for_what_it_does_in_any_relation() {
+    // The count by key stands between two orders of one customer, and the customer between two counts.
+    let analysis = waves(
+        "INSERT INTO o AS t (id, n) SELECT e._key, 1 FROM every.event e ON CONFLICT (id) DO UPDATE SET n = t.n * 2;
+         UPDATE c SET name = c.name || 'x' FROM orders.order_placed e WHERE c.id = e.customer_id",
+    );
+    assert_eq!(analysis.relations[0].keys, [KeyValue::Field("_key".into())]);
+    let (one, two, three) = ([Some(1)], [Some(2)], [Some(3)]);
+    let placed = |key, customer| vec![(0, key), (1, customer)];
+    let events = [
+        placed(&one[..], &two[..]),
+        vec![(0, &one[..])],
+        placed(&three[..], &two[..]),
+        vec![(0, &three[..])],
+    ];
+    let mut waves = Vec::new();
+    Cutter::new(&analysis).cut(events.iter().map(|event| event.iter().copied()), &mut waves);
+    assert_eq!(waves, [0, 1, 1, 2]);
 }

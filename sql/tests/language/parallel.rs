@@ -16,9 +16,10 @@ fn record_key(relation: &EventKeys) -> RecordKey {
         "orders" if relation.event == "tombstone" => ("orders.events", None),
         "orders" => ("orders.events", Some("order_id")),
         "users" => ("users.events", Some("user_id")),
+        "every" => return RecordKey { topic: None, column: None },
         _ => ("orders.events", Some("product_id")),
     };
-    RecordKey { topic: topic.to_owned(), column: column.map(str::to_owned) }
+    RecordKey { topic: Some(topic.to_owned()), column: column.map(str::to_owned) }
 }
 
 fn judged(rules: &str) -> Result<Parallel, String> {
@@ -56,6 +57,10 @@ fn the_first_access_in_the_way_is_told() {
         (
             "UPDATE o SET n = 1 FROM users.user_registered e WHERE id = e.user_id;",
             "14: its events come from the topics `orders.events` and `users.events`",
+        ),
+        (
+            "UPDATE o SET n = 1 FROM every.event e WHERE id = e._key;",
+            "14: its events come from the topics of all contexts",
         ),
         (
             "UPDATE o SET n = 1 FROM catalog.product_listed e WHERE id = e.name;",

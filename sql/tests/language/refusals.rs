@@ -120,8 +120,8 @@ fn rules_that_are_refused() {
             "view `b` reads the clock",
         ),
         (
-            "INSERT INTO t SELECT e._type FROM every.event e",
-            "`every.event`, all events of all contexts, is not built yet",
+            "INSERT INTO t SELECT e._type FROM every.events e",
+            "there is no event relation `every.events`",
         ),
         (
             "DELETE FROM t USING ordres.tombstone e WHERE id = e._key",

@@ -7,13 +7,14 @@ pub(crate) struct Shop;
 const METADATA: &str =
     "_event_id _time _key _topic _partition _offset _headers _correlation_id _causation_id";
 
-const RELATIONS: [(&str, &str, &str); 6] = [
+const RELATIONS: [(&str, &str, &str); 7] = [
     ("orders", "order_placed", "order_id customer_id amount currency items placed_at"),
     ("orders", "order_shipped", "order_id shipped_at tracking_number"),
     ("orders", "order_cancelled", "order_id reason"),
     ("users", "user_registered", "user_id first_name last_name email"),
     ("catalog", "product_listed", "product_id name price"),
     ("Größe", "Straße", "id"),
+    ("every", "event", "_type _version _kind _payload"),
 ];
 
 impl Relations for Shop {

@@ -189,3 +189,48 @@ fn a_source_counts_where_a_rule_reads_it() {
         (versions(&reads("a"), &[]), versions(&reads("a"), &[("c/a/context.toml", other)]));
     assert!(before.meaning != after.meaning, "another topic");
 }
+
+/// What `every.event` means to a model that uses these columns, with these files besides.
+fn every(columns: &str, files: &[(&str, &str)]) -> Vec<u8> {
+    let model = format!(
+        "CREATE TABLE m (k text PRIMARY KEY, v text);
+         INSERT INTO m SELECT e._key, concat({columns}) FROM every.event e ON CONFLICT DO NOTHING;"
+    );
+    versions(&model, files).meaning
+}
+
+#[test]
+fn every_event_is_part_of_the_meaning_and_of_each_as_much_as_is_used() {
+    let record = |name: &str, kind: &str| {
+        format!(
+            r#"{{"type":"record","name":"{name}","namespace":"a",{kind}"fields":[{{"name":"k","type":"string"}}]}}"#
+        )
+    };
+    let (other, sorted) = (record("F", ""), record("F", r#""kind":"domain","#));
+    let event = ("c/a/f/v1.avsc", other.as_str());
+    let context = [("c/b/context.toml", "topic = \"b\"\nkey = \"k\"\n"), ("c/b/f/v1.avsc", &other)];
+    let version =
+        [("c/a/e/v4.avsc", "fields k a b c d"), ("c/a/e/v4.sql", "SELECT a AS d FROM v3")];
+    for (columns, sees_versions, sees_kinds) in [
+        ("e._type", false, false),
+        ("e._kind", false, true),
+        ("e._version", true, false),
+        ("e._payload", true, false),
+    ] {
+        let before = every(columns, &[]);
+        assert_ne!(before, every(columns, &[event]), "{columns}: a new event");
+        assert_ne!(before, every(columns, &context), "{columns}: a new context");
+        assert_eq!(before != every(columns, &version), sees_versions, "{columns}: a new version");
+        let kinds = every(columns, &[event]) != every(columns, &[("c/a/f/v1.avsc", &sorted)]);
+        assert_eq!(kinds, sees_kinds, "{columns}: a kind");
+    }
+    let before = every("e._payload", &[]);
+    let upcast = [("c/a/e/v3.sql", "SELECT upper(a) AS c FROM v2")];
+    assert_ne!(before, every("e._payload", &upcast), "an upcast");
+    assert_eq!(every("e._type", &[]), every("e._type", &upcast));
+    let time = [("c/a/context.toml", "topic = \"t\"\nkey = \"k\"\ntime = \"a\"\n")];
+    assert_ne!(every("e._time", &[]), every("e._time", &time));
+    assert_eq!(before, every("e._payload", &time));
+    let plain = "CREATE TABLE m (k text PRIMARY KEY);\nINSERT INTO m SELECT e.k FROM a.e e ON CONFLICT DO NOTHING;";
+    assert_eq!(versions(plain, &[]).meaning, versions(plain, &[event]).meaning, "no other model");
+}

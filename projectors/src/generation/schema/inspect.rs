@@ -2,10 +2,11 @@
 //! created in a transaction that is rolled back; the functions are read from Postgres's own parse of the statement.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection, Executor};
-use vitrina_avro::{Layout, METADATA, lossy_cast};
+use vitrina_avro::{Contract, METADATA, lossy_cast};
 use vitrina_sql::{Finding, Literal, LiteralStatement, Place, Rule, functions};
 
 use crate::definition::Definition;
@@ -26,7 +27,12 @@ pub async fn inspect(
 ) -> Result<Vec<Finding>, Fault> {
     let schema = format!("{}@check", definition.model.name);
     let connection = session::writer(options, &schema, 0, session::STATEMENT).await?;
-    let mut inspection = Inspection { connection, definition, schema, findings: Vec::new() };
+    let named = definition.layouts.iter().map(|layout| &layout.contract);
+    let is_named = |event: &Arc<Contract>| named.clone().any(|known| Arc::ptr_eq(known, event));
+    let upcast = definition.events().into_iter().filter(|event| event.versions.len() > 1);
+    let contracts = named.clone().cloned().chain(upcast.filter(|event| !is_named(event))).collect();
+    let findings = Vec::new();
+    let mut inspection = Inspection { connection, definition, schema, contracts, findings };
     let done = inspection.run().await;
     let _ = inspection.connection.close().await;
     done.map(|()| inspection.findings)
@@ -37,6 +43,8 @@ struct Inspection<'a> {
     definition: &'a Definition,
     /// The model's tables; the events' stubs are in `schema events`.
     schema: String,
+    /// Those that rules name; for every event, also those of events that are upcast.
+    contracts: Vec<Arc<Contract>>,
     findings: Vec<Finding>,
 }
 
@@ -83,16 +91,16 @@ impl Inspection<'_> {
         format!("{}.\"analysed\"()", quote(&format!("{} events", self.schema)))
     }
 
-    fn stub(&self, layout: usize, version: usize) -> String {
-        format!("{}.\"e{layout}v{version}\"", quote(&format!("{} events", self.schema)))
+    fn stub(&self, contract: usize, version: usize) -> String {
+        format!("{}.\"e{contract}v{version}\"", quote(&format!("{} events", self.schema)))
     }
 
     /// One table for each version of each contract, with its columns and the metadata.
     async fn create_stubs(&mut self) -> Result<(), Fault> {
         let schema = quote(&format!("{} events", self.schema));
         self.execute(format!("CREATE SCHEMA {schema}")).await?;
-        for (index, layout) in self.definition.layouts.iter().enumerate() {
-            for (place, version) in layout.contract.versions.iter().enumerate() {
+        for (index, contract) in self.contracts.clone().iter().enumerate() {
+            for (place, version) in contract.versions.iter().enumerate() {
                 let own = version.columns.iter().map(|column| (column.name.as_str(), column.ty));
                 let columns: Vec<String> = own
                     .chain(METADATA)
@@ -110,9 +118,7 @@ impl Inspection<'_> {
     }
 
     async fn inspect_upcasts(&mut self) -> Result<(), Fault> {
-        let definition = self.definition;
-        for (index, layout) in definition.layouts.iter().enumerate() {
-            let contract = &layout.contract;
+        for (index, contract) in self.contracts.clone().iter().enumerate() {
             for (before, version) in contract.versions.iter().skip(1).enumerate() {
                 for item in &version.written {
                     let Some(column) =
@@ -241,11 +247,11 @@ impl Inspection<'_> {
 
     /// A derived table over the stub of the rule's event.
     fn relation(&self, rule: &Rule) -> Option<String> {
-        let named = |layout: &Layout| {
-            layout.contract.context == rule.context && layout.contract.name == rule.event
+        let named = |contract: &Arc<Contract>| {
+            contract.context == rule.context && contract.name == rule.event
         };
-        let index = self.definition.layouts.iter().position(named)?;
-        let newest = self.definition.layouts[index].contract.versions.len() - 1;
+        let index = self.contracts.iter().position(named)?;
+        let newest = self.contracts[index].versions.len() - 1;
         Some(format!("(SELECT * FROM {})", self.stub(index, newest)))
     }
 
