@@ -183,6 +183,9 @@ async fn a_folder_is_written_and_followed_and_verbs_find_the_demo() {
     })
     .await;
 
+    let (status, out, told) = said(&demo.ask(&folder, &["test"]));
+    assert_eq!((status, told.as_str()), (Some(0), ""), "{out}");
+
     // Edited and saved.
     let model = folder.join("models/order_summary.sql");
     let text = std::fs::read_to_string(&model).unwrap();

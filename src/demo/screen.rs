@@ -45,6 +45,7 @@ Look at
 Try, from another terminal
   {program} status{option}{found}
   {program} parked{option}
+  {program} test{option}
   curl -s 'http://{listen}/v1/views/{model}?limit=3'
   psql '{postgres_url}' -c 'SELECT * FROM {model}.{model} LIMIT 3'
   edit {file} and save it: a new generation
