@@ -176,8 +176,9 @@ pub(super) const MODELS: &[(&str, &str)] = &[
     ),
     (
         "OneForm",
-        "CREATE TABLE m (k numeric PRIMARY KEY, n int4);
-         INSERT INTO m SELECT CASE WHEN e.ok THEN e.amount ELSE 1 END, 1 FROM a.up e ON CONFLICT (k) DO NOTHING;
+        "CREATE TABLE m (k numeric PRIMARY KEY, w text);
+         INSERT INTO m SELECT CASE WHEN e.ok THEN 1.00 ELSE 1 END, e.word FROM a.up e
+         ON CONFLICT (k) DO UPDATE SET w = EXCLUDED.w;
          DELETE FROM m USING a.off e WHERE e.k = 0;",
     ),
     (
