@@ -34,14 +34,20 @@ pub(crate) struct Sample {
     pub(crate) reached: i64,
 }
 
+#[derive(Debug)]
+struct Reading {
+    at: Instant,
+    status: Result<Arc<Status>, Problem>,
+}
+
 /// How all models are, and their last hour. Cheap to clone, shared by all who look.
 #[derive(Debug, Clone, Default)]
 pub struct Lookout(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// What was read last, and when.
-    last: tokio::sync::Mutex<Option<(Instant, Result<Arc<Status>, Problem>)>>,
+    /// What was read last.
+    last: tokio::sync::Mutex<Option<Reading>>,
     kept: Mutex<BTreeMap<String, VecDeque<Sample>>>,
 }
 
@@ -67,14 +73,12 @@ impl Lookout {
     /// How all models are: read once a second at most, however many look, for each reading asks Kafka, too.
     pub(crate) async fn status(&self, desk: &Desk) -> Result<Arc<Status>, Problem> {
         let mut last = self.0.last.lock().await;
-        if let Some((at, read)) = &*last
-            && at.elapsed() < FRESH
-        {
-            return read.clone();
+        if let Some(reading) = last.as_ref().filter(|reading| reading.at.elapsed() < FRESH) {
+            return reading.status.clone();
         }
-        let read = models::status(desk).await.map(Arc::new);
-        *last = Some((Instant::now(), read.clone()));
-        read
+        let status = models::status(desk).await.map(Arc::new);
+        *last = Some(Reading { at: Instant::now(), status: status.clone() });
+        status
     }
 
     /// Looks at all models again and again.

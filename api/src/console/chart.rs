@@ -127,7 +127,7 @@ fn words(samples: &[Sample], known: &[i64], past: Duration) -> String {
     if known.len() < 3 {
         return format!("{now}; measured for a moment only.");
     }
-    let past = lasting(past.as_secs_f64().max(60.0));
+    let past = lasting(past.as_secs_f64().max(10.0));
     let (least, most, trend) = (grouped(*least), grouped(*most), trend(known));
     format!("{now}; least {least} and most {most} in the last {past}, {trend}.")
 }
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn what_is_drawn_is_said() {
         let chart = chart(&[Some(0), Some(0), Some(0), Some(1000), Some(1500)]);
-        let said = "1\u{202f}500 events behind now; least 0 and most 1\u{202f}500 in the last 60 s, rising.";
+        let said = "1\u{202f}500 events behind now; least 0 and most 1\u{202f}500 in the last 20 s, rising.";
         assert_eq!((&*chart.words, chart.most.as_deref()), (said, Some("1\u{202f}500")));
         // Newest first, one in ten seconds.
         let rows: Vec<_> = chart.rows.iter().map(|row| row.events.as_str()).collect();
