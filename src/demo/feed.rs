@@ -1,9 +1,4 @@
-//! A steady stream of events from a scenario: JSON lines that name an event type and hold its value, with `${…}` where
-//! each round puts something else. Engines know no business, so the scenario lies beside the contracts.
-//!
-//! `${n}` the round · `${n/K}` `${n%K}` · `${pick A|B}` one of them by round · `${int A B}` a number from A to B ·
-//! `${money A B}` the same in cents, as a decimal · `${now}` the moment. A line with `"every": K` is played in rounds that
-//! leave the rest `at` (0) when divided by K; `"unless": K` in those that K does not divide.
+//! A steady stream of the stories' events, with what happens to producers: some are sent twice, and one is no event.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,43 +6,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use rand::rngs::SmallRng;
-use rand::{Rng as _, SeedableRng as _};
-use serde::Deserialize;
-use serde_json::{Number, Value};
 use tokio_util::sync::CancellationToken;
 use vitrina_avro::{Contracts, Registry, encode_json, key_text};
-use vitrina_ingest::{Outgoing, Publisher, complete};
+use vitrina_ingest::{Outgoing, Publisher};
 use vitrina_projectors::Definitions;
 
+use super::story::{Stories, Told};
 use super::views::Views;
 use crate::config::Config;
 use crate::failure::Failure;
 
 /// One event in so many is sent twice, as a producer's retry would.
 const DUPLICATE_EVERY: u64 = 100;
-/// A record that is no event comes after so many.
+/// A record that is no event comes after so many, on a topic that some model reads.
 const POISON_AFTER: u64 = 50;
 /// The embedded broker forgets what is more than a few thousand records behind, so the feed waits for the views.
 const AHEAD: u64 = 4000;
-
-#[derive(Deserialize)]
-struct Line {
-    /// `context.event@vN`.
-    event: String,
-    every: Option<u64>,
-    #[serde(default)]
-    at: u64,
-    unless: Option<u64>,
-    value: Value,
-}
-
-impl Line {
-    fn is_played_in(&self, round: u64) -> bool {
-        let left_out = self.unless.is_some_and(|unless| round.is_multiple_of(unless));
-        self.every.is_none_or(|every| round % every == self.at) && !left_out
-    }
-}
 
 /// What was produced.
 #[derive(Debug, Default)]
@@ -63,8 +37,7 @@ pub(crate) struct Feed {
     publisher: Publisher,
     registry: Registry,
     contracts: Arc<Contracts>,
-    lines: Vec<Line>,
-    random: SmallRng,
+    stories: Stories,
     sent: Arc<AtomicU64>,
 }
 
@@ -72,19 +45,13 @@ impl Feed {
     pub(crate) fn new(
         config: &Config,
         definitions: &Definitions,
-        scenario: &str,
+        stories: Stories,
     ) -> Result<Self, Failure> {
-        let lines = scenario
-            .lines()
-            .map(serde_json::from_str)
-            .collect::<Result<_, _>>()
-            .context("the scenario")?;
         Ok(Self {
             publisher: Publisher::new(&config.kafka)?,
             registry: Registry::new(&config.registry)?,
             contracts: definitions.contracts.clone(),
-            lines,
-            random: SmallRng::seed_from_u64(1),
+            stories,
             sent: Arc::default(),
         })
     }
@@ -106,40 +73,32 @@ impl Feed {
         let ticks = rate.min(100);
         let mut pace = tokio::time::interval(Duration::from_secs(1) / ticks);
         let mut allowed = 0;
-        for round in 1.. {
-            for index in 0..self.lines.len() {
-                if !self.lines[index].is_played_in(round) {
-                    continue;
-                }
-                while allowed == 0 {
-                    tokio::select! {
-                        _ = pace.tick() => allowed += u64::from(rate / ticks),
-                        () = shutdown.cancelled() => return Ok(fed),
-                    }
-                }
-                if events.is_some_and(|events| fed.distinct == events) {
-                    self.publisher.settle().await?;
-                    return Ok(fed);
-                }
-                allowed -= 1;
-                self.play(index, round, &mut fed).await?;
-                if fed.distinct.is_multiple_of(AHEAD / 4) {
-                    self.publisher.settle().await?;
-                    wait_for_views(views, shutdown).await?;
+        while events.is_none_or(|events| fed.distinct < events) {
+            while allowed == 0 {
+                tokio::select! {
+                    _ = pace.tick() => allowed += u64::from(rate / ticks),
+                    () = shutdown.cancelled() => return Ok(fed),
                 }
             }
+            let Some(told) = self.stories.next() else { break };
+            allowed -= 1;
+            self.send(told, views, &mut fed).await?;
+            if fed.distinct.is_multiple_of(AHEAD / 4) {
+                self.publisher.settle().await?;
+                wait_for_views(views, shutdown).await?;
+            }
         }
+        self.publisher.settle().await?;
         Ok(fed)
     }
 
-    async fn play(&mut self, index: usize, round: u64, fed: &mut Fed) -> anyhow::Result<()> {
-        let line = &self.lines[index];
+    async fn send(&mut self, told: Told, views: &Views, fed: &mut Fed) -> anyhow::Result<()> {
         let (name, number) =
-            line.event.split_once("@v").context("a line of the scenario names no version")?;
+            told.event.split_once("@v").context("a line of a story names no version")?;
         let (context, event) =
-            name.split_once('.').context("a line of the scenario names no context")?;
+            name.split_once('.').context("a line of a story names no context")?;
         let contracts = self.contracts.clone();
-        let unknown = || anyhow!("the scenario names {}, which is no contract", line.event);
+        let unknown = || anyhow!("a story names {}, which is no contract", told.event);
         let contract = contracts.contract(context, event).ok_or_else(unknown)?;
         let version = number
             .parse()
@@ -147,18 +106,17 @@ impl Feed {
             .and_then(|number: u32| contract.versions.iter().find(|v| v.number == number));
         let version = version.ok_or_else(unknown)?;
         let context = &contracts.contexts[context];
-        let value = fill(&line.value, round, &mut self.random);
-        *fed.by_event.entry(line.event.clone()).or_default() += 1;
-        let datum = encode_json(version, &value).with_context(|| line.event.clone())?;
-        let key = key_text(context, version, &value)?.into_bytes();
-        let mut headers = BTreeMap::new();
-        complete(&mut headers);
+        *fed.by_event.entry(told.event.clone()).or_default() += 1;
+        let datum = encode_json(version, &told.value).with_context(|| told.event.clone())?;
+        let key = key_text(context, version, &told.value)?.into_bytes();
         let value = self.publisher.frame(&self.registry, &context.topic, version, &datum).await?;
-        let record = Outgoing { topic: context.topic.clone(), key, value, headers };
+        let (topic, headers) = (context.topic.clone(), headers(&told));
+        let record = Outgoing { topic, key, value, headers };
         self.publisher.send(&record).await?;
         fed.distinct += 1;
         self.sent.store(fed.distinct, Ordering::Relaxed);
-        if fed.distinct == POISON_AFTER {
+        let is_read = views.models.iter().any(|(_, topics)| topics.contains(&record.topic));
+        if fed.distinct >= POISON_AFTER && fed.poisonous == 0 && is_read {
             let (key, value) = (b"poison".to_vec(), b"this is no event".to_vec());
             self.publisher.send(&Outgoing { key, value, ..record.clone() }).await?;
             fed.poisonous += 1;
@@ -180,65 +138,11 @@ async fn wait_for_views(views: &Views, shutdown: &CancellationToken) -> anyhow::
     Ok(())
 }
 
-fn fill(value: &Value, round: u64, random: &mut SmallRng) -> Value {
-    match value {
-        Value::Array(items) => items.iter().map(|item| fill(item, round, random)).collect(),
-        Value::Object(fields) => {
-            fields.iter().map(|(name, value)| (name.clone(), fill(value, round, random))).collect()
-        }
-        Value::String(text) => fill_text(text, round, random),
-        other => other.clone(),
-    }
-}
-
-/// A text that is one number's placeholder as a whole becomes a number.
-fn fill_text(text: &str, round: u64, random: &mut SmallRng) -> Value {
-    if let Some(inner) = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'))
-        && ["int ", "money "].iter().any(|kind| inner.starts_with(kind))
-    {
-        let filled = placeholder(inner, round, random);
-        return filled.parse::<Number>().map_or(Value::String(filled), Value::Number);
-    }
-    let (mut filled, mut rest) = (String::new(), text);
-    while let Some((before, after)) = rest.split_once("${") {
-        let (inner, after) = after.split_once('}').unwrap_or((after, ""));
-        filled.push_str(before);
-        filled.push_str(&placeholder(inner, round, random));
-        rest = after;
-    }
-    filled.push_str(rest);
-    Value::String(filled)
-}
-
-fn placeholder(inner: &str, round: u64, random: &mut SmallRng) -> String {
-    let mut words = inner.split_whitespace();
-    let kind = words.next().unwrap_or_default();
-    let mut range = || {
-        let mut bound = || words.next().and_then(|word| word.parse::<u64>().ok()).unwrap_or(1);
-        let (low, high) = (bound(), bound());
-        random.random_range(low..=high.max(low))
-    };
-    match kind {
-        "now" => humantime::format_rfc3339_millis(std::time::SystemTime::now()).to_string(),
-        "int" => range().to_string(),
-        "money" => {
-            let cents = range();
-            format!("{}.{:02}", cents / 100, cents % 100)
-        }
-        "pick" => {
-            let choices: Vec<&str> = inner["pick".len()..].trim().split('|').collect();
-            choices[round as usize % choices.len()].to_owned()
-        }
-        _ => number(kind, round).to_string(),
-    }
-}
-
-/// `n`, `n/K` or `n%K`.
-fn number(expression: &str, round: u64) -> u64 {
-    let operand = |text: &str| text.parse::<u64>().ok().filter(|operand| *operand > 0).unwrap_or(1);
-    match (expression.strip_prefix("n/"), expression.strip_prefix("n%")) {
-        (Some(divisor), _) => round / operand(divisor),
-        (_, Some(divisor)) => round % operand(divisor),
-        _ => round,
-    }
+/// What its envelope says of an event.
+fn headers(told: &Told) -> BTreeMap<String, String> {
+    let time = humantime::format_rfc3339_millis(told.moment).to_string();
+    let known = [("ce_id", told.id.to_string()), ("ce_time", time)];
+    let others = [("ce_correlationid", told.correlation), ("ce_causationid", told.causation)];
+    let others = others.into_iter().filter_map(|(name, id)| Some((name, id?.to_string())));
+    known.into_iter().chain(others).map(|(name, value)| (name.to_owned(), value)).collect()
 }

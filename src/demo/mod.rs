@@ -7,15 +7,15 @@ pub(crate) mod postgres;
 mod progress;
 mod registry;
 mod running;
-mod scenario;
 mod screen;
+mod story;
 mod views;
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
 use sqlx::PgPool;
@@ -37,6 +37,7 @@ use progress::saying;
 use running::Notice;
 pub(crate) use running::running;
 use screen::Live;
+use story::Stories;
 use views::Views;
 
 #[derive(clap::Args)]
@@ -77,6 +78,8 @@ const PARTITIONS: i32 = 4;
 /// Not that records are parked: one is on purpose, and the line of what happens counts them.
 const LOGGED: &str = "warn,vitrina_projectors::worker=error";
 
+/// Of the stories: two runs tell the same.
+const SEED: u64 = 1;
 const RATE: u32 = 50;
 const MAX_RATE: u32 = 100_000;
 /// The port that is tried first, and how many after it.
@@ -93,11 +96,10 @@ pub(crate) async fn run(
     let shutdown = CancellationToken::new();
     let signalled = end_on_signals(shutdown.clone())?;
     let listener = listen(arguments.listen).await?;
-    let (models, events) = scenario::read()?;
-    let place = Place::prepare(arguments.into.as_deref(), &models)?;
+    let place = Place::prepare(arguments.into.as_deref(), &story::models()?)?;
     let postgres = saying("A Postgres is made", postgres::Postgres::start()).await?;
     let done = tokio::select! {
-        done = perform(&arguments, listener, &place, events, &postgres.url, &shutdown) => done,
+        done = perform(&arguments, listener, &place, &postgres.url, &shutdown) => done,
         () = overdue(&shutdown) => Ok(()),
     };
     shutdown.cancel();
@@ -169,7 +171,6 @@ async fn perform(
     arguments: &Arguments,
     listener: TcpListener,
     place: &Place,
-    events: &str,
     postgres_url: &str,
     shutdown: &CancellationToken,
 ) -> Result<(), Failure> {
@@ -187,7 +188,9 @@ async fn perform(
     let broker = MockBroker::start(&topics, PARTITIONS).context("the embedded broker")?;
     config.kafka = KafkaSettings { brokers: broker.brokers(), properties: BTreeMap::new() };
     let _notice = notice(&place.tell(&config)?);
-    let feed = Feed::new(&config, &definitions, events)?;
+    let step = Duration::from_secs(1) / arguments.rate();
+    let stories = Stories::new(SEED, SystemTime::now(), step)?;
+    let feed = Feed::new(&config, &definitions, stories)?;
     play(arguments, config, listener, (definitions, feed), shutdown.clone()).await
 }
 
