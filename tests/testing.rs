@@ -151,7 +151,7 @@ parked = []
     assert_eq!(updated.status, Some(0), "{updated:?}");
     let text = fs::read_to_string(folder.path().join("models/tests/greeting.toml")).unwrap();
     assert!(
-        text.contains("rows = [\n  { order_id = \"o-1\", customer = \"ada\" },\n] # and this"),
+        text.contains("rows = [{ order_id = \"o-1\", customer = \"ada\" }] # and this"),
         "{text}"
     );
     assert!(text.starts_with("# Kept.\n") && text.contains("} # refused"), "{text}");

@@ -1,7 +1,6 @@
 //! Judges a test: what came out of its records as they are written, and where it does not mean that order alone, of other
 //! orders, other batches and records that come again.
 
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::difference;
@@ -9,7 +8,7 @@ use super::file::{Answer, Given, Parked, ParkedRecord, Test, TestFile, Then};
 use super::orders::{Attempt, Batches, attempts};
 use super::smallest::smallest;
 use super::stage::{Outcome, Stage, is_no_row, rows_of};
-use super::update;
+use super::update::{self, Edit};
 
 /// What became of one file.
 pub(super) struct FileVerdict {
@@ -25,8 +24,8 @@ pub(super) struct Verdict {
     pub(super) failures: Vec<Failure>,
     pub(super) runs: usize,
     pub(super) took: Duration,
-    /// What is to be written in the file's text, in place of these bytes.
-    pub(super) edits: Vec<(Range<usize>, String)>,
+    /// What is to be written in the file.
+    pub(super) edits: Vec<Edit>,
 }
 
 /// What a test has against what came out.
@@ -60,17 +59,12 @@ async fn judge_test(stage: &mut Stage, test: &Test) -> Result<Verdict, String> {
     let written: Batches = vec![(0..test.given.len()).collect()];
     let outcome = stage.play(test, &written, None).await?;
     let mut failures = check(test, &outcome);
-    if stage.play.update && !failures.is_empty() {
-        let edits = update::edits(test, &outcome);
-        if !edits.is_empty() {
-            failures.clear();
-            return Ok(Verdict { failures, edits, ..Verdict::default() });
-        }
-    }
-    if failures.is_empty() && test.any_order {
+    let edits = if stage.play.update { update::edits(test, &outcome) } else { Vec::new() };
+    failures.retain(|failure| !edits.iter().any(|edit| edit.line == failure.line));
+    if failures.is_empty() && edits.is_empty() && test.any_order {
         failures.extend(try_others(stage, test).await?);
     }
-    Ok(Verdict { failures, ..Verdict::default() })
+    Ok(Verdict { failures, edits, ..Verdict::default() })
 }
 
 /// The first other way of arriving that ends otherwise, made as small as it can be.
@@ -102,7 +96,7 @@ fn partitions(given: &[Given]) -> Vec<(usize, usize)> {
 }
 
 /// What a test has against an outcome.
-pub(super) fn check(test: &Test, outcome: &Outcome) -> Vec<Failure> {
+fn check(test: &Test, outcome: &Outcome) -> Vec<Failure> {
     let mut failures = Vec::new();
     let asked = test.then.iter().filter_map(|then| match then {
         Then::Answer(answer) => Some(answer),
@@ -115,7 +109,11 @@ pub(super) fn check(test: &Test, outcome: &Outcome) -> Vec<Failure> {
     failures
 }
 
-fn check_answer(answer: &Answer, status: u16, body: &serde_json::Value) -> Option<Failure> {
+pub(super) fn check_answer(
+    answer: &Answer,
+    status: u16,
+    body: &serde_json::Value,
+) -> Option<Failure> {
     let failure = |lines: Vec<String>| {
         let lines = lines.join("\n  ");
         Failure { line: answer.line, what: format!("GET {}\n  {lines}", answer.address) }
@@ -133,7 +131,7 @@ fn check_answer(answer: &Answer, status: u16, body: &serde_json::Value) -> Optio
 }
 
 /// Records that were parked and that no test expects are a failure, too: their events are missing from all views.
-fn check_parked(test: &Test, outcome: &Outcome) -> Vec<Failure> {
+pub(super) fn check_parked(test: &Test, outcome: &Outcome) -> Vec<Failure> {
     let lists: Vec<&Parked> = test
         .then
         .iter()

@@ -195,7 +195,7 @@ async fn play_all(
 
 fn write_updates(verdicts: &[FileVerdict]) -> Result<(), Failure> {
     for FileVerdict { file, verdicts, .. } in verdicts {
-        let edits: Vec<_> = verdicts.iter().flat_map(|verdict| verdict.edits.clone()).collect();
+        let edits: Vec<_> = verdicts.iter().flat_map(|verdict| &verdict.edits).collect();
         if !edits.is_empty() {
             fs::write(&file.path, update::apply(&file.text, edits))
                 .map_err(|error| Failure::Usage(format!("{}: {error}", file.name)))?;

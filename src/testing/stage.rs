@@ -48,12 +48,18 @@ impl Stage {
         Self { play, place, open: BTreeMap::new(), api: None, runs: 0 }
     }
 
-    /// Opens what a file's tests are about.
+    /// Opens what a file's tests are about, and closes all else, for a server does not have many connections.
     ///
     /// # Errors
     /// A model that cannot be opened, and why.
     pub(super) async fn set(&mut self, file: &TestFile) -> Result<(), String> {
         let models: BTreeSet<&String> = file.tests.iter().flat_map(|test| &test.models).collect();
+        let (kept, idle): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut self.open).into_iter().partition(|(name, _)| models.contains(name));
+        self.open = kept;
+        for rehearsal in idle.into_values() {
+            rehearsal.close().await;
+        }
         for name in models {
             if !self.open.contains_key(name) {
                 let opened = self.open_model(name).await?;
