@@ -3,6 +3,8 @@
 .DEFAULT_GOAL := help
 
 SECONDS_OF_FUZZING ?= 300
+# Most tests wait for services: more of them at a time than there are cores.
+export RUST_TEST_THREADS ?= 4
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
