@@ -131,9 +131,8 @@ impl Reading<'_> {
             named.chain(stem).filter(|name| is_model(name)).map(str::to_owned).collect();
         if models.is_empty() {
             let reads = |model: &&vitrina_projectors::Definition| {
-                model.layouts.iter().any(|layout| {
-                    given.iter().any(|given| given.relation == layout.contract.relation())
-                })
+                let events = || model.layouts.iter().flat_map(|layout| layout.contract.events());
+                given.iter().any(|given| events().any(|event| event.relation() == given.relation))
             };
             let readers = definitions.models.iter().filter(reads);
             models.extend(readers.map(|model| model.model.name.clone()));
