@@ -1,26 +1,32 @@
 //! Findings as GitHub's workflow commands, which it shows beside the lines of a change.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use vitrina_sql::Finding;
 
 pub(super) fn command(finding: &Finding) -> String {
     let kind = if finding.is_error() { "error" } else { "warning" };
-    let file = property(&from_the_root(&finding.file));
+    let root = std::env::var_os("GITHUB_WORKSPACE").map(PathBuf::from);
+    let here = std::env::current_dir().unwrap_or_default();
+    let file = property(&from_the_root(&finding.file, root.as_deref(), &here));
     let (line, column) = (finding.line, finding.column);
     let (title, message) = (property(&finding.what), data(&finding.help));
     format!("::{kind} file={file},line={line},col={column},title={title}::{message}")
 }
 
 /// GitHub counts paths from the root of the repository, wherever the step runs.
-fn from_the_root(file: &str) -> String {
-    let below = || {
-        let root = PathBuf::from(std::env::var_os("GITHUB_WORKSPACE")?);
-        let here = std::env::current_dir().ok()?;
-        let path = here.strip_prefix(root).ok()?.join(Path::new(file));
-        Some(path.display().to_string())
+fn from_the_root(file: &str, root: Option<&Path>, here: &Path) -> String {
+    let Some(folder) = root.and_then(|root| here.strip_prefix(root).ok()) else {
+        return file.to_owned();
     };
-    below().unwrap_or_else(|| file.to_owned())
+    let mut path = PathBuf::new();
+    for part in folder.join(file).components() {
+        match part {
+            Component::ParentDir if path.pop() => {}
+            part => path.push(part),
+        }
+    }
+    path.display().to_string()
 }
 
 fn data(text: &str) -> String {
@@ -45,6 +51,10 @@ mod tests {
             command(&finding),
             "::error file=a%2Cb%3Ac.sql,line=3,col=7,title=100 %25%2C a%3A%3Ab%0Ac::x: y, 5 %25%0D%0A::error::z"
         );
+        let from = |file, root| from_the_root(file, root, Path::new("/w/shop/views"));
+        assert_eq!(from("m.sql", None), "m.sql");
+        assert_eq!(from("m.sql", Some(Path::new("/elsewhere"))), "m.sql");
+        assert_eq!(from("../models/m.sql", Some(Path::new("/w"))), "shop/models/m.sql");
         let warning = command(&Finding::warning("m.sql", at, "w", "h"));
         assert_eq!(warning, "::warning file=m.sql,line=3,col=7,title=w::h");
     }
