@@ -53,7 +53,8 @@ impl Told {
 /// The models that would park what no version of the contract reads.
 fn readers<'a>(contract: &Contract, loaded: &'a Definitions) -> Vec<&'a str> {
     let reads = |definition: &&Definition| {
-        definition.layouts.iter().any(|layout| layout.contract.relation() == contract.relation())
+        let mut contracts = definition.layouts.iter().map(|layout| &layout.contract);
+        contracts.any(|one| one.is_every() || one.relation() == contract.relation())
     };
     let models = loaded.models.iter().filter(reads);
     models.map(|definition| definition.model.name.as_str()).collect()
