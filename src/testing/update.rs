@@ -96,8 +96,6 @@ pub(super) fn apply(text: &str, mut edits: Vec<&Edit>) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -110,7 +108,8 @@ mod tests {
 
     #[test]
     fn a_row_has_the_columns_that_the_test_names() {
-        let row = json!({"a": 1.50, "b": null, "c d": "} x"});
+        // As an answer has it: its digits are kept.
+        let row: Value = serde_json::from_str(r#"{"a": 1.50, "b": null, "c d": "} x"}"#).unwrap();
         let row = row.as_object().unwrap();
         assert_eq!(
             line(row, &["b".to_owned(), "a".to_owned()]),
