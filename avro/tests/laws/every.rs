@@ -25,10 +25,7 @@ fn all() -> Contracts {
         ("shop/context.toml", CONTEXT),
         ("shop/placed/v1.avsc", &placed(r#"{"name":"when","type":"string"}"#)),
         ("shop/placed/v2.avsc", &newest),
-        (
-            "shop/placed/v2.sql",
-            "SELECT \"when\"::timestamptz AS at, '[]'::jsonb AS lines FROM v1",
-        ),
+        ("shop/placed/v2.sql", "SELECT \"when\"::timestamptz AS at, '[]'::jsonb AS lines FROM v1"),
     ])
 }
 
