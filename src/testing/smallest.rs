@@ -135,14 +135,20 @@ fn between(from: Vec<usize>, to: &[usize]) -> Vec<Vec<usize>> {
 /// The rules without which both ways end the same, the likeliest first: one that changes or deletes rows, or looks at others'.
 async fn rules(stage: &mut Stage, test: &Test, pair: &Pair) -> Result<Vec<String>, String> {
     let play = stage.play.clone();
-    let named = |rule: &Rule| {
-        let relation = format!("{}.{}", rule.context, rule.event);
+    let given = |relation: String| {
         pair.one.iter().flatten().any(|record| test.given[*record].relation == relation)
+    };
+    let named = |model: &Definition, rule: &Rule| {
+        let relation = format!("{}.{}", rule.context, rule.event);
+        let of_rule = model.layouts.iter().filter(|layout| layout.contract.relation() == relation);
+        of_rule.flat_map(|layout| layout.contract.events()).any(|event| given(event.relation()))
     };
     let models = play.definitions.models.iter();
     let mut found: Vec<(&Definition, &Rule)> = Vec::new();
     for model in models.filter(|model| test.models.contains(&model.model.name)) {
-        for (place, rule) in model.model.rules.iter().enumerate().filter(|(_, rule)| named(rule)) {
+        for (place, rule) in
+            model.model.rules.iter().enumerate().filter(|(_, rule)| named(model, rule))
+        {
             if !differ(stage, test, pair, Some((&model.model.name, place))).await? {
                 found.push((model, rule));
             }
