@@ -74,8 +74,21 @@ pub(crate) async fn run(arguments: Arguments, mut config: Config) -> Result<(), 
             let taken = registered::records(subject, &versions);
             told.extend(taken.left_out);
             for record in taken.records {
-                if !records.iter().any(|known| known.name == record.name) {
-                    records.push(record);
+                match records.iter().find(|known| known.event() == record.event()) {
+                    None => records.push(record),
+                    Some(known) if known.name == record.name => told.push(format!(
+                        "{subject}: {} is taken from another subject of {topic}; versions that only this one has are not in its contract",
+                        record.name
+                    )),
+                    Some(known) => {
+                        return Err(Failure::No(format!(
+                            "{topic}: {} and {} would both be the event `{}`, and nothing was written; leave the topic out, and \
+                             write its context by vitrina new context and new event, each under a name of its own",
+                            known.name,
+                            record.name,
+                            record.event()
+                        )));
+                    }
                 }
             }
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use axum::response::Response;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, watch};
 use tower_http::cors::CorsLayer;
 use vitrina_projectors::Board;
 
@@ -16,7 +16,7 @@ use crate::answer::After;
 use crate::catalogue::{Directory, Failure, View};
 use crate::database::Database;
 use crate::edge::origin;
-use crate::edge::passage::Readers;
+use crate::edge::passage::{self, Readers};
 use crate::edge::rate::Rates;
 use crate::problem::{Kind, Problem};
 use crate::settings::{ApiSettings, Thresholds};
@@ -102,6 +102,11 @@ impl Api {
     pub(crate) fn readers(&self) -> Readers {
         let State { authority, admission, rates, .. } = &*self.0;
         Readers { authority: authority.clone(), admission: admission.clone(), rates: rates.clone() }
+    }
+
+    /// A place among the readers.
+    pub(crate) fn place(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        passage::place(&self.0.admission)
     }
 
     pub(crate) fn whole_lists(&self) -> Arc<Semaphore> {

@@ -169,7 +169,7 @@ impl Database {
             ("statement_timeout", &statement_timeout.as_millis().to_string()),
             // What users' own functions and operators may stand in, Postgres's own first.
             ("search_path", "pg_catalog,public"),
-            // Small answers, many at a time: neither pays.
+            // Small answers, many at a time: neither pays. Rows below their freshness would have no order, either.
             ("max_parallel_workers_per_gather", "0"),
             ("jit", "off"),
         ]);

@@ -46,8 +46,10 @@ impl Place {
         let is_ours =
             || fs::read_to_string(folder.join(SETTINGS)).is_ok_and(|text| text.starts_with(MARK));
         if is_empty {
-            let written =
-                fs::create_dir_all(&folder).and_then(|()| definitions::write(&folder, models));
+            // Marked before anything else can fail, so that the next start knows it.
+            let written = fs::create_dir_all(&folder)
+                .and_then(|()| definitions::write(&folder, models))
+                .and_then(|()| fs::write(folder.join(SETTINGS), MARK));
             written
                 .map_err(|error| refuse(format!("{error}; name a folder that you may write")))?;
         } else if !is_ours() {

@@ -1,5 +1,5 @@
-//! Files that are about to be written, by their paths as the working folder sees them. All of them are written or none, and
-//! nothing that is there is written over.
+//! Files that are about to be written, by their paths as the working folder sees them. None is written where one of them
+//! is there already, and nothing is written over.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -209,13 +209,15 @@ impl Instance {
             },
             is_encrypted: self.tls.is_some(),
         };
-        let lookout = operators.lookout.clone();
-        tokio::spawn(lookout.follow(desk.clone(), self.shutdown.clone()));
-        if let Access::Off = operators.access {
-            tracing::info!(
+        match operators.access {
+            Access::Off => tracing::info!(
                 "the admin routes are off: {admin} (http.admin_listen) is no loopback address and \
                             http.admin_token is not set"
-            );
+            ),
+            _ => {
+                let lookout = operators.lookout.clone();
+                tokio::spawn(lookout.follow(desk.clone(), self.shutdown.clone()));
+            }
         }
         let servers = match listeners {
             Listeners::Joint(listener) => vec![(listener, api.joint_router(metrics, operators))],

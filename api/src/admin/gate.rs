@@ -56,7 +56,7 @@ pub(crate) async fn admit(
             return Err(Problem::new(Kind::Unauthorized, detail).into_response());
         }
         Access::Local if !is_local(headers) || is_foreign(headers) => {
-            let detail = "A page from elsewhere asks through a browser on this machine: set http.admin_token to allow it.";
+            let detail = "A page from elsewhere asks through a browser on this machine, or somebody through a proxy: set http.admin_token to allow it.";
             return Err(Problem::new(Kind::Foreign, detail).into_response());
         }
         Access::Token(_) => By::TOKEN,
@@ -88,8 +88,16 @@ pub(crate) fn is_token(token: &[u8], expected: &[u8; 32]) -> bool {
     given.ct_eq(expected).into()
 }
 
-/// Whether the host that is asked for is this machine: another name may have been made to point here.
+/// What proxies say: through one, whoever reaches it asks.
+const FORWARDED: [&str; 6] =
+    ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via"];
+
+/// Whether the host that is asked for is this machine: another name may have been made to point here. A proxy on this machine
+/// that does not say so cannot be told from somebody who sits here.
 pub(crate) fn is_local(headers: &HeaderMap) -> bool {
+    if FORWARDED.iter().any(|name| headers.contains_key(*name)) {
+        return false;
+    }
     let Some(host) = headers.get(header::HOST) else { return true };
     let authority = host.to_str().unwrap_or_default().parse::<Authority>();
     authority.is_ok_and(|authority| {

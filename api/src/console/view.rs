@@ -197,6 +197,8 @@ async fn read(console: &Console, view: &View, query: &str) -> Result<Rows, Probl
     let parameters = Parameters::parse(uri.query())?;
     let names: Vec<String> =
         Query::parse(view, &parameters, Format::Json)?.names().map(str::to_owned).collect();
+    // Who looks here takes a reader's place, as everybody does.
+    let _permit = console.api.place()?;
     let (state, uri) = (State(console.api.clone()), OriginalUri(uri));
     let answer =
         list::list(state, console.reader(), uri, Version::HTTP_11, HeaderMap::new()).await?;

@@ -10,7 +10,7 @@ use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::Instrument as _;
 
 use super::guard;
@@ -70,16 +70,19 @@ pub(crate) async fn read(
     response
 }
 
+/// A place among the readers, or none.
+pub(crate) fn place(admission: &Semaphore) -> Result<SemaphorePermit<'_>, Problem> {
+    admission.try_acquire().map_err(|_| {
+        let detail = "This instance answers as many requests as it can; ask again in a second.";
+        Problem::new(Kind::Overloaded, detail)
+    })
+}
+
 impl Readers {
     /// Lets in as many requests at a time as there are permits, of one caller as many as the settings say, and sends the rest
     /// away at once.
     async fn admit(&self, request: Request, next: Next) -> Result<Response, Problem> {
-        let _permit = self.admission.try_acquire().map_err(|_| {
-            Problem::new(
-                Kind::Overloaded,
-                "This instance answers as many requests as it can; ask again in a second.",
-            )
-        })?;
+        let _permit = place(&self.admission)?;
         if let Some(rates) = &self.rates {
             rates.take_read(&request)?;
         }
