@@ -11,6 +11,8 @@ use crate::admin::lookout::{PACE, SPAN, Sample};
 
 const WIDTH: f64 = 600.0;
 const HEIGHT: f64 = 80.0;
+/// Points of a line: a page with the charts of all models is sent again and again.
+const POINTS: usize = 120;
 /// Room for the line's own breadth, above and below.
 const MARGIN: f64 = 3.0;
 /// A line of a few seconds would be all noise.
@@ -56,7 +58,7 @@ impl Chart {
         let drawn = if known.len() < 3 { &[] } else { samples };
         let pieces: Vec<Vec<(f64, f64)>> = pieces(drawn)
             .into_iter()
-            .map(|piece| piece.iter().filter_map(place).collect::<Vec<_>>())
+            .map(|piece| peaks(&piece, drawn.len()).filter_map(place).collect::<Vec<_>>())
             .filter(|piece| !piece.is_empty())
             .collect();
         Self {
@@ -93,6 +95,12 @@ fn pieces(samples: &[Sample]) -> Vec<Vec<Sample>> {
         }
     }
     pieces
+}
+
+/// The highest of each few samples of a piece, where there are more in `all` than an eye tells apart.
+fn peaks(piece: &[Sample], all: usize) -> impl Iterator<Item = &Sample> {
+    let few = piece.chunks(all.div_ceil(POINTS).max(1));
+    few.filter_map(|few| few.iter().max_by_key(|sample| sample.lag))
 }
 
 fn line(points: &[(f64, f64)]) -> String {
@@ -192,6 +200,17 @@ mod tests {
 
     fn chart(lags: &[Option<i64>]) -> Chart {
         Chart::new("m", &samples(lags), Duration::from_secs(10))
+    }
+
+    #[test]
+    fn an_hour_has_its_peaks_in_few_points() {
+        let lags: Vec<Option<i64>> =
+            (0..720).map(|look| Some(if look == 333 { 9 } else { 1 })).collect();
+        let chart = chart(&lags);
+        let points: Vec<&str> = chart.lines[0].split(' ').collect();
+        assert_eq!(points.len(), POINTS);
+        let top = format!(",{MARGIN:.1}");
+        assert_eq!(points.iter().filter(|point| point.ends_with(&top)).count(), 1);
     }
 
     #[test]
