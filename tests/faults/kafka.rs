@@ -86,7 +86,7 @@ async fn a_log_that_begins_behind_the_position_stops_its_model() {
     let found = [
         format!("{position}"),
         format!("{}", position + 50),
-        "50 records".to_owned(),
+        "50 offsets".to_owned(),
         rig.topic.clone(),
     ];
     rig.says("stopped", &found.each_ref().map(String::as_str)).await;
