@@ -11,7 +11,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use sqlx::postgres::PgPool;
 use sqlx::{AssertSqlSafe, Executor as _, Postgres, Transaction};
 use tokio::runtime::Handle;
-use vitrina_ingest::{Claim, Epoch, Found, KafkaSettings, LogLoss, Offset, Span, TopicPartition};
+use vitrina_ingest::{
+    Claim, Epoch, Found, KafkaSettings, LogLoss, Offset, Span, TopicPartition, log_bounds,
+};
 
 use crate::board::Board;
 use crate::commit::window::Window;
@@ -24,6 +26,9 @@ use crate::proof;
 use crate::settings::Rewind;
 use crate::sqlstate::Sqlstate;
 use crate::worker::claims::refusal::ClaimError;
+
+/// How long Kafka may take to say where a log ends.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The positions of one generation, in Postgres.
 pub(crate) struct Claims {
@@ -294,7 +299,10 @@ impl Claims {
         .fetch_one(&mut **transaction)
         .await?;
         let (epoch, next_offset) = (Epoch(epoch), Offset(next_offset));
-        let bounds = (found.log_start, found.log_end);
+        let bounds = match next_offset > found.log_end {
+            true => self.bounds_now(found).await?,
+            false => (found.log_start, found.log_end),
+        };
         match LogLoss::of_offset(&found.topic, found.partition, next_offset, bounds) {
             Some(loss) => Err(loss.into()),
             None => Ok((
@@ -302,6 +310,16 @@ impl Claims {
                 Beginning { first: Offset(first), anew, seconds },
             )),
         }
+    }
+
+    /// Whoever owned a partition until now may have read on after the log's end was asked for. Its position is locked by now,
+    /// so what is asked now is the end of all that was read, or the log has lost it.
+    async fn bounds_now(&self, found: &Found) -> Result<(Offset, Offset), ClaimError> {
+        let Some(kafka) = &self.log else { return Ok((found.log_start, found.log_end)) };
+        let topic = found.topic.to_string();
+        let bounds = log_bounds(kafka, [topic.clone()].into(), PATIENCE).await;
+        let bounds = bounds.and_then(|bounds| bounds.get(&(topic, found.partition)).copied());
+        bounds.map(|(start, end)| (Offset(start), Offset(end))).ok_or(ClaimError::Away)
     }
 
     /// Any partition of the topic that was read under another id tells that the topic is another one.

@@ -12,6 +12,8 @@ pub(super) enum ClaimError {
     Control(#[from] ControlError),
     #[error(transparent)]
     Log(#[from] LogLoss),
+    #[error("Kafka (kafka.brokers) does not answer, so nobody knows where the log ends")]
+    Away,
     /// The generation's state.
     #[error("the generation is {0}")]
     Over(String),
