@@ -4,7 +4,7 @@
 
 SECONDS_OF_FUZZING ?= 300
 # Most tests wait for services: more of them at a time than there are cores.
-export RUST_TEST_THREADS ?= 4
+export RUST_TEST_THREADS ?= 3
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
