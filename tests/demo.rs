@@ -175,8 +175,8 @@ async fn a_folder_is_written_and_followed_and_verbs_find_the_demo() {
     let (status, out, told) = said(&demo.ask(nowhere.path(), &["status", "--json"]));
     assert_eq!((status, told.lines().count()), (Some(0), 1), "{told}");
     assert!(told.contains(&listen) && out.contains("\"order_summary\""), "{told}{out}");
-    let (status, out, _) = said(&demo.ask(nowhere.path(), &["check"]));
-    assert_eq!(status, Some(0), "{out}");
+    let (status, out, told) = said(&demo.ask(nowhere.path(), &["check"]));
+    assert!(status == Some(0) && told.lines().count() == 1, "{told}{out}");
     eventually(PATIENCE, async || match said(&demo.ask(&folder, &["parked", "--json"])) {
         (Some(0), out, told) if out.contains("\"poison\"") && told.is_empty() => Ok(()),
         other => Err(format!("{other:?}")),
