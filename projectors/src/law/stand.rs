@@ -14,7 +14,7 @@ use vitrina_ingest::{Batch, Claim, Found, Offset, Positions as _, Span, TopicPar
 use super::events::{Event, RELATIONS};
 use crate::batch::{EventBatch, RecordReader, Unlearnt};
 use crate::board::Board;
-use crate::commit::window::{Seen, Window};
+use crate::commit::window::{Windows, mark_duplicates};
 use crate::commit::writer::Writer;
 use crate::definition::Definition;
 use crate::fault::Fault;
@@ -118,7 +118,7 @@ pub(super) struct Stand {
     claims: Arc<Claims>,
     writer: Writer,
     reader: RecordReader,
-    windows: HashMap<TopicPartition, Window>,
+    windows: Windows,
     held: HashMap<TopicPartition, Claim>,
 }
 
@@ -138,7 +138,7 @@ impl Stand {
         let (board, rewind) = (Board::new("law"), (Rewind::Rebuild, None));
         let claims =
             Claims::new(deck.pool.clone(), generation, WINDOW, "law".into(), board, false, rewind);
-        let (windows, held) = (HashMap::new(), HashMap::new());
+        let (windows, held) = (Windows::new(), HashMap::new());
         let mut stand =
             Self { id: id.clone(), claims: Arc::new(claims), writer, reader, windows, held };
         stand.claim(deck).await;
@@ -161,7 +161,7 @@ impl Stand {
             let key = (found.topic, found.partition);
             let (window, verdict) = self.claims.take_window(&key, claim.epoch).unwrap();
             self.writer.queues.window_read(key.clone(), verdict);
-            self.windows.insert(key.clone(), window);
+            self.windows.insert(key.clone(), (claim.epoch, window));
             self.held.insert(key, claim);
         }
     }
@@ -261,17 +261,9 @@ impl Stand {
         batch.spans.clone_from(&records.spans);
         batch.records = records.into();
         batch.retain_records(|span, offset| {
-            !self.windows[&(span.topic.clone(), span.partition)].skips(offset)
+            !self.windows[&(span.topic.clone(), span.partition)].1.skips(offset)
         });
-        for event in &mut batch.events {
-            let span = &batch.spans[event.span];
-            let (Some(identity), Some(window)) =
-                (event.identity, self.windows.get_mut(&(span.topic.clone(), span.partition)))
-            else {
-                continue;
-            };
-            event.duplicate = matches!(window.see(event.offset, identity), Seen::Duplicate { .. });
-        }
+        mark_duplicates(&mut self.windows, &mut batch);
         batch
     }
 
