@@ -49,7 +49,7 @@ impl Freshness {
         below: &Below,
         binds: &mut Binds,
     ) -> String {
-        let tried = (!view.rows.is_all()).then(|| binds.tried());
+        let tried = tried(view, binds);
         let own: Vec<&str> = told.into_iter().chain(tried.as_deref()).collect();
         let none = below.values.iter().map(|(_, ty)| format!("NULL::{ty}"));
         let columns = own.iter().map(|own| (*own).to_owned()).chain(none);
@@ -67,7 +67,7 @@ impl Freshness {
     /// The freshness alone, of a snapshot.
     pub(crate) async fn read_in(snapshot: &mut Snapshot, view: &View) -> Result<Self, Failure> {
         let mut binds = Binds::default();
-        let tried = (!view.rows.is_all()).then(|| format!(", {}", binds.tried()));
+        let tried = tried(view, &binds).map(|tried| format!(", {tried}"));
         let text = Reached::select(view, &tried.unwrap_or_default(), &mut binds);
         let row = snapshot.first(Statement::fixed(text, binds)).await?;
         Ok(Self::of(row.as_ref(), view)?)
@@ -123,6 +123,11 @@ impl Lag {
         }
         Ok(lags)
     }
+}
+
+/// What fails where a claim is not of the type that it is compared as; none where all rows may be read.
+fn tried(view: &View, binds: &Binds) -> Option<String> {
+    (!view.rows.is_all()).then(|| binds.tried())
 }
 
 fn position<S: Serializer>(reached: &Reached, serializer: S) -> Result<S::Ok, S::Error> {

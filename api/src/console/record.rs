@@ -179,19 +179,8 @@ pub(super) async fn ask_retry(
     State(console): State<Console>,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Response, Sorry> {
-    let parked = parked_record(&console, &uri).await?;
-    let page = Ask {
-        frame: console.frame(Tab::Parked),
-        title: &format!("Retry record {}", parked.id),
-        detail: "It is applied, and then what waits behind it, in their order, up to the first that fails again.",
-        button: "Retry",
-        is_grave: false,
-        boxes: &[],
-        wants_reason: false,
-        address: uri.path(),
-        back: &ShownRecord::new(&parked).address,
-    };
-    Ok(html(StatusCode::OK, &page))
+    let detail = "It is applied, and then what waits behind it, in their order, up to the first that fails again.";
+    ask(&console, &uri, "Retry", detail, false).await
 }
 
 pub(super) async fn retry(
@@ -208,15 +197,27 @@ pub(super) async fn ask_discard(
     State(console): State<Console>,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Response, Sorry> {
-    let parked = parked_record(&console, &uri).await?;
+    let detail = "It is given up for good, and no rebuild applies it either. What waits behind it stays parked until it is retried.";
+    ask(&console, &uri, "Discard", detail, true).await
+}
+
+/// Before it is done; what is grave wants a reason.
+async fn ask(
+    console: &Console,
+    uri: &Uri,
+    button: &str,
+    detail: &str,
+    is_grave: bool,
+) -> Result<Response, Sorry> {
+    let parked = parked_record(console, uri).await?;
     let page = Ask {
         frame: console.frame(Tab::Parked),
-        title: &format!("Discard record {}", parked.id),
-        detail: "It is given up for good, and no rebuild applies it either. What waits behind it stays parked until it is retried.",
-        button: "Discard",
-        is_grave: true,
+        title: &format!("{button} record {}", parked.id),
+        detail,
+        button,
+        is_grave,
         boxes: &[],
-        wants_reason: true,
+        wants_reason: is_grave,
         address: uri.path(),
         back: &ShownRecord::new(&parked).address,
     };
